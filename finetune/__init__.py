@@ -1,0 +1,1 @@
+"""Everything that learns from training clips: corpora, splits, fine-tuning and small baselines."""

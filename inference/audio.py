@@ -1,0 +1,180 @@
+"""The audio border: any audio source becomes one mono float32 waveform at 16 kHz.
+
+Nothing below this file knows of files, sampling rates or channels. FFmpeg (through torchcodec) is
+the only decoder, so that every format gives the same samples in training, benchmark and use;
+soxr is the only resampler, because it is fast, band-limited and has a stateful form for streams.
+"""
+
+import io
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soxr
+
+from inference.errors import AudioError
+
+SAMPLING_RATE = 16_000
+MIN_SECONDS = 0.1
+#: A spoken digit lasts under a second; half a minute leaves room for careless recordings.
+MAX_SECONDS = 30.0
+#: Decoders and resamplers may overshoot full scale slightly; anything beyond is another scale.
+MAX_AMPLITUDE = 2.0
+
+AudioSource = str | PathLike[str] | bytes | BinaryIO
+
+
+def decode_audio(source: AudioSource, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+    """Decodes a path, bytes or an open binary file in any format that FFmpeg reads.
+
+    Channels are averaged.
+
+    Args:
+        source: Path, encoded bytes or file object.
+        max_seconds: Longest audio to accept; no more than this is ever decoded.
+
+    Returns:
+        Float32 waveform of shape ``(num_samples,)`` at ``SAMPLING_RATE``, checked by
+        ``check_waveform``.
+
+    Raises:
+        AudioError: If the source is missing, no audio, empty, too short or too long.
+    """
+    name = describe_source(source)
+    decoder = _open_decoder(source, name)
+    try:
+        samples = decoder.get_samples_played_in_range(0.0, max_seconds + 1.0)
+    except RuntimeError as error:
+        raise AudioError(f"{name} could not be decoded: {_first_line(error)}") from error
+    mono = samples.data.numpy().mean(axis=0, dtype=np.float32)
+    waveform = resample(mono, samples.sample_rate, SAMPLING_RATE)
+    # Lossy decoders overshoot full scale on loud audio; the contract is [-1, 1].
+    waveform = np.clip(waveform, -1.0, 1.0)
+    return check_waveform(waveform, name=name, max_seconds=max_seconds)
+
+
+def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Resamples a mono waveform of shape ``(num_samples,)`` with a band-limited filter."""
+    if from_hz == to_hz or waveform.size == 0:
+        return waveform.astype(np.float32, copy=False)
+    return soxr.resample(waveform, from_hz, to_hz).astype(np.float32, copy=False)
+
+
+def check_waveform(
+    waveform: Any,
+    sampling_rate: int = SAMPLING_RATE,
+    name: str = "the waveform",
+    max_seconds: float = MAX_SECONDS,
+) -> np.ndarray:
+    """Refuses what no backend should be asked to recognise.
+
+    Args:
+        waveform: What is to be recognised.
+        sampling_rate: Its rate as the caller knows it, in Hz.
+        name: What to call it in messages.
+        max_seconds: Longest duration to accept.
+
+    Returns:
+        The same array, when it is float32, mono, finite, in [-1, 1] and of a sensible duration.
+
+    Raises:
+        AudioError: With what was received and how to convert it.
+    """
+    if sampling_rate != SAMPLING_RATE:
+        raise AudioError(
+            f"{name} is at {sampling_rate} Hz, expected {SAMPLING_RATE} Hz: "
+            f"use inference.audio.resample(waveform, {sampling_rate}, {SAMPLING_RATE})."
+        )
+    if not isinstance(waveform, np.ndarray):
+        raise AudioError(
+            f"{name} is a {type(waveform).__name__}, expected a numpy float32 array of shape (num_samples,)."
+        )
+    if waveform.ndim != 1:
+        raise AudioError(
+            f"{name} has shape {waveform.shape}, expected mono (num_samples,): average the "
+            "channels first, for example waveform.mean(axis=channel_axis)."
+        )
+    if waveform.dtype != np.float32:
+        hint = (
+            f"divide by {np.iinfo(waveform.dtype).max + 1} and convert"
+            if np.issubdtype(waveform.dtype, np.integer)
+            else "convert"
+        )
+        raise AudioError(f"{name} is {waveform.dtype}, expected float32 in [-1, 1]: {hint}.")
+    if waveform.size == 0:
+        raise AudioError(f"{name} is empty, expected at least {MIN_SECONDS} s of audio.")
+    seconds = waveform.size / SAMPLING_RATE
+    if seconds < MIN_SECONDS:
+        raise AudioError(f"{name} lasts {seconds:.3f} s, expected at least {MIN_SECONDS} s.")
+    if seconds > max_seconds:
+        raise AudioError(
+            f"{name} lasts more than {max_seconds:g} s, expected one spoken digit: cut it, or feed "
+            "it to the live engine: python -m inference.live --replay FILE"
+        )
+    if not np.isfinite(waveform).all():
+        raise AudioError(f"{name} holds NaN or infinite samples, expected finite values.")
+    peak = float(np.abs(waveform).max())
+    if peak > MAX_AMPLITUDE:
+        raise AudioError(
+            f"{name} reaches {peak:g}, expected float32 in [-1, 1]: it looks like integer samples "
+            "that were not divided by full scale (32768 for 16 bit)."
+        )
+    return waveform
+
+
+def rms_dbfs(waveform: np.ndarray) -> float:
+    """Level of a waveform in dB relative to full scale (RMS 1.0 = 0 dBFS); silence is -inf."""
+    mean_square = float(np.mean(np.square(waveform, dtype=np.float64))) if waveform.size else 0.0
+    return 10.0 * float(np.log10(mean_square)) if mean_square > 0.0 else float("-inf")
+
+
+def describe_source(source: AudioSource) -> str:
+    """Names an audio source for a message: its path, or what kind of object it is."""
+    if isinstance(source, (str, PathLike)):
+        return str(source)
+    if isinstance(source, bytes):
+        return f"the {len(source)} bytes received"
+    return str(getattr(source, "name", "the file object"))
+
+
+def _open_decoder(source: AudioSource, name: str) -> Any:
+    if isinstance(source, (str, PathLike)):
+        path = Path(source)
+        if not path.is_file():
+            problem = "is a folder, expected an audio file" if path.is_dir() else "does not exist"
+            raise AudioError(f"{name} {problem}.")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{name} is an empty file (0 bytes).")
+    elif isinstance(source, bytes):
+        if not source:
+            raise AudioError("0 bytes received, expected an encoded audio file.")
+    elif not isinstance(source, (io.RawIOBase, io.BufferedIOBase)):
+        raise AudioError(f"{name} is a {type(source).__name__}, expected a path, bytes or file.")
+    decoder_class = _import_decoder()
+    # bytes are handed over as they are; file objects must be BufferedReader-like for torchcodec.
+    argument = source.read() if isinstance(source, io.BufferedIOBase) else source
+    try:
+        return decoder_class(argument)
+    except (RuntimeError, ValueError) as error:
+        raise AudioError(f"{name} is not audio that FFmpeg can read: {_first_line(error)}") from error
+
+
+def _import_decoder() -> Any:
+    # Imported on first use: torchcodec brings torch, and --help must stay light.
+    try:
+        from torchcodec.decoders import AudioDecoder
+    except (ImportError, RuntimeError, OSError) as error:
+        raise AudioError(
+            "torchcodec could not load FFmpeg's libraries. Install FFmpeg: "
+            "'sudo apt-get install ffmpeg' on Debian or Ubuntu, 'brew install ffmpeg' on macOS, "
+            "'conda install -c conda-forge ffmpeg' elsewhere."
+        ) from error
+    return AudioDecoder
+
+
+def _first_line(error: Exception) -> str:
+    """The part of a torchcodec message that a person can use: the text after the source location."""
+    lines = str(error).strip().splitlines()
+    line = lines[0] if lines else type(error).__name__
+    return line.rsplit(".cpp:", 1)[-1].partition(", ")[2] or line

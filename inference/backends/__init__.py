@@ -1,0 +1,96 @@
+"""The one table of backends: command-line choices, messages, benchmark and tests derive from it."""
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inference.errors import BackendUnavailableError, UserError
+
+if TYPE_CHECKING:
+    from inference.backends.base import DigitBackend
+
+SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """One row of the table.
+
+    Attributes:
+        name: What a user types.
+        import_path: ``module:Class``, imported only when the backend is built.
+        default_checkpoint: A folder shipped with the code, or the name of public weights.
+        summary: One line for ``--help`` and the tables.
+        package: The third-party module that must be importable.
+        extra: The pip extra that brings the package, None if it is always installed.
+    """
+
+    name: str
+    import_path: str
+    default_checkpoint: str
+    summary: str
+    package: str
+    extra: str | None = None
+
+
+BACKENDS: dict[str, BackendSpec] = {
+    spec.name: spec
+    for spec in (
+        BackendSpec(
+            name="mfcc",
+            import_path="inference.backends.mfcc:MfccBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "mfcc"),
+            summary="MFCC statistics + RBF SVM",
+            package="onnxruntime",
+        ),
+        BackendSpec(
+            name="wav2vec2",
+            import_path="inference.backends.wav2vec2:Wav2Vec2Backend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),
+            summary="fine-tuned Wav2Vec2 with a classification head",
+            package="transformers",
+        ),
+        BackendSpec(
+            name="whisper",
+            import_path="inference.backends.whisper:WhisperBackend",
+            default_checkpoint="tiny.en",
+            summary="zero-shot Whisper (faster-whisper), transcript mapped to a digit",
+            package="faster_whisper",
+        ),
+        BackendSpec(
+            name="pocketsphinx",
+            import_path="inference.backends.pocketsphinx:PocketSphinxBackend",
+            default_checkpoint="en-us",
+            summary="zero-shot PocketSphinx with a digit grammar",
+            package="pocketsphinx",
+            extra="pocketsphinx",
+        ),
+    )
+}
+
+
+def load_backend(name: str, checkpoint: str | None = None, threads: int = 1) -> "DigitBackend":
+    """Imports and loads a backend.
+
+    Args:
+        name: A key of ``BACKENDS``.
+        checkpoint: Folder, Hub id or model size; the backend's default if None.
+        threads: CPU threads that one prediction may use.
+
+    Raises:
+        UserError: If the name is unknown; subclasses of it if the backend cannot be loaded.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}.")
+    spec = BACKENDS[name]
+    if importlib.util.find_spec(spec.package) is None:
+        wanted = f"'spoken-digits[{spec.extra}]'" if spec.extra else "spoken-digits"
+        raise BackendUnavailableError(
+            f"backend {name} needs the package {spec.package}, which is not installed.",
+            f"Install it: pip install {wanted}",
+        )
+    module_name, _, class_name = spec.import_path.partition(":")
+    backend_class: type[DigitBackend] = getattr(importlib.import_module(module_name), class_name)
+    return backend_class.load(checkpoint or spec.default_checkpoint, threads=threads)

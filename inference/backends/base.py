@@ -1,0 +1,84 @@
+"""What every backend offers: waveforms in, predictions out, and what a benchmark must know of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from inference.crop import CropContract
+from inference.labels import LABELS
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One backend's answer for one waveform.
+
+    Attributes:
+        label: A label of the vocabulary, or None where the backend gives no digit.
+        score: Value for the returned label in [0, 1]; None where the backend has no such value.
+        probabilities: One value per label in the order of ``LABELS``; None where undefined.
+        hypothesis: The recogniser's raw text; None for classifiers.
+        reason: Why ``label`` is None, or which rule mapped the text; None for classifiers.
+    """
+
+    label: str | None
+    score: float | None = None
+    probabilities: tuple[float, ...] | None = None
+    hypothesis: str | None = None
+    reason: str | None = None
+
+
+class DigitBackend(ABC):
+    """A registered way to turn waveforms into digits.
+
+    Attributes:
+        crop_contract: The audio this backend wants around a detected word.
+        num_parameters: Number of stored values of the model, None where it cannot be counted.
+        checkpoint_files: The files that must be shipped to run it.
+    """
+
+    crop_contract: CropContract = CropContract()
+    num_parameters: int | None = None
+    checkpoint_files: tuple[Path, ...] = ()
+    #: Text recognisers that saw no training clip of the task.
+    zero_shot: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "DigitBackend":
+        """Loads a checkpoint.
+
+        Args:
+            checkpoint: A folder, or where the backend supports it a Hub id or model size.
+            threads: CPU threads that one prediction may use.
+
+        Raises:
+            CheckpointError: If the checkpoint is missing, incomplete or of another vocabulary.
+            BackendUnavailableError: If weights or a package cannot be had here.
+        """
+
+    @abstractmethod
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """Recognises waveforms that passed ``inference.audio.check_waveform``.
+
+        Args:
+            waveforms: Float32 arrays of shape ``(num_samples,)`` at 16 kHz.
+
+        Returns:
+            One prediction per waveform, in the same order.
+        """
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Bytes on disk of ``checkpoint_files``."""
+        return sum(path.stat().st_size for path in self.checkpoint_files)
+
+
+def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:
+    """The prediction of a classifier: the most probable label, with its probability as score."""
+    values = tuple(float(value) for value in probabilities)
+    best = int(np.argmax(probabilities))
+    return Prediction(label=LABELS[best], score=values[best], probabilities=values)

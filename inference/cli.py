@@ -1,0 +1,56 @@
+"""What the command lines share: the backend options, and how a user's mistake is reported."""
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable
+
+from inference.backends import BACKENDS
+from inference.errors import UserError
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--backend``, ``--checkpoint`` and ``--threads``, derived from the table of backends."""
+    rows = "; ".join(f"{spec.name}: {spec.summary}" for spec in BACKENDS.values())
+    parser.add_argument("--backend", choices=list(BACKENDS), default="mfcc", help=f"{rows} (default: mfcc)")
+    parser.add_argument(
+        "--checkpoint",
+        help="checkpoint folder, Hub id or Whisper size (default: the backend's own)",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, default=1, help="CPU threads per prediction (default: 1)"
+    )
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
+    """Turns a ``UserError`` into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0."""
+
+    @functools.wraps(main)
+    def wrapper(argv: list[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except UserError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return EXIT_USAGE
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader (head, less) is gone. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OK
+
+    return wrapper
