@@ -1,0 +1,51 @@
+"""Is the Hugging Face Hub there? Asked once, quickly, before a library starts its minutes of retries."""
+
+import http.client
+import queue
+import threading
+import urllib.error
+import urllib.request
+
+#: An HTTP status from here on means that nothing behind the endpoint can serve files now.
+_FIRST_SERVER_ERROR = 500
+
+
+def hub_is_reachable(timeout_s: float = 4.0) -> bool:
+    """Asks the Hub's endpoint for one answer, whatever it is.
+
+    Respects ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and the usual proxy variables. The time limit holds
+    even where name resolution hangs or a server accepts the connection and never answers.
+
+    Args:
+        timeout_s: Longest time to wait, in seconds.
+
+    Returns:
+        True if the endpoint answered in time and offline mode is off.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def ask() -> None:
+        answers.put(_answers(constants.ENDPOINT, timeout_s))
+
+    # Socket timeouts do not cover name resolution; a daemon thread can be left behind.
+    threading.Thread(target=ask, name="hub-reachability", daemon=True).start()
+    try:
+        return answers.get(timeout=timeout_s)
+    except queue.Empty:
+        return False
+
+
+def _answers(endpoint: str, timeout_s: float) -> bool:
+    try:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        with urllib.request.urlopen(request, timeout=timeout_s):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < _FIRST_SERVER_ERROR
+    except (OSError, ValueError, http.client.HTTPException):
+        # No name, no route, refused, timed out; not a URL; something that does not speak HTTP.
+        return False
