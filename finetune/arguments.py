@@ -1,0 +1,103 @@
+"""Options of ``finetune.train``; checks without I/O."""
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+from finetune.augmentation import AugmentationSettings
+from finetune.corpus import DATASET_HELP
+from finetune.corpus.splits import PROTOCOLS
+from inference.crop import CropContract
+from inference.errors import UserError
+
+
+@dataclass
+class DataArguments:
+    """Which clips, and how they are split."""
+
+    dataset: str = field(default="auto", metadata={"help": DATASET_HELP})
+    streaming: bool = field(default=False, metadata={"help": "read a Hub dataset without a copy on disk"})
+    protocol: str = field(default="official", metadata={"help": ", ".join(PROTOCOLS)})
+    fold: str | None = field(default=None, metadata={"help": "held-out speaker of the protocol loso"})
+    split_seed: int = field(default=0, metadata={"help": "seed of the split"})
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise UserError(f"--protocol {self.protocol} is unknown; choose one of: {', '.join(PROTOCOLS)}.")
+        if (self.protocol == "loso") != (self.fold is not None):
+            raise UserError("--protocol loso and --fold SPEAKER go together: name the held-out speaker.")
+
+
+@dataclass
+class ModelArguments:
+    """Which network, and what of it learns."""
+
+    model: str = field(
+        default="facebook/wav2vec2-base",
+        metadata={"help": "Hub id or folder of any encoder that AutoModelForAudioClassification knows"},
+    )
+    from_config: str | None = field(
+        default=None,
+        metadata={"help": "start from random weights with this configuration file (JSON) instead of --model"},
+    )
+    freeze_feature_encoder: bool | None = field(
+        default=None,
+        metadata={"help": "keep the convolutional encoder fixed (default: yes, except with --from_config)"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.freeze_feature_encoder is None:
+            self.freeze_feature_encoder = self.from_config is None
+
+
+@dataclass
+class AugmentationArguments:
+    """How the training clips vary, and the crop that the model is made for."""
+
+    augment: bool = field(default=True, metadata={"help": "vary speed, level, padding and noise"})
+    speed_min: float = field(default=0.85, metadata={"help": "slowest playing speed"})
+    speed_max: float = field(default=1.18, metadata={"help": "fastest playing speed"})
+    max_pad_ms: float = field(default=300.0, metadata={"help": "longest background on each side"})
+    min_snr_db: float = field(default=5.0, metadata={"help": "loudest background"})
+    noise_probability: float = field(default=0.5, metadata={"help": "share of clips with background noise"})
+    min_clip_ms: int = field(default=250, metadata={"help": "shorter clips are padded to this"})
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.speed_min <= self.speed_max:
+            raise UserError(
+                f"--speed_min {self.speed_min} and --speed_max {self.speed_max}: expected 0 < min <= max."
+            )
+        if not 0.0 <= self.noise_probability <= 1.0:
+            raise UserError(f"--noise_probability {self.noise_probability}: expected a share from 0 to 1.")
+
+    def settings(self) -> AugmentationSettings | None:
+        """The ranges to draw from; None without augmentation."""
+        if not self.augment:
+            return None
+        return AugmentationSettings(
+            speed=(self.speed_min, self.speed_max),
+            pad_ms=(0.0, self.max_pad_ms),
+            snr_db=(self.min_snr_db, 40.0),
+            noise_probability=self.noise_probability,
+        )
+
+    def crop_contract(self) -> CropContract:
+        """The contract that travels with the checkpoint."""
+        return CropContract(min_ms=self.min_clip_ms)
+
+
+@dataclass
+class FineTuningArguments(TrainingArguments):
+    """The Trainer's own options, with defaults for small corpora of short clips.
+
+    The best epoch by validation accuracy is kept; the test clips take no part in the choice.
+    """
+
+    output_dir: str | None = field(default="runs/wav2vec2", metadata={"help": "where checkpoints go"})
+    eval_strategy: str = field(default="epoch", metadata={"help": "when to validate"})
+    save_strategy: str = field(default="epoch", metadata={"help": "when to save; as often as validating"})
+    logging_strategy: str = field(default="epoch", metadata={"help": "when to log the training loss"})
+    save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept besides the best"})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
+    metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "on validation clips"})
+    disable_tqdm: bool | None = field(default=False, metadata={"help": "no progress bar"})

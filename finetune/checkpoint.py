@@ -1,0 +1,75 @@
+"""Writes a checkpoint folder: weights, labels, crop contract, split card, model card, history."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune.corpus.clip import Corpus
+from finetune.corpus.splits import Split
+from finetune.model_card import model_card
+from finetune.split_card import CARD_NAME, SplitCard
+from inference.crop import CropContract
+from inference.labels import LABELS
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a checkpoint came to be.
+
+    Attributes:
+        title: What the model is, one line.
+        command: What was typed.
+        corpus: Where the clips come from.
+        split: Which of them were learned from.
+        figures: Named figures for the card, such as ``validation_accuracy``.
+        history: Log records of the epochs; empty where there are none.
+    """
+
+    title: str
+    command: str
+    corpus: Corpus
+    split: Split
+    figures: dict[str, float]
+    history: list[dict[str, Any]]
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder holds a checkpoint that was written to its end."""
+    return (folder / CARD_NAME).is_file()
+
+
+def write_checkpoint(
+    folder: Path, save_model: Callable[[Path], object], contract: CropContract, run: Run
+) -> None:
+    """Writes all files into a temporary sub-folder and moves them into place when they are complete.
+
+    Args:
+        folder: The checkpoint's folder; files of the same names are replaced.
+        save_model: Writes the weights and their settings into the folder it is given.
+        contract: The crop the model was trained for.
+        run: Provenance, for the cards.
+    """
+    unfinished = folder / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    save_model(unfinished)
+    card = SplitCard.from_split(run.corpus, run.split)
+    card.write(unfinished)
+    _write_json(unfinished / "labels.json", list(LABELS))
+    _write_json(unfinished / "crop.json", asdict(contract))
+    if run.history:
+        _write_json(unfinished / "history.json", run.history)
+    text = model_card(run.title, run.command, run.corpus.description, run.split.caption, card, run.figures)
+    (unfinished / "README.md").write_text(text, encoding="utf-8")
+    # The split card comes last: its presence says that the checkpoint is complete.
+    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
+        os.replace(path, folder / path.name)
+    unfinished.rmdir()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,32 @@
+"""Batches of waveforms as a Wav2Vec2 model expects them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import SequenceFeatureExtractor
+
+
+@dataclass(frozen=True)
+class WaveformCollator:
+    """Normalises each waveform and pads the batch to its longest.
+
+    The attention mask is present exactly where the checkpoint's feature extractor asks for one:
+    encoders with layer norm need it, those with group norm (wav2vec2-base) were trained without.
+
+    Attributes:
+        feature_extractor: The checkpoint's own.
+    """
+
+    feature_extractor: SequenceFeatureExtractor
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, ``labels`` ``(batch,)``."""
+        batch = self.feature_extractor(
+            [example["input_values"] for example in examples],
+            sampling_rate=self.feature_extractor.sampling_rate,
+            padding=True,
+            return_tensors="pt",
+        )
+        labels = torch.tensor([example["labels"] for example in examples], dtype=torch.long)
+        return {**batch, "labels": labels}

@@ -1,0 +1,99 @@
+"""One recorded word and the corpus it belongs to."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from inference.audio import AudioSource, decode_audio
+from inference.errors import AudioError, CorpusError
+from inference.labels import LABELS
+
+#: ``{label}_{speaker}_{index}``, the naming of FSDD and AudioMNIST; speaker names may hold "_".
+CLIP_NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)")
+#: FSDD's own rule: recordings 0 to 4 of each digit and speaker are the test set.
+NUM_OFFICIAL_TEST_TAKES = 5
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording of one word; its audio is read on demand.
+
+    Attributes:
+        clip_id: Unique in its corpus and the same for every copy of it, "7_jackson_32".
+        label: A label of the vocabulary.
+        speaker: Who speaks; "unknown" where the corpus does not say.
+        index: Number of the recording among those of the same label and speaker.
+        official_test: Whether the corpus itself puts this clip into its test set.
+        read: Gives the encoded audio: a path or bytes.
+    """
+
+    clip_id: str
+    label: str
+    speaker: str
+    index: int
+    official_test: bool
+    read: Callable[[], AudioSource] = field(repr=False, compare=False)
+
+    def waveform(self) -> np.ndarray:
+        """Decodes the clip to a float32 waveform of shape ``(num_samples,)`` at 16 kHz.
+
+        Raises:
+            CorpusError: If the audio cannot be used; the message names the clip.
+        """
+        try:
+            return decode_audio(self.read())
+        except AudioError as error:
+            raise CorpusError(f"clip {self.clip_id}: {error} Repair or remove it.") from error
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All clips of one source.
+
+    Attributes:
+        name: Short name for records: "fsdd", "hub", "synthetic", ...
+        description: One sentence for the screen and the tables.
+        clips: Sorted by clip id.
+    """
+
+    name: str
+    description: str
+    clips: tuple[Clip, ...]
+
+    def __post_init__(self) -> None:
+        if not self.clips:
+            raise CorpusError(f"{self.description} holds no clips.")
+        seen: set[str] = set()
+        for clip in self.clips:
+            if clip.label not in LABELS:
+                raise CorpusError(
+                    f"clip {clip.clip_id} has the label {clip.label!r}, which is not in the vocabulary "
+                    f"{', '.join(LABELS)}: rename or remove it."
+                )
+            if clip.clip_id in seen:
+                raise CorpusError(f"two clips are called {clip.clip_id}: rename one of them.")
+            seen.add(clip.clip_id)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The speakers' names, sorted."""
+        return tuple(sorted({clip.speaker for clip in self.clips}))
+
+
+def clip_from_path(path: Path) -> Clip | None:
+    """The clip a file is by its name ``{label}_{speaker}_{index}``; None if it is named otherwise."""
+    match = CLIP_NAME.fullmatch(path.stem)
+    if match is None:
+        return None
+    index = int(match["index"])
+    return Clip(
+        clip_id=path.stem,
+        label=match["label"],
+        speaker=match["speaker"],
+        index=index,
+        official_test=index < NUM_OFFICIAL_TEST_TAKES,
+        read=lambda: path,
+    )

@@ -1,0 +1,161 @@
+"""Digits spoken by espeak-ng: a corpus that needs no network and no download.
+
+A voice (accent and variant) plays the part of a speaker. The clips are made once into a cache and
+are the same for the same seed and espeak-ng version. Figures on it say that the machinery works,
+not how well a recogniser does on people.
+"""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from finetune.corpus.clip import Corpus
+from finetune.corpus.folder import load_folder
+from inference.audio import SAMPLING_RATE, resample
+from inference.errors import CorpusError
+from inference.features import trim_silence
+from inference.labels import LABELS, SPOKEN_FORMS
+
+NUM_VOICES = 12
+NUM_TAKES = 15
+ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
+VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
+WORDS_PER_MINUTE = (110, 220)
+PITCH = (15, 85)
+LEVEL_DBFS = (-32.0, -18.0)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """How one synthetic clip is spoken."""
+
+    label: str
+    voice: str
+    index: int
+    words_per_minute: int
+    pitch: int
+    level_dbfs: float
+
+    @property
+    def file_name(self) -> str:
+        """Named like a recorded clip, the voice being the speaker."""
+        return f"{self.label}_{self.voice.replace('+', '-')}_{self.index}.wav"
+
+
+def load_synthetic(seed: int = 0, num_voices: int = NUM_VOICES, num_takes: int = NUM_TAKES) -> Corpus:
+    """Loads the synthetic corpus, making it first where the cache does not hold it.
+
+    Raises:
+        CorpusError: If espeak-ng is not installed or fails.
+    """
+    folder = cache_folder() / f"synthetic-{espeak_version()}-seed{seed}-{num_voices}x{num_takes}"
+    if not folder.is_dir():
+        _make(plan(seed, num_voices, num_takes), folder)
+    corpus = load_folder(folder)
+    description = (
+        f"{len(corpus.clips)} clips of {num_voices} synthetic voices (espeak-ng {espeak_version()}, "
+        f"seed {seed}): not people"
+    )
+    return Corpus("synthetic", description, corpus.clips)
+
+
+def plan(seed: int, num_voices: int, num_takes: int) -> list[Utterance]:
+    """Draws voices, rates, pitches and levels; a pure function of its arguments."""
+    generator = random.Random(f"synthetic corpus {seed}")
+    voices = [f"{accent}+{variant}" for accent in ACCENTS for variant in VARIANTS]
+    return [
+        Utterance(
+            label=label,
+            voice=voice,
+            index=index,
+            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
+            pitch=generator.randint(*PITCH),
+            level_dbfs=generator.uniform(*LEVEL_DBFS),
+        )
+        for voice in generator.sample(voices, num_voices)
+        for label in LABELS
+        for index in range(num_takes)
+    ]
+
+
+def cache_folder() -> Path:
+    """Where made clips are kept: ``$XDG_CACHE_HOME/spoken-digits`` or ``~/.cache/spoken-digits``."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "spoken-digits"
+
+
+def espeak_version() -> str:
+    """The version of espeak-ng, "1.51"."""
+    match = re.search(r"(\d+\.\d+(\.\d+)?)", _espeak("--version").decode(errors="replace"))
+    return match[1] if match else "unknown"
+
+
+def speak(text: str, voice: str, words_per_minute: int = 160, pitch: int = 50) -> np.ndarray:
+    """Speaks a text.
+
+    Args:
+        text: English words.
+        voice: espeak-ng voice, optionally with a variant: "en-us+f3".
+        words_per_minute: Speaking rate.
+        pitch: 0 to 99, espeak-ng's own scale.
+
+    Returns:
+        Float32 waveform of shape ``(num_samples,)`` at 16 kHz, silence trimmed.
+    """
+    options = ["-v", voice, "-s", str(words_per_minute), "-p", str(pitch)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        _espeak(*options, "-w", str(path), text)
+        with wave.open(str(path)) as file:
+            pcm = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16)
+            rate = file.getframerate()
+    return trim_silence(resample(pcm.astype(np.float32) / 32768.0, rate, SAMPLING_RATE))
+
+
+def _espeak(*arguments: str) -> bytes:
+    try:
+        return subprocess.run(["espeak-ng", *arguments], check=True, capture_output=True).stdout
+    except FileNotFoundError:
+        raise CorpusError(
+            "the synthetic corpus needs espeak-ng, which is not installed. Install it: "
+            "'sudo apt-get install espeak-ng' on Debian or Ubuntu, 'brew install espeak-ng' on macOS."
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise CorpusError(f"espeak-ng failed: {error.stderr.decode(errors='replace').strip()}") from error
+
+
+def _make(utterances: list[Utterance], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        # Threads suffice: the work is in the espeak-ng processes.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            made = pool.map(lambda utterance: _write(utterance, unfinished), utterances)
+            for _ in tqdm(made, total=len(utterances), desc="synthetic corpus", unit="clip"):
+                pass
+        if not folder.is_dir():  # another process may have been faster
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(utterance: Utterance, folder: Path) -> None:
+    word = SPOKEN_FORMS[utterance.label][0]
+    waveform = speak(word, utterance.voice, utterance.words_per_minute, utterance.pitch)
+    rms = float(np.sqrt(np.mean(np.square(waveform))))
+    waveform = np.clip(waveform * (10 ** (utterance.level_dbfs / 20) / rms), -1.0, 1.0)
+    with wave.open(str(folder / utterance.file_name), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLING_RATE)
+        file.writeframes((waveform * 32767).astype(np.int16).tobytes())

@@ -1,0 +1,85 @@
+"""The network to train: public weights, or a configuration with random weights."""
+
+import json
+from pathlib import Path
+
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    PreTrainedModel,
+    SequenceFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
+)
+
+from finetune.arguments import ModelArguments
+from inference.audio import SAMPLING_RATE
+from inference.errors import CheckpointError
+from inference.hub import hub_is_reachable
+from inference.labels import LABELS, id2label, label2id
+
+
+def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+    """Builds the classifier and the feature extractor that belongs to it.
+
+    Raises:
+        CheckpointError: If the weights or the configuration cannot be had.
+    """
+    if arguments.from_config:
+        model, feature_extractor = _from_config(Path(arguments.from_config))
+    else:
+        model, feature_extractor = _from_weights(arguments.model)
+    if arguments.freeze_feature_encoder:
+        model.freeze_feature_encoder()
+    return model, feature_extractor
+
+
+def _from_config(path: Path) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+    if not path.is_file():
+        raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        config = AutoConfig.for_model(
+            **fields, num_labels=len(LABELS), id2label=id2label, label2id=dict(label2id)
+        )
+        model = AutoModelForAudioClassification.from_config(config)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"--from_config {path} is not a model configuration: {error}") from error
+    feature_extractor = Wav2Vec2FeatureExtractor(
+        sampling_rate=SAMPLING_RATE,
+        do_normalize=True,
+        return_attention_mask=config.feat_extract_norm == "layer",
+    )
+    return model, feature_extractor
+
+
+def _from_weights(name: str) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+    source = {"pretrained_model_name_or_path": name}
+    local = Path(name).is_dir()
+    if not local and not hub_is_reachable():
+        source["local_files_only"] = True  # type: ignore[assignment]
+    try:
+        feature_extractor = AutoFeatureExtractor.from_pretrained(**source)
+        model = AutoModelForAudioClassification.from_pretrained(
+            **source, num_labels=len(LABELS), id2label=id2label, label2id=dict(label2id)
+        )
+    except (OSError, ValueError) as error:
+        way_out = (
+            "check that it holds config.json, preprocessor_config.json and model.safetensors"
+            if local
+            else "connect to the Hugging Face Hub once, pass a folder, or start from random weights with "
+            "--config finetune/configs/wav2vec2-small.yaml"
+        )
+        raise CheckpointError(
+            f"--model {name} cannot be loaded ({_first_line(error)}); {way_out}."
+        ) from error
+    if feature_extractor.sampling_rate != SAMPLING_RATE:
+        raise CheckpointError(
+            f"--model {name} expects audio at {feature_extractor.sampling_rate} Hz; this project's audio "
+            f"border gives {SAMPLING_RATE} Hz. Choose a 16 kHz encoder such as facebook/wav2vec2-base."
+        )
+    return model, feature_extractor
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,103 @@
+"""What travels with a checkpoint, so that nobody tests it on clips it has learned from."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.splits import Split
+from inference.checkpoint import read_json
+from inference.errors import CheckpointError
+
+CARD_NAME = "split_card.json"
+TRAIN_CLIPS_NAME = "train_clips.txt"
+
+
+@dataclass(frozen=True)
+class SplitCard:
+    """Provenance of a checkpoint.
+
+    Attributes:
+        corpus: ``Corpus.name``.
+        protocol: One of ``splits.PROTOCOLS``.
+        seed: Seed of the split.
+        fold: Held-out speaker, None without folds.
+        train_speakers: Speakers learned from.
+        validation_speakers: Speakers used for choices.
+        test_speakers: Speakers of the test list.
+        fingerprint: ``Split.fingerprint`` of the test list.
+        train_clips: Ids of the clips learned from or used for choices.
+    """
+
+    corpus: str
+    protocol: str
+    seed: int
+    fold: str | None
+    train_speakers: tuple[str, ...]
+    validation_speakers: tuple[str, ...]
+    test_speakers: tuple[str, ...]
+    fingerprint: str
+    train_clips: frozenset[str]
+
+    @classmethod
+    def from_split(cls, corpus: Corpus, split: Split) -> "SplitCard":
+        """The card of a model trained on a split's training and validation clips."""
+        return cls(
+            corpus=corpus.name,
+            protocol=split.protocol,
+            seed=split.seed,
+            fold=split.fold,
+            train_speakers=_speakers(split.train),
+            validation_speakers=_speakers(split.validation),
+            test_speakers=_speakers(split.test),
+            fingerprint=split.fingerprint,
+            train_clips=frozenset(clip.clip_id for clip in (*split.train, *split.validation)),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Writes ``split_card.json`` and, one id a line, ``train_clips.txt``."""
+        fields = {key: value for key, value in vars(self).items() if key != "train_clips"}
+        text = json.dumps({**fields, "num_train_clips": len(self.train_clips)}, indent=2)
+        (folder / CARD_NAME).write_text(text + "\n", encoding="utf-8")
+        lines = "".join(f"{clip_id}\n" for clip_id in sorted(self.train_clips))
+        (folder / TRAIN_CLIPS_NAME).write_text(lines, encoding="utf-8")
+
+    def leaked(self, corpus: Corpus, clips: Iterable[Clip]) -> list[str]:
+        """Ids among ``clips`` that the checkpoint was trained on; none if the corpus is another."""
+        if corpus.name != self.corpus:
+            return []
+        return sorted(clip.clip_id for clip in clips if clip.clip_id in self.train_clips)
+
+
+def read_split_card(folder: Path) -> SplitCard | None:
+    """Reads the card of a checkpoint folder; None if it has none.
+
+    Raises:
+        CheckpointError: If the card is damaged or its clip list is missing.
+    """
+    path = folder / CARD_NAME
+    if not path.is_file():
+        return None
+    clip_list = folder / TRAIN_CLIPS_NAME
+    if not clip_list.is_file():
+        raise CheckpointError(f"{folder} has a {CARD_NAME} but no {TRAIN_CLIPS_NAME}; restore it.")
+    fields = read_json(path)
+    try:
+        return SplitCard(
+            corpus=fields["corpus"],
+            protocol=fields["protocol"],
+            seed=fields["seed"],
+            fold=fields["fold"],
+            train_speakers=tuple(fields["train_speakers"]),
+            validation_speakers=tuple(fields["validation_speakers"]),
+            test_speakers=tuple(fields["test_speakers"]),
+            fingerprint=fields["fingerprint"],
+            train_clips=frozenset(clip_list.read_text(encoding="utf-8").split()),
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is not a split card: {error}") from error
+
+
+def _speakers(clips: Iterable[Clip]) -> tuple[str, ...]:
+    return tuple(sorted({clip.speaker for clip in clips}))
