@@ -1,0 +1,174 @@
+"""What the live engine and its surroundings report: frozen records and their JSON form.
+
+Positions count samples at 16 kHz from the start of the stream, never wall-clock time.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all records."""
+
+    @property
+    def type(self) -> str:
+        """Name of the record in JSON lines."""
+        return type(self).__name__.lower()
+
+
+@dataclass(frozen=True)
+class Ready(Event):
+    """Audio is flowing."""
+
+    source: str
+    sampling_rate: int
+    backend: str
+    detector: str
+
+
+@dataclass(frozen=True)
+class StateChange(Event):
+    """Someone began or stopped speaking; ``state`` is ``speech`` or ``listening``."""
+
+    state: str
+    position: int
+
+    @property
+    def type(self) -> str:
+        """``state``."""
+        return "state"
+
+
+@dataclass(frozen=True)
+class Level(Event):
+    """Loudness now and of the background, about ten times a second; not part of the JSON lines."""
+
+    position: int
+    dbfs: float
+    noise_dbfs: float
+
+
+@dataclass(frozen=True)
+class Utterance(Event):
+    """One endpointed stretch of speech, before recognition; not part of the JSON lines.
+
+    Attributes:
+        id: Rises by one per utterance.
+        start: First sample of detected speech.
+        end: First sample after the detected speech.
+        last_speech: First sample after the last frame that surely was speech.
+        decided: First sample after the frame that made the end certain.
+        reason: Why it is not to be recognised, None if it is.
+        waveform: The crop for the backend, float32 of shape ``(num_samples,)``.
+    """
+
+    id: int
+    start: int
+    end: int
+    last_speech: int
+    decided: int
+    reason: str | None
+    waveform: np.ndarray = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Gap(Event):
+    """Samples that never reached the engine; ``num_samples`` are missing before ``position``."""
+
+    position: int
+    num_samples: int
+
+
+@dataclass(frozen=True)
+class Answer(Event):
+    """The one final answer to an utterance: a digit, or a reject with its reason.
+
+    Attributes:
+        id: The utterance's.
+        digit: 0 to 9, None for a reject.
+        score: The backend's score for its best digit, None where it has none.
+        top: Best digits with their probabilities, best first; empty where undefined.
+        reason: Why it was rejected, None for a digit.
+        forced: Whether the digit would have been rejected without ``--force-emit``.
+        hypothesis: A text recogniser's raw text.
+        start: First sample of detected speech.
+        end: First sample after the detected speech.
+        latency_ms: Stages between the end of speech and the printed line, and their ``total``.
+        backend: Name of the backend.
+    """
+
+    id: int
+    digit: int | None
+    score: float | None
+    top: tuple[tuple[int, float], ...]
+    reason: str | None
+    forced: bool
+    hypothesis: str | None
+    start: int
+    end: int
+    latency_ms: dict[str, float]
+    backend: str
+
+    @property
+    def type(self) -> str:
+        """``digit`` or ``reject``."""
+        return "reject" if self.digit is None else "digit"
+
+
+@dataclass(frozen=True)
+class Lost(Event):
+    """The microphone stopped delivering audio."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recovered(Event):
+    """Audio flows again after ``seconds`` without it."""
+
+    source: str
+    sampling_rate: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Summary(Event):
+    """The figures of a finished session.
+
+    Attributes:
+        seconds: Audio heard.
+        digits: Digits printed.
+        rejects: Rejects by reason.
+        lost_samples: Samples that never reached the engine, at 16 kHz.
+        overflows: Blocks that the sound system flagged as incomplete.
+        latency_ms: Per stage ``n``, ``p50``, ``p95``, ``p99`` and ``max``.
+    """
+
+    seconds: float
+    digits: int
+    rejects: dict[str, int]
+    lost_samples: int
+    overflows: int
+    latency_ms: dict[str, dict[str, float]]
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON, without the newline; floats are rounded to what is meaningful."""
+    fields = {name: value for name, value in asdict(event).items() if value is not None or name == "digit"}
+    return json.dumps({"v": SCHEMA_VERSION, "type": event.type} | _rounded(fields))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_rounded(item) for item in value]
+    return value

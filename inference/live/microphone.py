@@ -1,0 +1,151 @@
+"""The parent's side of the microphone: starts the capture child, watches it and replaces it."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from inference.audio import SAMPLING_RATE
+from inference.live.capture import CaptureRequest, Failed, Opened, RawBlock, send_audio, send_devices
+from inference.live.devices import InputDevice, MicrophoneError
+from inference.live.sources import Block, Loss, Opening
+from inference.live.timing import SampleClock
+
+RATES = (SAMPLING_RATE, 48_000, 44_100, 32_000, 8_000)
+OPEN_SECONDS = 20.0
+STALL_SECONDS = 1.0
+RETRY_SECONDS = (0.5, 1.0, 1.5)
+
+
+class Microphone:
+    """An endless source of audio that survives its device.
+
+    Args:
+        device: Index or part of a name, None for the default.
+        reconnect: Whether to reopen after a loss; otherwise the stream ends with a ``Loss``.
+    """
+
+    def __init__(self, device: str | None = None, reconnect: bool = True):
+        self._request = CaptureRequest(device, RATES)
+        self._reconnect = reconnect
+
+    def stream(self) -> Generator[Opening | Block | Loss, None, None]:
+        """Yields audio for ever; closing the iterator kills the child.
+
+        Raises:
+            MicrophoneError: If the device cannot be opened at the start.
+        """
+        child = Child(send_audio, self._request)
+        try:
+            opened = _expect_opening(child)
+            while True:
+                yield Opening(opened.name, opened.sampling_rate)
+                yield from _blocks(child, opened)
+                child.kill()
+                if not self._reconnect:
+                    return
+                child, opened = self._reopen()
+        finally:
+            child.kill()
+
+    def _reopen(self) -> "tuple[Child, Opened]":
+        attempt = 0
+        while True:
+            time.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+            attempt += 1
+            child = Child(send_audio, self._request)
+            try:
+                return child, _expect_opening(child)
+            except MicrophoneError:
+                child.kill()
+            except BaseException:
+                child.kill()
+                raise
+
+
+def list_devices() -> list[InputDevice]:
+    """Input devices, asked for in a child because the sound library may hang or chatter.
+
+    Raises:
+        MicrophoneError: If the sound library is missing or does not answer.
+    """
+    child = Child(send_devices)
+    try:
+        answer = child.receive(OPEN_SECONDS)
+    finally:
+        child.kill()
+    if isinstance(answer, list):
+        return answer
+    raise MicrophoneError(
+        answer.message if isinstance(answer, Failed) else "the sound system did not answer."
+    )
+
+
+class Child:
+    """A process that sends messages and can always be got rid of.
+
+    Args:
+        main: Its main function; gets the sending end of a pipe, then ``arguments``.
+        arguments: Anything that can be pickled.
+    """
+
+    def __init__(self, main: Callable[..., None], *arguments: Any):
+        context = multiprocessing.get_context("spawn")
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=main, args=(sender, *arguments), daemon=True)
+        self._process.start()
+        sender.close()
+
+    def receive(self, timeout: float) -> Any:
+        """The next message, or None if none comes in time or the process ended."""
+        try:
+            return self._receiver.recv() if self._receiver.poll(timeout) else None
+        except (EOFError, OSError):
+            return None
+
+    def kill(self) -> None:
+        """Ends the process at once, whatever it is doing; may be called again."""
+        self._process.kill()
+        self._process.join()
+        self._receiver.close()
+
+
+def _expect_opening(child: Child) -> Opened:
+    message = child.receive(OPEN_SECONDS)
+    if isinstance(message, Opened):
+        return message
+    if isinstance(message, Failed):
+        raise MicrophoneError(message.message)
+    raise MicrophoneError("the microphone did not answer; is it blocked or held by another program?")
+
+
+def _blocks(child: Child, opened: Opened) -> Iterator[Block | Loss]:
+    """Blocks of one opening, ended by a ``Loss``."""
+    clock = SampleClock(opened.sampling_rate)
+    expected = 0
+    while True:
+        message = child.receive(STALL_SECONDS)
+        if not isinstance(message, RawBlock):
+            yield Loss(message.message if message else f"{opened.name} delivers no audio")
+            return
+        waveform = _mono(message.samples, opened.channels)
+        end = message.first_sample + waveform.size
+        clock.observe(message.first_sample, message.time, message.lag)
+        yield Block(
+            waveform,
+            captured_at=clock.time_of(end),
+            delivered_at=message.time,
+            missing=message.first_sample - expected,
+            overflowed=message.overflowed,
+        )
+        expected = end
+
+
+def _mono(samples: bytes, channels: int) -> np.ndarray:
+    """16-bit interleaved samples -> float32 in [-1, 1], still exact in 16 bits so a recording is lossless."""
+    values = np.frombuffer(samples, np.int16)
+    if channels > 1:
+        values = np.rint(values.reshape(-1, channels).mean(axis=1))
+    return values.astype(np.float32) / 32768.0

@@ -1,0 +1,87 @@
+"""From an utterance to its one answer: a digit, or a reject with the reason."""
+
+import logging
+
+from inference.audio import check_waveform
+from inference.backends.base import DigitBackend, Prediction
+from inference.labels import LABELS, label2id
+from inference.live.events import Answer, Utterance
+
+logger = logging.getLogger(__name__)
+
+TOP = 3
+#: A backend may stumble over one utterance; one that fails this often in a row is broken.
+MAX_FAILURES = 3
+
+
+class BackendFailedError(Exception):
+    """The backend failed on several utterances in a row."""
+
+
+class Recogniser:
+    """Asks the backend and applies the rules for rejecting.
+
+    Args:
+        backend: Any backend of the table.
+        name: Its name, for the records.
+        min_score: Digits scored lower are rejected as ``low_score``.
+        force_emit: Give the best digit even then, marked as forced.
+    """
+
+    def __init__(self, backend: DigitBackend, name: str, min_score: float = 0.0, force_emit: bool = False):
+        self._backend = backend
+        self._name = name
+        self._min_score = min_score
+        self._force_emit = force_emit
+        self._failures = 0
+
+    def answer(self, utterance: Utterance) -> Answer:
+        """The final answer, still without latency.
+
+        Raises:
+            BackendFailedError: If the backend raised on ``MAX_FAILURES`` utterances in a row.
+        """
+        if utterance.reason:
+            return self._build(utterance, None, utterance.reason)
+        try:
+            prediction = self._backend.predict([check_waveform(utterance.waveform)])[0]
+        except Exception as error:  # a backend is foreign code, and the next word deserves its chance
+            self._failures += 1
+            if self._failures >= MAX_FAILURES:
+                raise BackendFailedError(
+                    f"backend {self._name} failed {MAX_FAILURES} times in a row, last with: {error!r}"
+                ) from error
+            logger.warning("backend %s failed on utterance %d: %r", self._name, utterance.id, error)
+            return self._build(utterance, None, "backend_error")
+        self._failures = 0
+        return self._build(utterance, prediction, self._reject_reason(prediction))
+
+    def _reject_reason(self, prediction: Prediction) -> str | None:
+        if prediction.label is None:
+            return "unknown_class"
+        if prediction.score is not None and prediction.score < self._min_score:
+            return "low_score"
+        return None
+
+    def _build(self, utterance: Utterance, prediction: Prediction | None, reason: str | None) -> Answer:
+        forced = reason == "low_score" and self._force_emit
+        label = prediction.label if prediction and (reason is None or forced) else None
+        return Answer(
+            id=utterance.id,
+            digit=None if label is None else label2id[label],
+            score=prediction.score if prediction else None,
+            top=_best(prediction.probabilities) if prediction and prediction.probabilities else (),
+            reason=None if forced else reason,
+            forced=forced,
+            hypothesis=prediction.hypothesis if prediction else None,
+            start=utterance.start,
+            end=utterance.end,
+            latency_ms={},
+            backend=self._name,
+        )
+
+
+def _best(probabilities: tuple[float, ...]) -> tuple[tuple[int, float], ...]:
+    """The ``TOP`` most probable digits, best first."""
+    pairs = sorted(zip(probabilities, LABELS, strict=True), reverse=True)[:TOP]
+    return tuple((label2id[label], probability) for probability, label in pairs)

@@ -1,0 +1,99 @@
+"""The terminal page: a status line at the bottom, one permanent line per utterance above it."""
+
+import collections
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from inference.live.events import Answer, Event, Gap, Level, Lost, Ready, Recovered, StateChange
+from inference.live.terminal import describe
+
+REDRAW_SECONDS = 0.1
+#: The loudness bars span this range.
+QUIET_DBFS, LOUD_DBFS = -66.0, -10.0
+NUM_BARS = 12
+LABELS = {"opening": "yellow", "listening": "green", "speech": "bold red", "lost": "bold yellow"}
+
+
+class Screen:
+    """Shows events on a terminal; a context manager that leaves the terminal as it was.
+
+    Args:
+        console: The terminal. Width, ``NO_COLOR`` and ``TERM`` are respected by it.
+        backend: Name to show.
+    """
+
+    def __init__(self, console: Console, backend: str):
+        self._console = console
+        self._backend = backend
+        self._unicode = console.encoding.startswith("utf")
+        self._state = "opening"
+        self._levels: collections.deque[float] = collections.deque([QUIET_DBFS] * NUM_BARS, maxlen=NUM_BARS)
+        self._noise_dbfs = QUIET_DBFS
+        self._totals_ms: collections.deque[float] = collections.deque(maxlen=100)
+        self._lost_samples = 0
+        self._drawn_at = 0.0
+        self._live = Live(self._status(), console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "Screen":
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Updates the status line, and adds the event's permanent line if it has one."""
+        match event:
+            case Level():
+                self._levels.append(event.dbfs)
+                self._noise_dbfs = event.noise_dbfs
+            case StateChange():
+                self._state = event.state
+            case Ready() | Recovered():
+                self._state = "listening"
+            case Lost():
+                self._state = "lost"
+            case Gap():
+                self._lost_samples += event.num_samples
+            case Answer() if event.digit is not None:
+                self._totals_ms.append(event.latency_ms["total"])
+        line = describe(event)
+        if line is not None:
+            self._console.print(self._permanent(event, line))
+        if line is not None or time.perf_counter() - self._drawn_at >= REDRAW_SECONDS:
+            self._drawn_at = time.perf_counter()
+            self._live.update(self._status(), refresh=True)
+
+    def _permanent(self, event: Event, line: str) -> Text:
+        if not self._unicode:
+            line = line.replace("\N{MIDDLE DOT}", "-")
+        if not isinstance(event, Answer):
+            return Text(line, style="dim")
+        if event.digit is None:
+            return Text(line, style="dim", no_wrap=True, overflow="crop")
+        return Text.assemble((line[0], "bold green"), line[1:], no_wrap=True, overflow="crop")
+
+    def _status(self) -> Text:
+        bullet = "\N{BLACK CIRCLE}" if self._unicode else "*"
+        parts: list[str | tuple[str, str]] = [
+            (f"{bullet} {self._state.upper():9}", LABELS[self._state]),
+            f"  {self._bars()}  noise {self._noise_dbfs:.0f} dB  {self._backend}",
+        ]
+        if self._totals_ms:
+            parts.append(f"  p50 {sorted(self._totals_ms)[len(self._totals_ms) // 2]:.0f} ms")
+        if self._lost_samples:
+            parts.append((f"  lost {self._lost_samples / 16:.0f} ms", "bold yellow"))
+        return Text.assemble(*parts, no_wrap=True, overflow="crop")
+
+    def _bars(self) -> str:
+        glyphs = " ▁▂▃▄▅▆▇█" if self._unicode else " .:-=+*#%"
+        return "".join(
+            glyphs[round((len(glyphs) - 1) * min(max(share, 0.0), 1.0))]
+            for share in ((level - QUIET_DBFS) / (LOUD_DBFS - QUIET_DBFS) for level in self._levels)
+        )

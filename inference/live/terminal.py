@@ -1,0 +1,113 @@
+"""What a person sees: a status line and permanent lines on a terminal, plain lines in a pipe."""
+
+from typing import Protocol, TextIO
+
+from inference.audio import SAMPLING_RATE
+from inference.live.events import (
+    Answer,
+    Event,
+    Gap,
+    Level,
+    Lost,
+    Ready,
+    Recovered,
+    Summary,
+    to_json,
+)
+
+
+class Output(Protocol):
+    """Anything that takes events: the screen, JSON lines, a recorder, a score."""
+
+    def show(self, event: Event) -> None:
+        """Takes the next event."""
+
+
+class PlainOutput:
+    """Digits, one a line, to one stream; everything else to another.
+
+    Args:
+        digits: Where digits go, None to leave them out.
+        diagnostics: Where the rest goes.
+    """
+
+    def __init__(self, digits: TextIO | None, diagnostics: TextIO):
+        self._digits = digits
+        self._diagnostics = diagnostics
+
+    def show(self, event: Event) -> None:
+        """Writes the line of an event, if it has one, and flushes."""
+        if isinstance(event, Answer) and event.digit is not None:
+            _write(self._digits, str(event.digit))
+        else:
+            _write(self._diagnostics, describe(event))
+
+
+class JsonLines:
+    """One JSON object a line, flushed, for every event but levels.
+
+    Args:
+        stream: Where they go.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def show(self, event: Event) -> None:
+        """Writes an event."""
+        if not isinstance(event, Level):
+            _write(self._stream, to_json(event))
+
+
+def describe(event: Event) -> str | None:
+    """The line a person is given for an event, None where there is nothing to say."""
+    match event:
+        case Ready():
+            return (
+                f"listening to {event.source} at {event.sampling_rate} Hz with {event.backend} "
+                f"({event.detector} detector); Ctrl-C ends"
+            )
+        case Answer():
+            return describe_answer(event)
+        case Gap():
+            return f"lost {1000 * event.num_samples / SAMPLING_RATE:.0f} ms of audio"
+        case Lost():
+            return f"microphone lost: {event.reason}"
+        case Recovered():
+            return f"microphone back after {event.seconds:.1f} s: {event.source} at {event.sampling_rate} Hz"
+        case Summary():
+            return describe_summary(event)
+    return None
+
+
+def describe_answer(answer: Answer) -> str:
+    """A digit with its runners-up and delay, or a reject with its reason."""
+    runners_up = "  ".join(f"{digit} {score:.2f}" for digit, score in answer.top)
+    score = runners_up or (answer.hypothesis or "")
+    if answer.digit is None:
+        return f"\N{MIDDLE DOT}  {answer.reason}  {score}".rstrip()
+    forced = "  forced" if answer.forced else ""
+    return f"{answer.digit}  {answer.latency_ms['total']:4.0f} ms  {score}{forced}".rstrip()
+
+
+def describe_summary(summary: Summary) -> str:
+    """Counts, losses and the delay by stage."""
+    rejects = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.rejects.items()))
+    lines = [
+        f"{summary.digits} digits, {sum(summary.rejects.values())} rejects"
+        f"{f' ({rejects})' if rejects else ''} in {summary.seconds:.1f} s of audio",
+        f"lost: {1000 * summary.lost_samples / SAMPLING_RATE:.0f} ms; overflows: {summary.overflows}",
+    ]
+    if summary.latency_ms:
+        lines.append(f"{'end of speech to digit, ms':28}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}")
+        lines += [
+            f"  {stage:26}" + "".join(f"{figures[name]:8.1f}" for name in ("p50", "p95", "p99", "max"))
+            for stage, figures in summary.latency_ms.items()
+        ]
+    return "\n".join(lines)
+
+
+def _write(stream: TextIO | None, line: str | None) -> None:
+    if stream is not None and line is not None:
+        stream.write(f"{line}\n")
+        stream.flush()

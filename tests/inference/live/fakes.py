@@ -1,0 +1,71 @@
+"""Stand-ins: a detector that reads its scores off the audio, a backend with one answer, a source in memory."""
+
+import numpy as np
+
+from inference.audio import SAMPLING_RATE
+from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
+from inference.labels import LABELS
+from inference.live.sources import Block, Opening
+
+
+class AmplitudeDetector:
+    """The score of a frame is its largest amplitude; frames of 512 samples as for Silero."""
+
+    name = "amplitude"
+    frame_samples = 512
+
+    def score(self, frame: np.ndarray) -> float:
+        return float(np.abs(frame).max())
+
+    def reset(self) -> None:
+        pass
+
+
+class ConstantBackend(DigitBackend):
+    """Hears the same digit in everything and remembers what it was given."""
+
+    def __init__(self, label: str = "7", score: float = 0.91):
+        self.label, self.score = label, score
+        self.heard: list[np.ndarray] = []
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "ConstantBackend":
+        return cls()
+
+    def predict(self, waveforms) -> list[Prediction]:
+        self.heard += waveforms
+        probabilities = np.full(len(LABELS), (1 - self.score) / (len(LABELS) - 1))
+        probabilities[LABELS.index(self.label)] = self.score
+        return [prediction_from_probabilities(probabilities) for _ in waveforms]
+
+
+class BrokenBackend(ConstantBackend):
+    def predict(self, waveforms) -> list[Prediction]:
+        raise RuntimeError("weights on fire")
+
+
+class MemorySource:
+    """Yields what it is given; the clock stands still."""
+
+    def __init__(self, *items):
+        self.items = items
+
+    def stream(self):
+        yield from self.items
+
+
+def opening(sampling_rate: int = SAMPLING_RATE) -> Opening:
+    return Opening("memory", sampling_rate)
+
+
+def block(waveform: np.ndarray, **fields) -> Block:
+    return Block(waveform, captured_at=0.0, delivered_at=0.0, **fields)
+
+
+def words(*seconds: float, amplitude: float = 0.8, sampling_rate: int = SAMPLING_RATE) -> np.ndarray:
+    """Silence and sound in turns, beginning with silence; durations in seconds."""
+    parts = [
+        np.full(round(duration * sampling_rate), amplitude * (index % 2), np.float32)
+        for index, duration in enumerate(seconds)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,150 @@
+"""The pure core: intervals, crops, and the same events for any way of cutting the same audio."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.crop import CropContract
+from inference.live.endpointing import EndpointSettings
+from inference.live.engine import LiveEngine
+from inference.live.events import Gap, Level, StateChange, Utterance
+from inference.live.voice_activity import EnergyDetector, SileroDetector
+from tests.inference.live.fakes import AmplitudeDetector, words
+
+
+def make_engine(detector=None, sampling_rate=16_000, **contract) -> LiveEngine:
+    return LiveEngine(
+        EndpointSettings(), detector or AmplitudeDetector(), CropContract(**contract), sampling_rate
+    )
+
+
+def utterances(events) -> list[Utterance]:
+    return [event for event in events if isinstance(event, Utterance)]
+
+
+def run(engine: LiveEngine, waveform: np.ndarray, sizes) -> list:
+    """Feeds a waveform in blocks of the given sizes, repeated until it is used up."""
+    events, first, index = [], 0, 0
+    while first < waveform.size:
+        events += engine.push(waveform[first : first + sizes[index % len(sizes)]])
+        first += sizes[index % len(sizes)]
+        index += 1
+    return events + engine.flush()
+
+
+def speechlike(seconds: float, sampling_rate: int, seed: int = 0) -> np.ndarray:
+    """Harmonic bursts in weak noise: enough like speech for both detectors to have something to do."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(round(seconds * sampling_rate)) / sampling_rate
+    pitch = 120 + 20 * np.sin(2 * np.pi * 3 * times)
+    phase = 2 * np.pi * np.cumsum(pitch) / sampling_rate
+    voice = sum(np.sin(k * phase) / k for k in range(1, 12))
+    gate = np.clip(3 * np.sin(2 * np.pi * times / 0.9), 0, 1)
+    return (0.1 * gate * voice + 0.003 * rng.standard_normal(times.size)).astype(np.float32)
+
+
+def same(first: list, second: list) -> bool:
+    """Equal events, crops included: ``Utterance`` leaves its waveform out of the comparison."""
+    return first == second and all(
+        np.array_equal(a.waveform, b.waveform)
+        for a, b in zip(utterances(first), utterances(second), strict=True)
+    )
+
+
+def test_a_word_gives_speech_utterance_listening_in_this_order():
+    events = run(make_engine(), words(0.512, 0.512, 0.512), [160])
+    kinds = [type(event) for event in events if not isinstance(event, Level)]
+    assert kinds == [StateChange, Utterance, StateChange]
+    (utterance,) = utterances(events)
+    assert (utterance.id, utterance.start, utterance.end) == (1, 8192, 16384)
+    assert utterance.decided - utterance.end == 2048  # 128 ms
+
+
+def test_the_crop_follows_the_contract_and_holds_no_hangover():
+    waveform = words(0.512, 0.512, 0.512)
+    (utterance,) = utterances(run(make_engine(pre_ms=100, post_ms=50), waveform, [160]))
+    assert np.array_equal(utterance.waveform, waveform[8192 - 1600 : 16384 + 800])
+
+
+def test_a_crop_never_reaches_into_the_previous_word():
+    waveform = words(0.512, 0.512, 0.16, 0.512, 0.512)
+    first, second = utterances(run(make_engine(pre_ms=400), waveform, [160]))
+    assert second.waveform.size == second.end - first.end + 60 * 16
+    assert second.start >= first.end
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=8))
+def test_any_blocks_give_the_same_events(sizes):
+    waveform = words(0.3, 0.4, 0.3, 0.05, 0.4, 1.6, 0.3, 0.3)
+    assert same(run(make_engine(), waveform, sizes), run(make_engine(), waveform, [waveform.size]))
+
+
+@pytest.mark.parametrize("detector", [EnergyDetector, SileroDetector])
+@pytest.mark.parametrize("sampling_rate", [8_000, 16_000, 44_100])
+def test_the_usual_block_sizes_give_the_same_events(detector, sampling_rate):
+    waveform = speechlike(4.0, sampling_rate)
+    expected = run(make_engine(detector(), sampling_rate), waveform, [waveform.size])
+    assert len(utterances(expected)) >= 2
+    for size in (160, 512, 1024, 4096):
+        assert same(run(make_engine(detector(), sampling_rate), waveform, [size]), expected)
+
+
+def test_single_samples_give_the_same_events():
+    waveform = speechlike(1.5, 44_100)
+    expected = run(make_engine(EnergyDetector(), 44_100), waveform, [waveform.size])
+    assert utterances(expected)
+    assert same(run(make_engine(EnergyDetector(), 44_100), waveform, [1]), expected)
+
+
+def test_ten_minutes_at_44100_hz_keep_their_length_and_a_tone_stays_clean():
+    engine = make_engine(sampling_rate=44_100)
+    times = np.arange(441)
+    for index in range(60_000):
+        engine.push((0.25 * np.sin(2 * np.pi * (times + 441 * index) / 44.1)).astype(np.float32))
+    tone = engine._history.since(engine.position - 16_000).astype(np.float64)
+    basis = np.exp(2j * np.pi * np.arange(tone.size) / 16)
+    fitted = 2 * (np.vdot(basis, tone) / tone.size * basis).real
+    assert 10 * np.log10(np.mean(fitted**2) / np.mean((tone - fitted) ** 2)) > 60
+    engine.flush()
+    assert abs(engine.position - 600 * 16_000) <= 512  # padded to a whole frame
+
+
+def test_quiet_speech_is_rejected_as_too_quiet():
+    class Eager(AmplitudeDetector):
+        def score(self, frame):
+            return 1.0 if np.abs(frame).max() > 1e-5 else 0.0
+
+    (utterance,) = utterances(run(make_engine(Eager()), words(0.5, 0.5, 0.5, amplitude=1e-4), [160]))
+    assert utterance.reason == "too_quiet"
+
+
+def test_the_end_of_the_stream_closes_an_open_word():
+    (utterance,) = utterances(run(make_engine(), words(0.512, 0.512), [160]))
+    assert (utterance.reason, utterance.end) == (None, 16384)
+
+
+def test_lost_samples_make_an_open_word_stale_and_positions_move_on():
+    engine = make_engine(sampling_rate=8_000)
+    engine.push(words(0.5, 0.4, sampling_rate=8_000))
+    events = engine.skip(800)
+    assert [event.reason for event in utterances(events)] == ["stale"]
+    assert events[-1] == Gap(position=14_400 + 1600, num_samples=1600)  # 0.9 s, then 0.1 s
+    (utterance,) = utterances(run(engine, words(0.5, 0.4, 0.4, sampling_rate=8_000), [80]))
+    assert (utterance.id, utterance.reason) == (2, None)
+    assert abs(utterance.start - (16_000 + 8000)) <= 512
+
+
+def test_ids_rise_and_intervals_never_overlap():
+    found = utterances(run(make_engine(), words(*([0.3, 0.3] * 20), 0.3), [777]))
+    assert [utterance.id for utterance in found] == list(range(1, 21))
+    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+
+
+def test_memory_stays_bounded():
+    engine = make_engine()
+    kept = engine._history._buffer.size
+    run(engine, words(*([0.3, 0.3] * 100), 0.3), [4096])
+    assert engine._history._buffer.size == kept
+    assert engine._pending.size < engine._frame_samples
