@@ -1,0 +1,178 @@
+"""Backends that behave well or badly in one known way; a worker imports them by path."""
+
+import ctypes
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.backends import BackendSpec
+from inference.backends.base import DigitBackend, Prediction
+from inference.errors import BackendUnavailableError, CheckpointError
+from inference.labels import LABELS, SPOKEN_FORMS
+
+
+def fake_spec(class_name: str, checkpoint: str = "none") -> BackendSpec:
+    """The row of the table for a class of this file, named like the class in lower case."""
+    return BackendSpec(
+        name=class_name.lower(),
+        import_path=f"tests.benchmarks.fakes:{class_name}",
+        default_checkpoint=checkpoint,
+        summary=f"fake: {class_name}",
+        package="numpy",
+    )
+
+
+def spoken_label(waveform: np.ndarray) -> str:
+    """What ``tests.benchmarks.conftest`` writes into the level of a clip."""
+    return LABELS[round(float(waveform[0]) * 100)]
+
+
+class Perfect(DigitBackend):
+    """Always right."""
+
+    num_parameters: int | None = 7
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "Perfect":
+        backend = cls()
+        backend.checkpoint_files = (Path(__file__),)
+        return backend
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        return [self.answer(waveform) for waveform in waveforms]
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        return Prediction(label=spoken_label(waveform), score=1.0)
+
+
+class Constant(Perfect):
+    """Always "3"."""
+
+    num_parameters = None
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        return Prediction(label="3")
+
+
+class Writer(Perfect):
+    """A zero-shot recogniser that says "to" for "two" and mislabels its own text."""
+
+    zero_shot = True
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        label = spoken_label(waveform)
+        text = "to" if label == "2" else SPOKEN_FORMS[label][0]
+        return Prediction(label="0", hypothesis=f" {text.capitalize()}.")
+
+
+class Slow(Perfect):
+    """20 ms a clip."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        time.sleep(0.02)
+        return super().answer(waveform)
+
+
+class Slower(Perfect):
+    """25 ms a clip: 1.25 times ``Slow``."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        time.sleep(0.025)
+        return super().answer(waveform)
+
+
+class Raises(Perfect):
+    """Raises on every "4"."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        if spoken_label(waveform) == "4":
+            raise RuntimeError("shape mismatch in layer 3")
+        return super().answer(waveform)
+
+
+class Crash(Perfect):
+    """Dies of a segmentation fault on every "4"."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        if spoken_label(waveform) == "4":
+            ctypes.string_at(0)
+        return super().answer(waveform)
+
+
+class LateCrash(Perfect):
+    """Dies after ``CALLS`` calls: in the latency rounds."""
+
+    CALLS = 30
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        self.calls = getattr(self, "calls", 0) + 1
+        if self.calls > self.CALLS:
+            os._exit(9)
+        return super().answer(waveform)
+
+
+class Hang(Perfect):
+    """Never answers a "4"."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        if spoken_label(waveform) == "4":
+            time.sleep(3600)
+        return super().answer(waveform)
+
+
+class NotANumber(Perfect):
+    """A score that is NaN."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        return Prediction(label="3", score=float("nan"))
+
+
+class OtherVocabulary(Perfect):
+    """A label that is not in the vocabulary."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        return Prediction(label="yes")
+
+
+class Chatty(Perfect):
+    """Prints to standard output, from Python and below it, and reads standard input."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        print('{"label": "9"}')
+        os.write(1, b'{"label": "9"}\n')
+        assert os.read(0, 1) == b""
+        return super().answer(waveform)
+
+
+class Missing(Perfect):
+    """Weights that cannot be had."""
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "Missing":
+        raise BackendUnavailableError("the weights are not here.", "Fetch them: fetch weights")
+
+
+class Broken(Perfect):
+    """A damaged checkpoint."""
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "Broken":
+        raise CheckpointError("model.onnx is damaged. Make it again: make model")
+
+
+class Offline(Perfect):
+    """Answers right only if the worker was told to stay off the network."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        return super().answer(waveform) if os.environ.get("HF_HUB_OFFLINE") == "1" else Prediction(label=None)
+
+
+class Heavy(Perfect):
+    """Takes 200 MB while predicting and gives them back."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        np.ones(25_000_000).sum()
+        return super().answer(waveform)
