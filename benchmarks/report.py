@@ -1,0 +1,195 @@
+"""Entry point: ``python -m benchmarks.report DIR`` makes the tables and pictures of a run again.
+
+Only the records are read, no model is loaded. ``benchmarks.run`` ends with the same code.
+"""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.environment import environment_line
+from benchmarks.protocol import portable_path
+from benchmarks.records import (
+    ENVIRONMENT_FILE,
+    LATENCY_FILE,
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    SUMMARY_CSV_FILE,
+    SUMMARY_MD_FILE,
+    Record,
+    read_records,
+    write_text,
+)
+from inference.cli import EXIT_OK, reports_user_errors
+from inference.errors import UserError
+from inference.transcripts import MAPPING_VERSION
+
+if TYPE_CHECKING:
+    from benchmarks.summary import Summary
+
+SCREEN_WIDTH = 100
+MOST_FREQUENT = 5
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description="Makes summary.csv, summary.md and the pictures of a run again from its records.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder written by benchmarks.run")
+    return parser
+
+
+@reports_user_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Makes the report of a folder again and prints its table."""
+    folder = build_parser().parse_args(argv).folder
+    print_report(write_report(folder), folder)
+    return EXIT_OK
+
+
+def write_report(folder: Path) -> "Summary":
+    """Writes the tables and pictures of a run from its records.
+
+    Args:
+        folder: Holds ``run.json``, ``environment.json``, ``predictions.jsonl`` and ``latency.jsonl``.
+
+    Raises:
+        UserError: If it is no folder of a run.
+    """
+    # Imported here: pandas, SciPy and Matplotlib take seconds that --help does not need.
+    from benchmarks.plots import plot_accuracy_latency
+    from benchmarks.summary import summarise
+
+    run = _read_document(folder, RUN_FILE)
+    environment = _read_document(folder, ENVIRONMENT_FILE)
+    summary = summarise(run, read_records(folder / PREDICTIONS_FILE), read_records(folder / LATENCY_FILE))
+    write_text(folder / SUMMARY_CSV_FILE, summary.frame.to_csv(index=False))
+    pictures = plot_accuracy_latency(folder / SUMMARY_CSV_FILE, folder / "plots")
+    write_text(folder / SUMMARY_MD_FILE, markdown_report(summary, environment, pictures))
+    return summary
+
+
+def print_report(summary: "Summary", folder: Path) -> None:
+    """Prints the main table with its footnotes and captions for a terminal of 100 columns."""
+    from benchmarks.tables import Footnotes, align, main_table
+
+    footnotes = Footnotes()
+    columns, cells = main_table(summary, footnotes, on_screen=True)
+    headings = [[column.heading for column in columns], [column.unit for column in columns]]
+    lines = [_title(summary.run), "", *align([*headings, *cells]), ""]
+    notes = [f"[{number}] {text}" for number, text in enumerate(footnotes.texts, start=1)]
+    for paragraph in [*notes, *captions(summary), f"Written to {portable_path(str(folder))}"]:
+        lines += textwrap.wrap(paragraph, SCREEN_WIDTH, break_long_words=False, break_on_hyphens=False)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def markdown_report(summary: "Summary", environment: Record, pictures: Sequence[str]) -> str:
+    """The whole report of a run as Markdown.
+
+    Args:
+        summary: The figures.
+        environment: The content of ``environment.json``.
+        pictures: Paths relative to the report.
+    """
+    from benchmarks.tables import Footnotes, main_table, markdown_table
+
+    footnotes = Footnotes()
+    columns, cells = main_table(summary, footnotes, on_screen=False)
+    heading = [f"{column.heading} {column.unit}".strip() for column in columns]
+    sections = [
+        [f"# {_title(summary.run)}"],
+        markdown_table(heading, cells),
+        [f"- [{number}] {text}" for number, text in enumerate(footnotes.texts, start=1)],
+        [f"- {caption}" for caption in captions(summary)],
+        [f"![Accuracy against latency; the area is the size on disk]({path})" for path in pictures],
+        _speaker_section(summary),
+        _unmapped_section(summary),
+        ["## Environment", "", environment_line(environment)],
+        ["## Reproduce", "", "```", summary.run["command"], "```"],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def captions(summary: "Summary") -> list[str]:
+    """What a reader must know to read the table."""
+    run = summary.run
+    settings = run["settings"]
+    methods = summary.frame["interval_method"].dropna().unique()
+    return [
+        f"Corpus: {run['dataset_description']}. Split: {run['split_caption']}; "
+        f"{run['measured_clips']} clips, fingerprint {run['fingerprint']}"
+        + ("." if run["measured_clips"] == run["test_clips"] else f", A SUBSET of {run['test_clips']}."),
+        f"Accuracy: right answers with a 95 % interval ({', '.join(methods) or 'none'}); answers that are "
+        f"no digit (unmapped) count as errors. {_reach(run)} zero-shot: saw no training clip of this task.",
+        f"p50, p95: milliseconds from a waveform in memory to the answer, one clip a call, "
+        f"{settings['rounds']} interleaved rounds, {settings['threads']} thread(s). load: import and "
+        "checkpoint, files in the page cache. RSS: peak resident memory of a fresh process.",
+        *([] if run["complete"] else ["INTERRUPTED: this run was stopped; complete figures only."]),
+        *_mapping_caption(run),
+    ]
+
+
+def _title(run: Record) -> str:
+    return f"Benchmark {run['run']}"
+
+
+def _reach(run: Record) -> str:
+    """What the interval says and what it does not."""
+    if run["protocol"] == "official":
+        return "Same speakers as in training: it says nothing of new voices."
+    if run["protocol"] == "loso":
+        return "One voice: it says nothing of other voices."
+    return "New speakers: the interval is about further voices of this kind."
+
+
+def _mapping_caption(run: Record) -> list[str]:
+    if run["mapping_version"] == MAPPING_VERSION:
+        return []
+    return [f"Text was mapped to digits again: {run['mapping_version']} at the run, {MAPPING_VERSION} here."]
+
+
+def _speaker_section(summary: "Summary") -> list[str]:
+    from benchmarks.tables import markdown_table
+
+    if not summary.scores:
+        return []
+    speakers = sorted({name for scores in summary.scores.values() for name in scores.accuracy_by_speaker})
+    rows = [
+        [backend, *(f"{100 * scores.accuracy_by_speaker[speaker]:.1f}" for speaker in speakers)]
+        for backend, scores in summary.scores.items()
+    ]
+    return ["## Accuracy % by speaker", "", *markdown_table(["backend", *speakers], rows)]
+
+
+def _unmapped_section(summary: "Summary") -> list[str]:
+    from benchmarks.tables import markdown_table
+
+    rows = [
+        [backend, json.dumps(text, ensure_ascii=False), str(count)]
+        for backend, scores in summary.scores.items()
+        for text, count in scores.unmapped_hypotheses[:MOST_FREQUENT]
+    ]
+    if not rows:
+        return []
+    return ["## Most frequent unmapped texts", "", *markdown_table(["backend", "text", "clips"], rows)]
+
+
+def _read_document(folder: Path, name: str) -> Record:
+    try:
+        document: Record = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{folder} is no folder of a finished run: {name} cannot be read ({error}). "
+            "Make one: python -m benchmarks.run"
+        ) from error
+    return document
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,245 @@
+"""The command from its options to its files, over fakes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks import report
+from benchmarks.records import read_records
+from benchmarks.run import main, prepare_folder
+from benchmarks.summary import COLUMNS
+from finetune.corpus import load_corpus
+from finetune.corpus.splits import make_split
+from finetune.split_card import SplitCard
+from inference.backends import BACKENDS
+from inference.errors import UserError
+from tests.benchmarks.conftest import PROJECT
+
+Benchmark = Callable[..., tuple[int, Path]]
+
+
+def rows(folder: Path) -> dict[str, "pd.Series[object]"]:
+    frame = pd.read_csv(folder / "summary.csv")
+    return {row["backend"]: row for _, row in frame.iterrows()}
+
+
+def test_one_good_one_constant_one_writer_one_missing(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Perfect", "Constant", "Writer", "Missing", options=("--rounds", "72"))
+    assert code == 0
+    table = rows(folder)
+    assert list(pd.read_csv(folder / "summary.csv").columns) == list(COLUMNS)
+    assert list(table) == ["perfect", "constant", "writer", "missing"]
+
+    assert table["perfect"][["status", "n", "accuracy", "unmapped"]].tolist() == ["ok", 60, 1.0, 0]
+    assert table["constant"]["accuracy"] == pytest.approx(0.1)
+    assert pd.isna(table["constant"]["parameters"])
+    # Its own labels are all wrong; the text counts, and "to" is no digit.
+    assert table["writer"][["accuracy", "unmapped"]].tolist() == [0.9, 6]
+    assert table["writer"]["flags"] == "zero-shot"
+    for name in ("perfect", "constant", "writer"):
+        assert 0 < table[name]["latency_p50_ms"] <= table[name]["latency_p95_ms"]
+        assert pd.isna(table[name]["latency_p99_ms"])
+        assert table[name]["peak_rss_bytes"] > 10e6
+        assert table[name]["load_seconds"] > 0
+    assert table["missing"]["status"] == "unavailable"
+    assert table["missing"][["accuracy", "n", "latency_p50_ms"]].isna().all()
+    assert table["missing"]["fix"] == "Fetch them: fetch weights"
+
+    screen = capsys.readouterr().out
+    assert max(map(len, screen.splitlines())) <= report.SCREEN_WIDTH
+    assert "Fetch them: fetch weights" in screen
+    assert "zero-shot" in screen
+    markdown = (folder / "summary.md").read_text()
+    assert '| writer  | " To." |     6 |' in markdown
+    assert "same speakers" in markdown
+    assert (folder / "plots" / "accuracy_latency.svg").is_file()
+    assert json.loads((folder / "environment.json").read_text())["threads_per_backend"] == 1
+
+    predictions = read_records(folder / "predictions.jsonl")
+    assert len(predictions) == 180
+    assert {record["hypothesis"] for record in predictions if record["clip"] == "2_ann_0"} == {None, " To."}
+    assert len(read_records(folder / "latency.jsonl")) == 3 * 72
+    assert not list(folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize("class_name", ["Raises", "Crash"])
+def test_a_backend_that_fails_does_not_stop_the_others(benchmark: Benchmark, class_name: str) -> None:
+    code, folder = benchmark(class_name, "Perfect")
+    assert code == 3
+    table = rows(folder)
+    failed = table[class_name.lower()]
+    assert failed["status"] == "failed"
+    assert "clip 4_" in failed["reason"]
+    assert pd.isna(failed["accuracy"])
+    assert table["perfect"]["status"] == "ok"
+
+
+def test_a_late_failure_keeps_what_was_complete(benchmark: Benchmark) -> None:
+    code, folder = benchmark("LateCrash", "Perfect", options=("--limit", "25"))
+    assert code == 3
+    row = rows(folder)["latecrash"]
+    assert row[["status", "n", "accuracy"]].tolist() == ["failed", 25, 1.0]
+    assert "exit code 9" in row["reason"]
+    assert (
+        len([entry for entry in read_records(folder / "latency.jsonl") if entry["backend"] == "perfect"]) == 8
+    )
+
+
+def test_nothing_measured_has_its_own_exit_code(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Missing", "Broken")
+    assert code == 4
+    assert "make model" in capsys.readouterr().out
+    assert not (folder / "plots" / "accuracy_latency.svg").exists()
+
+
+def test_small_samples_are_called_small_everywhere(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = benchmark("Perfect", options=("--limit", "10"))
+    row = rows(folder)["perfect"]
+    assert row[["n", "test_clips"]].tolist() == [10, 60]
+    assert "subset" in row["flags"]
+    assert row["latency_p50_ms"] > 0
+    assert pd.isna(row["latency_p95_ms"])
+    for table in (capsys.readouterr().out, (folder / "summary.md").read_text()):
+        assert "A SUBSET of 60" in " ".join(table.split())
+        assert "p95 needs 72 timed calls" in table
+
+
+@pytest.fixture
+def leaky_checkpoint(corpus_folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint trained without the speaker ann, which is no help against the official split."""
+    corpus = load_corpus(str(corpus_folder))
+    folder = tmp_path / "leaky"
+    folder.mkdir()
+    SplitCard.from_split(corpus, make_split(corpus.clips, "loso", fold="ann")).write(folder)
+    return folder
+
+
+def test_a_leak_is_refused_before_anything_is_measured(
+    benchmark: Benchmark, leaky_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint))
+    assert code == 2
+    assert not folder.exists()
+    message = capsys.readouterr().err
+    assert "was trained on 40 of the clips" in message
+    assert "--allow-leak" in message
+
+
+def test_an_allowed_leak_is_marked_in_every_table(
+    benchmark: Benchmark, leaky_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint), options=("--allow-leak",))
+    assert code == 0
+    for table in (capsys.readouterr().out, *(path.read_text() for path in folder.glob("summary.*"))):
+        assert "LEAK of 40 clips" in table
+
+
+def test_the_right_split_of_that_checkpoint_is_no_leak(benchmark: Benchmark, leaky_checkpoint: Path) -> None:
+    code, folder = benchmark(
+        "Perfect", checkpoint=str(leaky_checkpoint), options=("--protocol", "loso", "--fold", "ann")
+    )
+    assert code == 0
+    row = rows(folder)["perfect"]
+    assert row[["n", "fold"]].tolist() == [50, "ann"]
+    assert pd.isna(row["flags"])
+
+
+def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: Path) -> None:
+    _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"))
+    made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in (*folder.glob("summary.*"), *folder.glob("plots/*")):
+        path.unlink()
+    assert report.main([str(folder)]) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == made
+
+
+def test_the_report_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(tmp_path)]) == 2
+    assert "python -m benchmarks.run" in capsys.readouterr().err
+
+
+def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="holds other files"):
+        prepare_folder(tmp_path)
+    with pytest.raises(UserError, match="cannot be made"):
+        prepare_folder(tmp_path / "thesis.tex" / "results")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backends", "siri"], "invalid choice: 'siri'"),
+        (["--limit", "0"], "0 is not 1 or more"),
+        (["--protocol", "kfold"], "invalid choice: 'kfold'"),
+    ],
+)
+def test_wrong_options_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    assert ending.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+START_WITH_FAKES = """
+import sys
+from benchmarks.run import main
+from inference.backends import BACKENDS
+from tests.benchmarks.fakes import fake_spec
+for name in ("Perfect", "Hang"):
+    BACKENDS[name.lower()] = fake_spec(name)
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def test_interruption_keeps_what_is_complete(corpus_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    options = ["--backends", "perfect", "hang", "--dataset", str(corpus_folder), "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", START_WITH_FAKES, *options], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "hang: size and memory" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "is kept in" in errors
+    assert json.loads((folder / "run.json").read_text())["complete"] is False
+    table = rows(folder)
+    assert {row["status"] for row in table.values()} == {"interrupted"}
+    assert table["perfect"]["peak_rss_bytes"] > 10e6
+    assert pd.isna(table["hang"]["peak_rss_bytes"])
+    assert "INTERRUPTED" in (folder / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("module", ["benchmarks.run", "benchmarks.report"])
+def test_help_needs_no_heavy_library(module: str) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['x', '--help']\n"
+        f"try: runpy.run_module({module!r}, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'scipy', 'matplotlib', 'datasets'} & set(sys.modules)\n"
+        "raise SystemExit(f'imported {heavy}' if heavy else 0)"
+    )
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert completed.returncode == 0, completed.stderr
+    for name in BACKENDS if module == "benchmarks.run" else ["DIR"]:
+        assert name in completed.stdout
