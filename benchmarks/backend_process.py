@@ -24,10 +24,10 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 class BackendFailure(Exception):
-    """A backend gave no answer: it raised, crashed or hung.
+    """A backend gave no answer: it refused, raised, crashed or hung.
 
     Args:
-        kind: ``error``, ``crash`` or ``timeout``.
+        kind: ``refused`` (the reason says what to do), ``error``, ``crash`` or ``timeout``.
         reason: What happened, for the table.
     """
 
@@ -145,6 +145,8 @@ class BackendProcess:
         answer: dict[str, Any] = json.loads(self._read_line(timeout_s, occasion))
         if "unavailable" in answer:
             raise BackendUnavailable(answer["unavailable"], answer["fix"])
+        if "refused" in answer:
+            raise BackendFailure("refused", answer["refused"])
         if "error" in answer:
             raise BackendFailure("error", f"failed {occasion}: {answer['error']}")
         return answer

@@ -37,9 +37,10 @@ class Outcome:
         checkpoint: What was loaded, as printed.
         summary: One line on the backend.
         leaked_clips: Test clips its checkpoint was trained on; None without a split card.
+        fixture: What its checkpoint is a stand-in for; None for a real one.
         status: One of the ``STATUS_`` values; interrupted until all passes are over.
         reason: Why the status is not ok.
-        fix: The command that would mend it.
+        fix: The command that would mend it, unless the reason says so.
         zero_shot: Whether it saw no training clip of the task; None if it never loaded.
         parameters: Stored values of the model.
         checkpoint_bytes: Bytes on disk of its files.
@@ -52,6 +53,7 @@ class Outcome:
     checkpoint: str
     summary: str
     leaked_clips: int | None
+    fixture: str | None
     status: str = STATUS_INTERRUPTED
     reason: str | None = "the run was interrupted"
     fix: str | None = "Run it again."
@@ -70,6 +72,7 @@ class Outcome:
             checkpoint=portable_path(candidate.checkpoint),
             summary=candidate.spec.summary,
             leaked_clips=candidate.leaked_clips,
+            fixture=candidate.fixture,
         )
 
     def end(self, status: str, reason: str | None = None, fix: str | None = None) -> None:
@@ -147,7 +150,7 @@ class Measurement:
         )
         for outcome in self.outcomes:
             if outcome.backend in failures:
-                outcome.end(STATUS_FAILED, str(failures[outcome.backend]), _trial_command(outcome))
+                _end_failed(outcome, failures[outcome.backend])
 
 
 @contextmanager
@@ -157,14 +160,16 @@ def _failures_recorded(outcome: Outcome) -> Iterator[None]:
     except BackendUnavailable as error:
         outcome.end(STATUS_UNAVAILABLE, str(error), error.fix)
     except BackendFailure as failure:
-        outcome.end(STATUS_FAILED, str(failure), _trial_command(outcome))
+        _end_failed(outcome, failure)
 
 
-def _trial_command(outcome: Outcome) -> str:
-    return (
+def _end_failed(outcome: Outcome, failure: BackendFailure) -> None:
+    trial = (
         "Try it alone: python -m inference.predict FILE "
         f"--backend {outcome.backend} --checkpoint {outcome.checkpoint}"
     )
+    # A refusal says itself what to do.
+    outcome.end(STATUS_FAILED, str(failure), None if failure.kind == "refused" else trial)
 
 
 def _say(line: str) -> None:

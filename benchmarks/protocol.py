@@ -40,11 +40,13 @@ class Candidate:
         spec: Its row of the table of backends.
         checkpoint: Folder, Hub id or model size.
         leaked_clips: Test clips that its split card says it was trained on; None without a card.
+        fixture: What it is a stand-in for, from its ``fixture.json``; None for a real checkpoint.
     """
 
     spec: BackendSpec
     checkpoint: str
     leaked_clips: int | None = None
+    fixture: str | None = None
 
     @property
     def name(self) -> str:

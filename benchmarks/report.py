@@ -130,6 +130,11 @@ def captions(summary: "Summary") -> list[str]:
         f"p50, p95: milliseconds from a waveform in memory to the answer, one clip a call, "
         f"{settings['rounds']} interleaved rounds, {settings['threads']} thread(s). load: import and "
         "checkpoint, files in the page cache. RSS: peak resident memory of a fresh process.",
+        *(
+            f"FIXTURE: {row['backend']} is a stand-in and no result: {row['fixture']}"
+            for row in run["backends"]
+            if row["fixture"]
+        ),
         *([] if run["complete"] else ["INTERRUPTED: this run was stopped; complete figures only."]),
         *_mapping_caption(run),
     ]

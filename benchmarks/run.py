@@ -40,10 +40,13 @@ from finetune.corpus import DATA_VARIABLE, DATASET_HELP, Clip, Corpus, load_corp
 from finetune.corpus.splits import PROTOCOLS, Split, make_split
 from finetune.split_card import read_split_card
 from inference.backends import BACKENDS
+from inference.checkpoint import read_json
 from inference.cli import EXIT_INTERRUPTED, EXIT_OK, positive_int, reports_user_errors
 from inference.errors import UserError
 from inference.transcripts import MAPPING_VERSION
 
+#: Marks toy and random weights, so that no figure of theirs is taken for a result.
+FIXTURE_NAME = "fixture.json"
 EXIT_BACKEND_FAILED = 3
 EXIT_NOTHING_MEASURED = 4
 
@@ -139,10 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_candidate(name: str, checkpoint: str, corpus: Corpus, split: Split) -> Candidate:
-    """A backend with its checkpoint and what the checkpoint's split card says about the test clips."""
+    """A backend with its checkpoint and what lies beside the weights: split card and fixture note."""
     card = read_split_card(Path(checkpoint))
     leaked = None if card is None else len(card.leaked(corpus, split.test))
-    return Candidate(BACKENDS[name], checkpoint, leaked)
+    note = Path(checkpoint) / FIXTURE_NAME
+    fixture = read_json(note)["fixture"] if note.is_file() else None
+    return Candidate(BACKENDS[name], checkpoint, leaked, fixture)
 
 
 def prepare_folder(folder: Path) -> None:

@@ -115,7 +115,9 @@ def _flags(run: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[str]:
     flags = []
     if outcome["leaked_clips"]:
         flags.append(f"LEAK of {outcome['leaked_clips']} clips")
-    if outcome["zero_shot"]:
+    if outcome["fixture"]:
+        flags.append("FIXTURE")
+    elif outcome["zero_shot"]:
         flags.append("zero-shot")
     elif outcome["zero_shot"] is False and outcome["leaked_clips"] is None:
         flags.append("no split card")

@@ -167,9 +167,10 @@ def _latency_column(name: str, quantile: float) -> Column:
 def _cell(column: Column, row: Row, footnotes: Footnotes) -> str:
     if not any(pd.isna(row[name]) for name in column.needs):
         return column.show(row)
-    went_well = pd.isna(row["reason"])
-    reason = column.missing if went_well else f"{row['backend']}: {row['reason'].rstrip('.')}. {row['fix']}"
-    return f"-{footnotes.mark(reason)}"
+    if pd.isna(row["reason"]):
+        return f"-{footnotes.mark(column.missing)}"
+    fix = "" if pd.isna(row["fix"]) else f". {row['fix']}"
+    return f"-{footnotes.mark(row['backend'] + ': ' + row['reason'].rstrip('.') + fix)}"
 
 
 def _note(row: Row) -> str:

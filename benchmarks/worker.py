@@ -53,7 +53,7 @@ class Worker:
         except BackendUnavailableError as error:
             return {"unavailable": error.reason, "fix": error.fix}
         except UserError as error:
-            return {"error": str(error)}
+            return {"refused": str(error)}
         except Exception as error:  # A foreign library may raise anything; it is reported, not hidden.
             traceback.print_exc()
             return {"error": f"{type(error).__name__}: {error}"}

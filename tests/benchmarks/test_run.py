@@ -157,6 +157,18 @@ def test_the_right_split_of_that_checkpoint_is_no_leak(benchmark: Benchmark, lea
     assert pd.isna(row["flags"])
 
 
+def test_stand_in_weights_are_never_taken_for_a_result(
+    benchmark: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = tmp_path / "toy"
+    toy.mkdir()
+    (toy / "fixture.json").write_text('{"fixture": "toy trained on digits"}')
+    _, folder = benchmark("Writer", checkpoint=str(toy))
+    assert rows(folder)["writer"]["flags"] == "FIXTURE"
+    for table in (capsys.readouterr().out, (folder / "summary.md").read_text()):
+        assert "FIXTURE: writer is a stand-in and no result: toy trained on digits" in table
+
+
 def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: Path) -> None:
     _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"))
     made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
