@@ -60,6 +60,7 @@ class AugmentationArguments:
     max_pad_ms: float = field(default=300.0, metadata={"help": "longest background on each side"})
     min_snr_db: float = field(default=5.0, metadata={"help": "loudest background"})
     noise_probability: float = field(default=0.5, metadata={"help": "share of clips with background noise"})
+    max_clip_ms: float = field(default=1500.0, metadata={"help": "longer training clips are cut to this"})
     min_clip_ms: int = field(default=250, metadata={"help": "shorter clips are padded to this"})
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class AugmentationArguments:
             pad_ms=(0.0, self.max_pad_ms),
             snr_db=(self.min_snr_db, 40.0),
             noise_probability=self.noise_probability,
+            max_ms=self.max_clip_ms,
         )
 
     def crop_contract(self) -> CropContract:

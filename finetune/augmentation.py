@@ -27,6 +27,7 @@ class AugmentationSettings:
         noise_probability: Share of clips that get audible background; the padding of the others is
             filled with faint noise 60 dB below the speech.
         low_pass_probability: Share of clips that lose the band above 2.5 to 4 kHz.
+        max_ms: Longer results are cut at a random place; one long clip would pad its whole batch.
     """
 
     speed: tuple[float, float] = (0.85, 1.18)
@@ -35,6 +36,7 @@ class AugmentationSettings:
     snr_db: tuple[float, float] = (5.0, 40.0)
     noise_probability: float = 0.5
     low_pass_probability: float = 0.2
+    max_ms: float = 1500.0
 
 
 def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
@@ -66,6 +68,7 @@ def augment(
     snr_db = generator.uniform(*settings.snr_db) if noisy else 60.0
     noise = coloured_noise(waveform.size, generator.uniform(0.0, 2.0), generator)
     waveform = waveform + noise * np.float32(speech_rms * 10 ** (-snr_db / 20))
+    waveform = _cut(waveform, int(settings.max_ms * SAMPLING_RATE / 1000), generator)
     gain = 10 ** (generator.uniform(*settings.gain_db) / 20)
     return np.clip(waveform * gain, -1.0, 1.0).astype(np.float32)
 
@@ -82,6 +85,14 @@ def low_pass(waveform: np.ndarray, cutoff_hz: float) -> np.ndarray:
     narrow = soxr.resample(waveform, SAMPLING_RATE, 2 * cutoff_hz, quality="MQ")
     wide = soxr.resample(narrow, 2 * cutoff_hz, SAMPLING_RATE, quality="MQ")
     return wide.astype(np.float32)
+
+
+def _cut(waveform: np.ndarray, max_samples: int, generator: np.random.Generator) -> np.ndarray:
+    surplus = waveform.size - max_samples
+    if surplus <= 0:
+        return waveform
+    start = int(generator.integers(surplus + 1))
+    return waveform[start : start + max_samples]
 
 
 def coloured_noise(num_samples: int, exponent: float, generator: np.random.Generator) -> np.ndarray:

@@ -1,8 +1,9 @@
 """The audio border: any audio source becomes one mono float32 waveform at 16 kHz.
 
-Nothing below this file knows of files, sampling rates or channels. FFmpeg (through torchcodec) is
-the only decoder, so that every format gives the same samples in training, benchmark and use;
-soxr is the only resampler, because it is fast, band-limited and has a stateful form for streams.
+Nothing below this file knows of files, sampling rates or channels. FFmpeg (through torchcodec)
+decodes every format; plain 16-bit WAV and FLAC take a direct path through libsndfile, which gives
+the same samples bit for bit without loading torch. soxr is the only resampler:
+fast, band-limited, with a stateful form for streams.
 """
 
 import io
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import soundfile
 import soxr
 
 from inference.errors import AudioError
@@ -42,13 +44,12 @@ def decode_audio(source: AudioSource, max_seconds: float = MAX_SECONDS) -> np.nd
         AudioError: If the source is missing, no audio, empty, too short or too long.
     """
     name = describe_source(source)
-    decoder = _open_decoder(source, name)
-    try:
-        samples = decoder.get_samples_played_in_range(0.0, max_seconds + 1.0)
-    except RuntimeError as error:
-        raise AudioError(f"{name} could not be decoded: {_first_line(error)}") from error
-    mono = samples.data.numpy().mean(axis=0, dtype=np.float32)
-    waveform = resample(mono, samples.sample_rate, SAMPLING_RATE)
+    encoded = _readable(source, name)
+    # One second more than allowed is enough to see that the audio is too long.
+    samples, rate = _decode_pcm(encoded, max_seconds + 1.0) or _decode_ffmpeg(
+        encoded, max_seconds + 1.0, name
+    )
+    waveform = resample(samples.mean(axis=0, dtype=np.float32), rate, SAMPLING_RATE)
     # Lossy decoders overshoot full scale on loud audio; the contract is [-1, 1].
     waveform = np.clip(waveform, -1.0, 1.0)
     return check_waveform(waveform, name=name, max_seconds=max_seconds)
@@ -138,7 +139,8 @@ def describe_source(source: AudioSource) -> str:
     return str(getattr(source, "name", "the file object"))
 
 
-def _open_decoder(source: AudioSource, name: str) -> Any:
+def _readable(source: AudioSource, name: str) -> Path | bytes:
+    """Checks that a source exists and is not empty; file objects are read into memory."""
     if isinstance(source, (str, PathLike)):
         path = Path(source)
         if not path.is_file():
@@ -146,18 +148,43 @@ def _open_decoder(source: AudioSource, name: str) -> Any:
             raise AudioError(f"{name} {problem}.")
         if path.stat().st_size == 0:
             raise AudioError(f"{name} is an empty file (0 bytes).")
-    elif isinstance(source, bytes):
-        if not source:
-            raise AudioError("0 bytes received, expected an encoded audio file.")
-    elif not isinstance(source, (io.RawIOBase, io.BufferedIOBase)):
-        raise AudioError(f"{name} is a {type(source).__name__}, expected a path, bytes or file.")
-    decoder_class = _import_decoder()
-    # bytes are handed over as they are; file objects must be BufferedReader-like for torchcodec.
-    argument = source.read() if isinstance(source, io.BufferedIOBase) else source
+        return path
+    encoded = source if isinstance(source, bytes) else source.read()
+    if not isinstance(encoded, bytes):
+        raise AudioError(f"{name} gives {type(encoded).__name__}, expected bytes: open it with mode 'rb'.")
+    if not encoded:
+        raise AudioError(f"{name} holds 0 bytes, expected an encoded audio file.")
+    return encoded
+
+
+def _decode_pcm(encoded: Path | bytes, max_seconds: float) -> tuple[np.ndarray, int] | None:
+    """Reads 16-bit WAV or FLAC; None for whatever is better left to FFmpeg.
+
+    Returns:
+        Samples of shape ``(num_channels, num_samples)`` and their rate in Hz.
+    """
     try:
-        return decoder_class(argument)
+        with soundfile.SoundFile(encoded if isinstance(encoded, Path) else io.BytesIO(encoded)) as file:
+            if file.format not in ("WAV", "FLAC") or file.subtype != "PCM_16":
+                return None
+            frames = file.read(int(max_seconds * file.samplerate), dtype="float32", always_2d=True)
+            return frames.T, file.samplerate
+    except soundfile.SoundFileError:
+        return None
+
+
+def _decode_ffmpeg(encoded: Path | bytes, max_seconds: float, name: str) -> tuple[np.ndarray, int]:
+    """Decodes anything that FFmpeg reads; shapes as ``_decode_pcm``."""
+    decoder_class = _import_decoder()
+    try:
+        decoder = decoder_class(encoded)
     except (RuntimeError, ValueError) as error:
         raise AudioError(f"{name} is not audio that FFmpeg can read: {_first_line(error)}") from error
+    try:
+        samples = decoder.get_samples_played_in_range(0.0, max_seconds)
+    except RuntimeError as error:
+        raise AudioError(f"{name} could not be decoded: {_first_line(error)}") from error
+    return samples.data.numpy(), samples.sample_rate
 
 
 def _import_decoder() -> Any:

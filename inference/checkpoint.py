@@ -1,0 +1,55 @@
+"""Reading a checkpoint folder: every file is checked before a library is asked to load it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from inference.crop import CropContract
+from inference.errors import CheckpointError
+from inference.labels import check_labels
+
+
+def require_files(folder: Path, names: tuple[str, ...], made_by: str) -> None:
+    """Checks that a checkpoint folder is complete.
+
+    Args:
+        folder: The checkpoint.
+        names: Files that must be there.
+        made_by: Command that makes such a checkpoint, for the message.
+
+    Raises:
+        CheckpointError: If the folder or a file is missing.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is no folder. Make a checkpoint first: {made_by}")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} lacks {', '.join(missing)}. Make it again: {made_by}")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a checkpoint; CheckpointError names the file if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}); restore or make it again.") from error
+
+
+def read_labels(folder: Path) -> None:
+    """Checks ``labels.json`` (ordered names) against the vocabulary."""
+    path = folder / "labels.json"
+    names = read_json(path)
+    if not isinstance(names, list):
+        raise CheckpointError(f"{path} holds {type(names).__name__}, expected a list of label names.")
+    check_labels(dict(enumerate(names)), str(path))
+
+
+def read_crop_contract(folder: Path) -> CropContract:
+    """Reads ``crop.json``; the default contract for a folder without one."""
+    path = folder / "crop.json"
+    if not path.is_file():
+        return CropContract()
+    try:
+        return CropContract.from_dict(read_json(path))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a crop contract: {error}") from error
