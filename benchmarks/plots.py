@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PICTURE = "accuracy_latency.svg"
 NEEDED = ["accuracy", "accuracy_low", "accuracy_high", "latency_p50_ms", "checkpoint_bytes"]
-#: Area of a disc in square points per megabyte; smaller than MIN_AREA would not be seen.
+#: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
 AREA_PER_MB = 8.0
-MIN_AREA = 30.0
-MAX_AREA = 4000.0
+MAX_AREA = 1500.0
 
 
 def plot_accuracy_latency(summary_csv: Path, folder: Path) -> list[str]:
@@ -36,27 +35,35 @@ def plot_accuracy_latency(summary_csv: Path, folder: Path) -> list[str]:
         return []
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.add_subplot()
+    area_per_mb = min(AREA_PER_MB, MAX_AREA / (rows["checkpoint_bytes"].max() / 1e6))
     for colour, (_, row) in zip(np.resize(COLOURS, len(rows)), rows.iterrows(), strict=True):
         megabytes = row["checkpoint_bytes"] / 1e6
         accuracy = 100 * row["accuracy"]
         bounds = 100 * row[["accuracy_low", "accuracy_high"]].to_numpy(dtype=float)
+        axes.scatter(
+            row["latency_p50_ms"], accuracy, area_per_mb * megabytes, color=colour, alpha=0.4, linewidths=0
+        )
         axes.errorbar(
             row["latency_p50_ms"],
             accuracy,
             yerr=np.abs(bounds - accuracy)[:, np.newaxis],
             color=colour,
+            marker="o",
+            markersize=4,
             capsize=3,
         )
-        area = float(np.clip(AREA_PER_MB * megabytes, MIN_AREA, MAX_AREA))
-        axes.scatter(row["latency_p50_ms"], accuracy, s=area, color=colour, alpha=0.6, linewidths=0)
         axes.annotate(
-            f"{row['backend']}, {megabytes:.1f} MB",
-            (row["latency_p50_ms"], accuracy),
-            xytext=(8, -16),
+            f"{row['backend']}\n{megabytes:.1f} MB" + ("" if pd.isna(row["flags"]) else f"\n{row['flags']}"),
+            (row["latency_p50_ms"], bounds[0]),
+            xytext=(0, -5),
             textcoords="offset points",
+            horizontalalignment="center",
+            verticalalignment="top",
+            fontsize="small",
         )
     axes.set_xscale("log")
-    axes.margins(x=0.25)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.2, y=0.2)
     axes.set_xlabel("latency p50 in ms per clip (logarithmic)")
     axes.set_ylabel("accuracy in % with 95 % interval")
     axes.set_title(_title(rows), fontsize="medium", loc="left")

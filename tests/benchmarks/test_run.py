@@ -143,7 +143,11 @@ def test_an_allowed_leak_is_marked_in_every_table(
 ) -> None:
     code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint), options=("--allow-leak",))
     assert code == 0
-    for table in (capsys.readouterr().out, *(path.read_text() for path in folder.glob("summary.*"))):
+    picture = folder / "plots" / "accuracy_latency.svg"
+    for table in (
+        capsys.readouterr().out,
+        *(path.read_text() for path in [*folder.glob("summary.*"), picture]),
+    ):
         assert "LEAK of 40 clips" in table
 
 
