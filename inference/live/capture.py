@@ -131,6 +131,8 @@ class Tap:
             maxlen=BACKLOG_SECONDS * 1000 // BLOCK_MS
         )
         self._count = 0
+        #: A stream lives as long as something refers to it.
+        self.stream: Any = None
         self.ended = False
         self.arrived = threading.Event()
 
@@ -182,8 +184,7 @@ def _open(sounddevice: Any, device: InputDevice, rates: tuple[int, ...]) -> tupl
                 problem = str(error)
                 continue
             if tap.arrived.wait(FIRST_BLOCK_SECONDS) and not tap.ended:
-                # The stream lives as long as something refers to it.
-                tap.stream = stream  # type: ignore[attr-defined]
+                tap.stream = stream
                 return tap, Opened(device.name, sampling_rate, channels)
             stream.abort()
             stream.close()

@@ -1,5 +1,6 @@
 """A recording as a source: any format FFmpeg reads, any length, in bounded memory."""
 
+import itertools
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -68,8 +69,8 @@ def _decode(container: Any, audio: Any) -> Iterator[np.ndarray]:
     """Mono float32 pieces of whatever length the codec gives."""
     import av
 
-    to_float = av.AudioResampler(format="fltp")
-    for frame in container.decode(audio):
+    to_float = av.AudioResampler(format="fltp", rate=audio.rate)
+    for frame in itertools.chain(container.decode(audio), [None]):
         for piece in to_float.resample(frame):
             yield piece.to_ndarray().mean(axis=0, dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""Stand-ins: a detector that reads its scores off the audio, a backend with one answer, a source in memory."""
+"""Stand-ins: a detector that reads scores off the audio, a backend with one answer, a source in memory."""
 
 import numpy as np
 

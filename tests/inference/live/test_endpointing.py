@@ -1,5 +1,7 @@
 """The state machine on scripted scores; one frame is 32 ms, so 128 ms of hangover are four frames."""
 
+import itertools
+
 import pytest
 
 from inference.errors import UserError
@@ -79,7 +81,7 @@ def test_long_speech_is_answered_once_and_then_ignored_until_silence():
 def test_repeats_are_separate_and_never_overlap():
     segments = run(([0.9] * 6 + [0.1] * 6) * 3)
     assert len(segments) == 3
-    assert all(a.end <= b.start for a, b in zip(segments, segments[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(segments))
 
 
 def test_cutting_closes_an_open_word_where_the_audio_stops():
@@ -102,5 +104,5 @@ def test_cutting_for_a_reason_keeps_the_reason():
 
 @pytest.mark.parametrize(("enter", "leave"), [(0.3, 0.5), (0.5, 0.0), (1.0, 0.5)])
 def test_impossible_thresholds_are_refused_with_an_example(enter, leave):
-    with pytest.raises(UserError, match="for example 0.5 and 0.35"):
+    with pytest.raises(UserError, match=r"for example 0\.5 and 0\.35"):
         EndpointSettings(enter_threshold=enter, leave_threshold=leave)

@@ -1,0 +1,190 @@
+"""The command itself: options, outputs, exit codes, interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import wave
+
+import numpy as np
+import pytest
+
+import inference.live.__main__ as live
+from inference.errors import CheckpointError
+from tests.inference.live.conftest import REPOSITORY
+from tests.inference.live.fakes import BrokenBackend, ConstantBackend
+
+#: Runs the command in a new interpreter with a backend that always hears a seven.
+PROGRAM = (
+    "import sys, inference.live.__main__ as live\n"
+    "from tests.inference.live.fakes import ConstantBackend\n"
+    "live.load_backend = lambda *arguments: ConstantBackend()\n"
+    "sys.exit(live.main(sys.argv[1:]))"
+)
+
+
+def start(*arguments: str, **options) -> subprocess.Popen:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
+    return subprocess.Popen(command, **pipes | options)
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    constant = ConstantBackend()
+    monkeypatch.setattr(live, "load_backend", lambda *arguments: constant)
+    return constant
+
+
+@pytest.fixture
+def three_words(tmp_path):
+    """A recording that the energy detector hears as three words."""
+    rate = 8_000
+    rng = np.random.default_rng(0)
+    gate = np.concatenate(
+        [np.full(n, on) for n, on in zip([6000, 3200] * 3 + [4000], [0, 1] * 4, strict=False)]
+    )
+    samples = (gate * 6000 + 30) * rng.uniform(-1, 1, gate.size)
+    path = tmp_path / "three.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(samples.astype("<i2").tobytes())
+    return str(path)
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['live', '--help']\n"
+        "try: runpy.run_module('inference.live', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print(sorted({'torch', 'sounddevice', 'onnxruntime', 'av', 'rich', 'numpy'} & set(sys.modules)))"
+    )
+    started = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert time.perf_counter() - started < 2.0
+
+
+def test_a_pipe_gets_clean_digits_and_the_rest_goes_to_stderr(backend, three_words, capsys):
+    assert live.main(["--replay", three_words, "--detector", "energy"]) == 0
+    output = capsys.readouterr()
+    assert output.out == "7\n7\n7\n"
+    assert "listening to" in output.err
+    assert "3 digits, 0 rejects" in output.err
+
+
+def test_json_lines_replace_the_digits_on_stdout(backend, three_words, capsys):
+    assert live.main(["--replay", three_words, "--detector", "energy", "--jsonl"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["type"] for record in records] == [
+        "ready", *["state", "digit", "state"] * 3, "summary",
+    ]  # fmt: skip
+    assert {record["v"] for record in records} == {1}
+    digit = records[2]
+    assert (digit["id"], digit["digit"], digit["score"], digit["backend"]) == (1, 7, 0.91, "mfcc")
+    assert digit["end"] > digit["start"] > 0
+    stages = sum(ms for stage, ms in digit["latency_ms"].items() if stage != "total")
+    assert stages == pytest.approx(digit["latency_ms"]["total"], abs=0.01)
+
+
+def test_json_lines_in_a_file_leave_the_digits_on_stdout(backend, three_words, capsys, tmp_path):
+    path = tmp_path / "events.jsonl"
+    assert live.main(["--replay", three_words, "--detector", "energy", "--jsonl", str(path)]) == 0
+    assert capsys.readouterr().out == "7\n7\n7\n"
+    assert json.loads(path.read_text().splitlines()[-1])["type"] == "summary"
+
+
+def test_rejects_keep_out_of_stdout(backend, three_words, capsys):
+    assert live.main(["--replay", three_words, "--detector", "energy", "--min-score", "0.99"]) == 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("low_score") >= 3
+
+
+def test_real_time_replay_takes_as_long_as_the_recording(backend, three_words, capsys):
+    started = time.perf_counter()
+    assert live.main(["--replay", three_words, "--detector", "energy", "--speed", "1"]) == 0
+    assert time.perf_counter() - started >= 3.9
+    assert capsys.readouterr().out == "7\n7\n7\n"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no audio at all"])
+def test_a_file_that_cannot_be_replayed_is_a_usage_error(backend, tmp_path, capsys, content):
+    path = tmp_path / "broken.wav"
+    if content is not None:
+        path.write_bytes(content)
+    assert live.main(["--replay", str(path)]) == 2
+    assert "broken.wav" in capsys.readouterr().err
+
+
+def test_an_unwritable_output_is_a_usage_error(backend, three_words, capsys):
+    assert live.main(["--replay", three_words, "--jsonl", "/nowhere/events.jsonl"]) == 2
+    assert "/nowhere/events.jsonl" in capsys.readouterr().err
+
+
+def test_a_backend_that_cannot_be_loaded_exits_with_5(monkeypatch, three_words, capsys):
+    def fail(*arguments):
+        raise CheckpointError("no weights here")
+
+    monkeypatch.setattr(live, "load_backend", fail)
+    assert live.main(["--replay", three_words]) == 5
+    assert "no weights here" in capsys.readouterr().err
+
+
+def test_a_backend_that_keeps_failing_exits_with_5_after_the_summary(monkeypatch, three_words, capsys):
+    monkeypatch.setattr(live, "load_backend", lambda *arguments: BrokenBackend())
+    assert live.main(["--replay", three_words, "--detector", "energy"]) == 5
+    error = capsys.readouterr().err
+    assert "weights on fire" in error
+    assert "0 digits" in error
+
+
+def test_no_microphone_exits_with_3(backend, fake_sound, capsys):
+    fake_sound({"no_devices": True})
+    assert live.main([]) == 3
+    assert live.main(["--list-devices"]) == 3
+    assert "no microphone was found" in capsys.readouterr().err
+
+
+def test_an_unknown_microphone_exits_with_3_and_the_list(backend, fake_sound, capsys):
+    fake_sound()
+    assert live.main(["--device", "headset"]) == 3
+    assert "Desk webcam" in capsys.readouterr().err
+
+
+def test_devices_are_listed_on_stdout(fake_sound, capsys):
+    fake_sound()
+    assert live.main(["--list-devices"]) == 0
+    assert "*   1  Desk microphone" in capsys.readouterr().out
+
+
+def test_a_microphone_lost_for_good_exits_with_4(backend, fake_sound, capsys):
+    fake_sound({"blocks": 5, "then": "finish"})
+    assert live.main(["--no-reconnect", "--detector", "energy"]) == 4
+    assert "microphone lost: Desk microphone stopped" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_within_a_second_with_the_summary(fake_sound):
+    fake_sound()
+    process = start("--detector", "energy")
+    assert "listening" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    interrupted = time.perf_counter()
+    _, error = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert time.perf_counter() - interrupted < 1.0
+    assert "0 digits" in error
+    assert "Traceback" not in error
+
+
+def test_a_closed_pipe_is_a_clean_exit(three_words):
+    process = start("--replay", three_words, "--detector", "energy", "--jsonl", "--speed", "1")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=10) == 0
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()

@@ -1,0 +1,169 @@
+"""The loop: one answer per utterance, its latency in stages, and what is counted."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from inference.crop import CropContract
+from inference.live.endpointing import EndpointSettings
+from inference.live.engine import LiveEngine
+from inference.live.events import Answer, Gap, Level, Lost, Ready, Recovered, Summary
+from inference.live.recognition import BackendFailedError, Recogniser
+from inference.live.session import Session
+from inference.live.sources import Loss
+from inference.live.timing import STAGES, SampleClock
+from tests.inference.live.fakes import (
+    AmplitudeDetector,
+    BrokenBackend,
+    ConstantBackend,
+    MemorySource,
+    block,
+    opening,
+    words,
+)
+
+
+class Memory(list):
+    """An output that keeps what it is shown."""
+
+    def show(self, event):
+        if not isinstance(event, Level):
+            self.append(event)
+
+    def of(self, kind):
+        return [event for event in self if isinstance(event, kind)]
+
+
+def run(*items, backend=None, **rules):
+    """Runs a session over source items; returns what the screen and the other output were shown."""
+    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract())
+    screen, output = Memory(), Memory()
+    recogniser = Recogniser(backend or ConstantBackend(), "constant", **rules)
+    session = Session(engine, recogniser, screen, [output], names=("constant", "amplitude"))
+    session.run(MemorySource(*items))
+    session.summarise()
+    return screen, output
+
+
+def blocks(waveform, size=160):
+    return [block(waveform[first : first + size]) for first in range(0, waveform.size, size)]
+
+
+def test_each_word_gets_exactly_one_answer_and_the_session_begins_and_ends_with_a_record():
+    screen, _ = run(opening(), *blocks(words(0.3, 0.4, 0.4, 0.4, 0.4)))
+    assert isinstance(screen[0], Ready)
+    assert isinstance(screen[-1], Summary)
+    assert [(answer.id, answer.digit, answer.score) for answer in screen.of(Answer)] == [
+        (1, 7, 0.91),
+        (2, 7, 0.91),
+    ]
+    assert screen[-1].digits == 2
+    assert screen[-1].seconds == pytest.approx(1.9, abs=0.04)
+
+
+def test_the_backend_is_given_the_crop():
+    backend = ConstantBackend()
+    run(opening(), *blocks(words(0.512, 0.512, 0.512)), backend=backend)
+    (crop,) = backend.heard
+    assert crop.size == (160 + 512 + 60) * 16
+
+
+def test_the_stages_sum_to_the_total_and_hold_the_hangover():
+    _, output = run(opening(), *blocks(words(0.3, 0.4, 0.4)))
+    (answer,) = output.of(Answer)
+    assert set(answer.latency_ms) == {*STAGES, "total"}
+    assert sum(answer.latency_ms[stage] for stage in STAGES) == pytest.approx(answer.latency_ms["total"])
+    assert answer.latency_ms["hangover"] == 128
+
+
+def test_stages_are_told_apart_by_the_moments_of_the_block():
+    class Late(MemorySource):
+        def stream(self):
+            yield opening()
+            from inference.live.sources import Block
+
+            waveform = words(0.512, 0.512, 0.128)
+            yield Block(waveform, captured_at=100.0, delivered_at=100.25)
+
+    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract())
+    output = Memory()
+    session = Session(engine, Recogniser(ConstantBackend(), "constant"), Memory(), [output], ("a", "b"))
+    session.run(Late())
+    latency_ms = output.of(Answer)[0].latency_ms
+    assert latency_ms["capture"] == pytest.approx(250)
+    assert latency_ms["detector_lag"] == 0
+    assert latency_ms["wait"] >= 0
+
+
+def test_a_low_score_is_rejected_unless_forced():
+    items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
+    (rejected,) = run(*items, min_score=0.95)[0].of(Answer)
+    assert (rejected.digit, rejected.reason, rejected.score) == (None, "low_score", 0.91)
+    assert rejected.type == "reject"
+    (forced,) = run(*items, min_score=0.95, force_emit=True)[0].of(Answer)
+    assert (forced.digit, forced.reason, forced.forced) == (7, None, True)
+    assert forced.type == "digit"
+
+
+def test_the_best_digits_come_first():
+    (answer,) = run(opening(), *blocks(words(0.3, 0.4, 0.4)))[0].of(Answer)
+    assert answer.top[0] == (7, 0.91)
+    assert len(answer.top) == 3
+
+
+def test_a_backend_that_fails_once_costs_one_word(caplog):
+    class Stumbling(ConstantBackend):
+        def predict(self, waveforms):
+            if not self.heard:
+                self.heard += waveforms
+                raise RuntimeError("stumbled")
+            return super().predict(waveforms)
+
+    with caplog.at_level(logging.WARNING):
+        screen, _ = run(opening(), *blocks(words(0.3, 0.4, 0.4, 0.4, 0.4)), backend=Stumbling())
+    assert [answer.reason for answer in screen.of(Answer)] == ["backend_error", None]
+    assert screen[-1].rejects == {"backend_error": 1}
+    assert "stumbled" in caplog.text
+
+
+def test_a_broken_backend_ends_the_session():
+    with pytest.raises(BackendFailedError, match="weights on fire"):
+        run(opening(), *blocks(words(*[0.3, 0.4] * 4, 0.4)), backend=BrokenBackend())
+
+
+def test_missing_samples_and_overflows_are_counted_and_shown():
+    word = words(0.3, 0.4, 0.4)
+    screen, _ = run(opening(), block(word), block(word, missing=1600), block(word[:160], overflowed=True))
+    assert screen.of(Gap)[0].num_samples == 1600
+    assert (screen[-1].lost_samples, screen[-1].overflows) == (1600, 1)
+
+
+def test_a_loss_makes_the_open_word_stale_and_the_next_word_is_heard_at_another_rate():
+    word = words(0.3, 0.4)
+    again = words(0.3, 0.4, 0.4, sampling_rate=48_000)
+    screen, _ = run(opening(), *blocks(word), Loss("unplugged"), opening(48_000), *blocks(again, 480))
+    kinds = [event for event in screen if isinstance(event, (Answer, Lost, Recovered))]
+    assert [type(event) for event in kinds] == [Answer, Lost, Recovered, Answer]
+    assert kinds[0].reason == "stale"
+    assert kinds[1].reason == "unplugged"
+    assert kinds[2].sampling_rate == 48_000
+    assert kinds[3].digit == 7
+    assert len(screen.of(Ready)) == 1
+
+
+def test_the_sample_clock_believes_the_earliest_callback():
+    clock = SampleClock(16_000)
+    rng = np.random.default_rng(0)
+    for index in range(500):
+        late = rng.uniform(0.0, 0.03) if index != 100 else 0.0
+        clock.observe(160 * index, called_at=10.0 + 0.01 * (index + 1) + late, lag=0.01)
+    assert clock.time_of(160 * 500) == pytest.approx(10.0 + 5.0, abs=0.001)
+
+
+def test_the_sample_clock_forgets_a_shift_after_its_window():
+    clock = SampleClock(16_000)
+    for index in range(1000):
+        shift = 0.0 if index < 200 else 0.3
+        clock.observe(160 * index, called_at=0.01 * (index + 1) + shift, lag=0.01)
+    assert clock.time_of(160 * 1000) == pytest.approx(10.0 + 0.3, abs=0.001)
