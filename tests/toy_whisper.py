@@ -163,9 +163,9 @@ def mask_features(features: torch.Tensor, rng: np.random.Generator) -> torch.Ten
     """Light spectrogram masking (SpecAugment, Park et al. 2019): one band and one stretch per clip."""
     for example in features:
         band, first_bin = rng.integers(0, 8), rng.integers(0, 72)
-        stretch_, first_frame = rng.integers(0, 6), rng.integers(0, 60)
+        duration, first_frame = rng.integers(0, 6), rng.integers(0, 60)
         example[first_bin : first_bin + band] = 0.0
-        example[:, first_frame : first_frame + stretch_] = 0.0
+        example[:, first_frame : first_frame + duration] = 0.0
     return features
 
 

@@ -57,7 +57,10 @@ class PocketSphinxBackend(DigitBackend):
         )
         self._decoder.add_jsgf_string("digits", digit_grammar(self._decoder))
         self._decoder.activate_search("digits")
-        self.checkpoint_files = (*sorted(p for p in acoustic_model.iterdir() if p.is_file()), dictionary)
+        self.checkpoint_files = (
+            *sorted(p for p in acoustic_model.iterdir() if p.name != "README"),
+            dictionary,
+        )
 
     @classmethod
     def load(cls, checkpoint: str = BUNDLED_MODEL, threads: int = 1) -> "PocketSphinxBackend":

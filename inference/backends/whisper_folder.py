@@ -46,7 +46,7 @@ def find_folder(checkpoint: str) -> Path:
     if not hub_is_reachable(_HUB_TIMEOUT_S):
         raise BackendUnavailableError(
             f"Whisper {checkpoint!r} is neither a folder nor complete in the local cache, and the Hugging "
-            "Face Hub cannot be reached.",
+            f"Face Hub {_why_not()}.",
             _fix(repository),
         )
     return check_folder(_download(checkpoint, repository))
@@ -142,6 +142,12 @@ def _download(checkpoint: str, repository: str) -> Path:
         raise BackendUnavailableError(
             f"Whisper {checkpoint!r} could not be downloaded: {first_line}.", _fix(repository)
         ) from error
+
+
+def _why_not() -> str:
+    from huggingface_hub import constants
+
+    return "is switched off (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else "cannot be reached"
 
 
 def _fix(repository: str) -> str:
