@@ -1,18 +1,14 @@
-"""Listens to a microphone, or replays a recording, and prints one digit per spoken word.
-
-Exit codes: 0 the end, 2 usage, 3 no usable microphone, 4 microphone lost, 5 backend failed,
-130 interrupted.
-"""
+"""Entry point: a microphone or a recording in, one printed digit per spoken word out."""
 
 import argparse
 import contextlib
-import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 from inference.backends import load_backend
-from inference.cli import EXIT_INTERRUPTED, EXIT_OK, add_backend_arguments, reports_user_errors
+from inference.cli import EXIT_INTERRUPTED, EXIT_OK, reports_user_errors
 from inference.errors import UserError
+from inference.live.arguments import parse_arguments
 
 if TYPE_CHECKING:
     from inference.backends.base import DigitBackend
@@ -20,66 +16,22 @@ if TYPE_CHECKING:
     from inference.live.sources import Source
     from inference.live.terminal import Output
 
+EXIT_REQUIREMENT = 1
 EXIT_NO_MICROPHONE = 3
 EXIT_MICROPHONE_LOST = 4
 EXIT_BACKEND_FAILED = 5
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Options of ``python -m inference.live``."""
-    introduction, _, epilog = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser("python -m inference.live", description=introduction, epilog=epilog)
-    add_backend_arguments(parser)
-    source = parser.add_argument_group("source")
-    source.add_argument(
-        "--device",
-        default=os.environ.get("DIGITS_MIC"),
-        metavar="INDEX|NAME-PART",
-        help="microphone (default: $DIGITS_MIC, else the system's)",
-    )
-    source.add_argument("--list-devices", action="store_true", help="list the microphones and exit")
-    source.add_argument("--no-reconnect", action="store_true", help="end when the microphone is lost")
-    source.add_argument("--replay", metavar="FILE", help="recognise a recording of any length instead")
-    source.add_argument(
-        "--speed",
-        type=int,
-        choices=(0, 1),
-        default=0,
-        help="replay as fast as possible (0, the default) or in real time (1)",
-    )
-    words = parser.add_argument_group("words")
-    words.add_argument(
-        "--profile",
-        choices=("isolated", "string", "noisy"),
-        default="isolated",
-        help="silence that ends a word: 128, 96 or 256 ms (default: isolated)",
-    )
-    words.add_argument(
-        "--detector",
-        choices=("silero", "energy"),
-        help="voice activity (default: silero where its network is installed)",
-    )
-    words.add_argument("--min-score", type=float, default=0.0, help="reject digits scored lower (default: 0)")
-    words.add_argument("--force-emit", action="store_true", help="print low-scored digits nevertheless")
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--jsonl",
-        nargs="?",
-        const="-",
-        metavar="PATH",
-        help="write every event as a JSON line; without PATH (or with -) to stdout, instead of digits",
-    )
-    return parser
-
-
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; see the exit codes above."""
-    options = build_parser().parse_args(argv)
+    """Entry point; the exit codes are in ``--help``."""
+    options = parse_arguments(argv)
     from inference.live.devices import MicrophoneError
 
     try:
-        return _list_devices() if options.list_devices else _listen(options)
+        if options.list_devices:
+            return _list_devices()
+        return _check_microphone(options) if options.mic_check else _listen(options)
     except MicrophoneError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_NO_MICROPHONE
@@ -95,9 +47,17 @@ def _list_devices() -> int:
     return EXIT_OK
 
 
+def _check_microphone(options: argparse.Namespace) -> int:
+    from inference.live.doctor import check_microphone
+
+    return EXIT_OK if check_microphone(_source(options)).verdict is None else EXIT_NO_MICROPHONE
+
+
 def _listen(options: argparse.Namespace) -> int:
     from inference.live.recognition import BackendFailedError
+    from inference.live.scoring import Scorer, read_labels
 
+    scorer = Scorer(read_labels(options.labels)) if options.labels else None
     source = _source(options)
     try:
         backend = load_backend(options.backend, options.checkpoint, options.threads)
@@ -105,7 +65,8 @@ def _listen(options: argparse.Namespace) -> int:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BACKEND_FAILED
     with contextlib.ExitStack() as resources:
-        session = _session(options, backend, resources)
+        screen, outputs = _outputs(options, resources)
+        session = _session(options, backend, screen, [*outputs, scorer] if scorer else outputs)
         try:
             session.run(source)
             code = EXIT_MICROPHONE_LOST if session.is_lost else EXIT_OK
@@ -115,21 +76,29 @@ def _listen(options: argparse.Namespace) -> int:
             sys.stderr.write(f"error: {error}\n")
             code = EXIT_BACKEND_FAILED
         session.summarise()
+        if scorer:
+            score = scorer.score()
+            session.show(score)
+            if code == EXIT_OK and score.hits < (options.require or 0.0) * score.labels:
+                code = EXIT_REQUIREMENT
     return code
 
 
 def _source(options: argparse.Namespace) -> "Source":
-    if options.replay:
-        from inference.live.replay import Replay
-
-        return Replay(options.replay, options.speed)
     from inference.live.microphone import Microphone
+    from inference.live.recording import RecordedSource
+    from inference.live.replay import Replay
 
-    return Microphone(options.device, reconnect=not options.no_reconnect)
+    source: Source = (
+        Replay(options.replay, options.speed)
+        if options.replay
+        else Microphone(options.device, reconnect=not options.no_reconnect)
+    )
+    return RecordedSource(source, options.record) if options.record else source
 
 
 def _session(
-    options: argparse.Namespace, backend: "DigitBackend", resources: contextlib.ExitStack
+    options: argparse.Namespace, backend: "DigitBackend", screen: "Output", outputs: "list[Output]"
 ) -> "Session":
     from inference.live.endpointing import PROFILES
     from inference.live.engine import LiveEngine
@@ -141,33 +110,46 @@ def _session(
     return Session(
         LiveEngine(PROFILES[options.profile], detector, backend.crop_contract),
         Recogniser(backend, options.backend, options.min_score, options.force_emit),
-        *_outputs(options, resources),
+        screen,
+        outputs,
         names=(options.backend, detector.name),
     )
 
 
 def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tuple["Output", "list[Output]"]:
     """The screen, and the outputs that are shown events after it."""
+    from inference.live.hints import SilenceWatch
+    from inference.live.recording import UtteranceFolder
     from inference.live.terminal import JsonLines, PlainOutput
 
-    others: list[Output] = []
-    if options.jsonl:
-        stream: TextIO = sys.stdout
-        if options.jsonl != "-":
-            try:
-                stream = resources.enter_context(open(options.jsonl, "w", encoding="utf-8"))  # noqa: SIM115
-            except OSError as error:
-                raise UserError(f"--jsonl {options.jsonl} cannot be written: {error.strerror}.") from error
-        others.append(JsonLines(stream))
+    screen: Output
     if options.jsonl == "-":
-        return PlainOutput(None, sys.stderr), others
-    if sys.stdout.isatty():
+        screen = PlainOutput(None, sys.stderr)
+    elif sys.stdout.isatty():
         from rich.console import Console
 
         from inference.live.screen import Screen
 
-        return resources.enter_context(Screen(Console(), options.backend)), others
-    return PlainOutput(sys.stdout, sys.stderr), others
+        screen = resources.enter_context(Screen(Console(), options.backend))
+    else:
+        screen = PlainOutput(sys.stdout, sys.stderr)
+    outputs: list[Output] = []
+    if options.jsonl:
+        outputs.append(JsonLines(_open_lines(options.jsonl, resources)))
+    if not options.replay:
+        outputs.append(SilenceWatch([screen, *outputs]))
+    if options.record_utterances:
+        outputs.append(UtteranceFolder(options.record_utterances))
+    return screen, outputs
+
+
+def _open_lines(path: str, resources: contextlib.ExitStack) -> TextIO:
+    if path == "-":
+        return sys.stdout
+    try:
+        return resources.enter_context(open(path, "w", encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--jsonl {path} cannot be written: {error.strerror}.") from error
 
 
 if __name__ == "__main__":

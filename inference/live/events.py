@@ -138,6 +138,38 @@ class Recovered(Event):
 
 
 @dataclass(frozen=True)
+class Hint(Event):
+    """Something the speaker should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Score(Event):
+    """Answers compared with labelled digits.
+
+    Attributes:
+        labels: Digits that were said.
+        hits: Of these, answered with the right digit.
+        wrong: Answered with another digit.
+        rejected: Answered with a reject.
+        merged: Heard only as part of a neighbour.
+        missed: Not heard at all; the five counts sum to ``labels``.
+        false_digits: Digits printed where none was said.
+        duplicates: Further answers to a digit that was answered already.
+    """
+
+    labels: int
+    hits: int
+    wrong: int
+    rejected: int
+    merged: int
+    missed: int
+    false_digits: int
+    duplicates: int
+
+
+@dataclass(frozen=True)
 class Summary(Event):
     """The figures of a finished session.
 

@@ -14,9 +14,9 @@ from inference.live.sources import Block, Loss, Opening
 from inference.live.timing import SampleClock
 
 RATES = (SAMPLING_RATE, 48_000, 44_100, 32_000, 8_000)
-OPEN_SECONDS = 20.0
+OPEN_SECONDS = 10.0
 STALL_SECONDS = 1.0
-RETRY_SECONDS = (0.5, 1.0, 1.5)
+RETRY_SECONDS = (0.5, 1.0)
 
 
 class Microphone:

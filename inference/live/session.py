@@ -74,7 +74,7 @@ class Session:
             for stage in (*STAGES, "total")
             if self._latencies
         }
-        self._show(
+        self.show(
             Summary(
                 seconds=self._engine.position / SAMPLING_RATE,
                 digits=self._digits,
@@ -89,10 +89,10 @@ class Session:
         self._engine.skip(0, opening.sampling_rate)
         if self._lost_at is None:
             ready = Ready(opening.name, opening.sampling_rate, self._backend_name, self._detector_name)
-            self._show(ready)
+            self.show(ready)
         else:
             seconds = time.perf_counter() - self._lost_at
-            self._show(Recovered(opening.name, opening.sampling_rate, seconds))
+            self.show(Recovered(opening.name, opening.sampling_rate, seconds))
             self._lost_at = None
 
     def _take(self, block: Block) -> None:
@@ -108,9 +108,9 @@ class Session:
                 self._answer(event)
             elif isinstance(event, Gap):
                 self._lost_samples += event.num_samples
-                self._show(event)
+                self.show(event)
             else:
-                self._show(event)
+                self.show(event)
 
     def _answer(self, utterance: Utterance) -> None:
         not_yet_due = (self._engine.received - utterance.decided) / SAMPLING_RATE
@@ -126,6 +126,7 @@ class Session:
         moments.append(time.perf_counter())
         answer = replace(answer, latency_ms=latency_ms(utterance, moments))
         for output in self._outputs:
+            output.show(utterance)
             output.show(answer)
         if answer.digit is None:
             self._rejects[answer.reason or ""] += 1
@@ -133,6 +134,7 @@ class Session:
             self._digits += 1
             self._latencies.append(answer.latency_ms)
 
-    def _show(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
+        """Shows an event on every output."""
         for output in (self._screen, *self._outputs):
             output.show(event)

@@ -7,11 +7,14 @@ from inference.live.events import (
     Answer,
     Event,
     Gap,
+    Hint,
     Level,
     Lost,
     Ready,
     Recovered,
+    Score,
     Summary,
+    Utterance,
     to_json,
 )
 
@@ -44,7 +47,7 @@ class PlainOutput:
 
 
 class JsonLines:
-    """One JSON object a line, flushed, for every event but levels.
+    """One JSON object a line, flushed, for every event but levels and bare utterances.
 
     Args:
         stream: Where they go.
@@ -55,7 +58,7 @@ class JsonLines:
 
     def show(self, event: Event) -> None:
         """Writes an event."""
-        if not isinstance(event, Level):
+        if not isinstance(event, (Level, Utterance)):
             _write(self._stream, to_json(event))
 
 
@@ -75,6 +78,14 @@ def describe(event: Event) -> str | None:
             return f"microphone lost: {event.reason}"
         case Recovered():
             return f"microphone back after {event.seconds:.1f} s: {event.source} at {event.sampling_rate} Hz"
+        case Hint():
+            return f"hint: {event.text}"
+        case Score():
+            return (
+                f"{event.labels} labelled digits: {event.hits} hits, {event.wrong} wrong, "
+                f"{event.rejected} rejected, {event.merged} merged, {event.missed} missed; "
+                f"{event.false_digits} false digits, {event.duplicates} duplicates"
+            )
         case Summary():
             return describe_summary(event)
     return None

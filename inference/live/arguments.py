@@ -1,0 +1,94 @@
+"""Options of ``python -m inference.live``."""
+
+import argparse
+import os
+
+from inference.cli import add_backend_arguments
+
+DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one digit per spoken word."
+EXIT_CODES = (
+    "Exit codes: 0 the end, 1 --require not met, 2 usage, 3 no usable microphone, 4 microphone lost, "
+    "5 backend failed, 130 interrupted."
+)
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parses the command line; exits with 2 on options that do not belong together."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.labels and not options.replay:
+        parser.error("--labels scores a recording: add --replay FILE")
+    if options.require is not None and not options.labels:
+        parser.error("--require judges a score: add --replay FILE --labels CSV")
+    return options
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of ``python -m inference.live``."""
+    parser = argparse.ArgumentParser("python -m inference.live", description=DESCRIPTION, epilog=EXIT_CODES)
+    add_backend_arguments(parser)
+    source = parser.add_argument_group("source")
+    source.add_argument(
+        "--device",
+        default=os.environ.get("DIGITS_MIC"),
+        metavar="INDEX|NAME-PART",
+        help="microphone (default: $DIGITS_MIC, else the system's)",
+    )
+    source.add_argument("--list-devices", action="store_true", help="list the microphones and exit")
+    source.add_argument(
+        "--mic-check",
+        action="store_true",
+        help="listen for 3 s, say whether the microphone will do, and exit",
+    )
+    source.add_argument("--no-reconnect", action="store_true", help="end when the microphone is lost")
+    source.add_argument("--replay", metavar="FILE", help="recognise a recording of any length instead")
+    source.add_argument(
+        "--speed",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="replay as fast as possible (0, the default) or in real time (1)",
+    )
+    source.add_argument(
+        "--labels", metavar="CSV", help="score a replay against rows of start_s,end_s,digit (in seconds)"
+    )
+    source.add_argument(
+        "--require",
+        type=_share,
+        metavar="SHARE",
+        help="with --labels, exit with 1 if fewer of the digits are answered right, for example 0.98",
+    )
+    words = parser.add_argument_group("words")
+    words.add_argument(
+        "--profile",
+        choices=("isolated", "string", "noisy"),
+        default="isolated",
+        help="silence that ends a word: 128, 96 or 256 ms (default: isolated)",
+    )
+    words.add_argument(
+        "--detector",
+        choices=("silero", "energy"),
+        help="voice activity (default: silero where its network is installed)",
+    )
+    words.add_argument(
+        "--min-score", type=_share, default=0.0, help="reject digits scored lower (default: 0)"
+    )
+    words.add_argument("--force-emit", action="store_true", help="print low-scored digits nevertheless")
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--jsonl",
+        nargs="?",
+        const="-",
+        metavar="PATH",
+        help="write every event as a JSON line; without PATH (or with -) to stdout, instead of digits",
+    )
+    output.add_argument("--record", metavar="WAV", help="keep the audio; replaying it gives the same events")
+    output.add_argument("--record-utterances", metavar="DIR", help="keep each word as a file of its own")
+    return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

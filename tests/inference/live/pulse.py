@@ -1,0 +1,78 @@
+"""A PulseAudio server of the test's own, with a null sink whose monitor is the microphone."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+
+def missing_tool() -> str | None:
+    """Why such a server cannot run here, or None."""
+    for tool in ("pulseaudio", "pactl", "pacat"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed (apt-get install pulseaudio pulseaudio-utils)"
+    return None
+
+
+class PulseServer:
+    """Runs in a folder of its own and touches no other server.
+
+    Args:
+        folder: Empty folder for sockets and settings.
+    """
+
+    def __init__(self, folder: Path):
+        (folder / ".asoundrc").write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
+        self.socket = folder / "socket"
+        self.environment = {
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_SERVER": f"unix:{self.socket}",
+            "PULSE_COOKIE": str(folder / "cookie"),
+        }
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [
+                "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+                f"--load=module-native-protocol-unix auth-anonymous=1 socket={self.socket}",
+            ],
+            env=os.environ | self.environment,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 10
+        while not self.socket.exists():
+            assert time.monotonic() < deadline, "PulseAudio did not start"
+            time.sleep(0.05)
+        self.load_sink()
+
+    def load_sink(self) -> None:
+        self._pactl("load-module", "module-null-sink", "sink_name=virtual", "rate=48000")
+        self._pactl("set-default-source", "virtual.monitor")
+
+    def unload_sink(self) -> None:
+        self._pactl("unload-module", "module-null-sink")
+
+    def play(self, samples: bytes, sampling_rate: int = 16_000) -> None:
+        """Plays 16-bit mono samples into the sink and waits for the end."""
+        command = ["pacat", "--playback", "-d", "virtual", "--rate", str(sampling_rate)]
+        command += ["--channels", "1", "--format", "s16le", "--latency-msec", "50"]
+        subprocess.run(command, input=samples, env=os.environ | self.environment, check=True)
+
+    def kill(self) -> None:
+        """Kills this server, and only this one."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def _pactl(self, *arguments: str) -> None:
+        subprocess.run(
+            ["pactl", *arguments],
+            env=os.environ | self.environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=10,
+        )

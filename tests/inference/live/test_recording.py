@@ -1,0 +1,125 @@
+"""What is kept can be replayed: the same samples, the same events, even after a kill."""
+
+import json
+import signal
+import wave
+
+import numpy as np
+import pytest
+
+import inference.live.__main__ as live
+from inference.live.microphone import Microphone
+from inference.live.recording import RecordedSource, to_int16
+from inference.live.replay import Replay
+from inference.live.sources import Block
+from tests.inference.live.fakes import ConstantBackend, MemorySource, block, opening, words
+from tests.inference.live.test_main import start
+
+
+def read(path) -> tuple[np.ndarray, int]:
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2"), file.getframerate()
+
+
+def consume(source, num_blocks=None) -> np.ndarray:
+    waveforms, stream = [], source.stream()
+    for item in stream:
+        if isinstance(item, Block):
+            waveforms.append(item.waveform)
+        if len(waveforms) == num_blocks:
+            break
+    stream.close()
+    return np.concatenate(waveforms)
+
+
+def test_a_recorded_microphone_replays_sample_by_sample(fake_sound, tmp_path):
+    fake_sound({"refused_rates": [16_000]})
+    heard = consume(RecordedSource(Microphone(), str(tmp_path / "out.wav")), 30)
+    assert heard.size == 30 * 441
+    assert np.array_equal(consume(Replay(str(tmp_path / "out.wav"))), heard)
+
+
+def test_every_16_bit_value_survives():
+    values = np.arange(-32768, 32768, dtype=np.int16)
+    assert np.array_equal(np.frombuffer(to_int16(values.astype(np.float32) / 32768), "<i2"), values)
+
+
+def test_missing_samples_become_silence(tmp_path):
+    sound = np.full(160, 0.5, np.float32)
+    consume(
+        RecordedSource(
+            MemorySource(opening(), block(sound), block(sound, missing=320)), str(tmp_path / "a.wav")
+        )
+    )
+    samples, rate = read(tmp_path / "a.wav")
+    assert rate == 16_000
+    assert np.array_equal(samples, np.repeat([16384, 0, 16384], [160, 320, 160]))
+
+
+def test_another_rate_goes_on_in_another_file(tmp_path):
+    sound = np.full(160, 0.5, np.float32)
+    items = [opening(), block(sound), opening(48_000), block(sound), block(sound)]
+    consume(RecordedSource(MemorySource(*items), str(tmp_path / "a.wav")))
+    assert (read(tmp_path / "a.wav")[0].size, read(tmp_path / "a.wav")[1]) == (160, 16_000)
+    assert (read(tmp_path / "a-2.wav")[0].size, read(tmp_path / "a-2.wav")[1]) == (320, 48_000)
+
+
+def test_a_killed_session_leaves_a_recording_that_can_be_played(fake_sound, tmp_path):
+    fake_sound()
+    process = start("--detector", "energy", "--record", str(tmp_path / "out.wav"))
+    assert "listening" in process.stderr.readline()
+    while (tmp_path / "out.wav").stat().st_size < 16_000:
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    samples, _ = read(tmp_path / "out.wav")
+    assert samples.size >= 7900
+    assert np.array_equal(samples, np.arange(samples.size) % 30_000)
+
+
+def test_replaying_a_recording_gives_identical_events(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(live, "load_backend", lambda *arguments: ConstantBackend())
+    rng = np.random.default_rng(0)
+    waveform = words(0.3, 0.4, 0.5, 0.3, 0.5, 0.6, 0.5) * rng.uniform(-0.5, 0.5, 49_600).astype(np.float32)
+    consume(RecordedSource(MemorySource(opening(), block(waveform)), str(tmp_path / "first.wav")))
+
+    def events(path: str, *arguments: str) -> list[dict]:
+        assert (
+            live.main(["--replay", str(tmp_path / path), "--jsonl", "--detector", "energy", *arguments]) == 0
+        )
+        records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return [
+            {name: value for name, value in record.items() if name != "latency_ms"}
+            for record in records
+            if record["type"] not in ("ready", "summary")
+        ]
+
+    first = events("first.wav", "--record", str(tmp_path / "second.wav"))
+    assert [record["type"] for record in first].count("digit") == 3
+    assert events("second.wav", "--speed", "1") == first
+
+
+def test_each_utterance_is_kept_with_its_answer_in_the_name(monkeypatch, tmp_path):
+    backend = ConstantBackend(score=0.4)
+    monkeypatch.setattr(live, "load_backend", lambda *arguments: backend)
+    rng = np.random.default_rng(0)
+    waveform = words(0.3, 0.4, 0.5, 1.6, 0.5) * rng.uniform(-0.5, 0.5, 52_800).astype(np.float32)
+    consume(RecordedSource(MemorySource(opening(), block(waveform)), str(tmp_path / "in.wav")))
+    arguments = ["--replay", str(tmp_path / "in.wav"), "--detector", "energy"]
+    assert live.main([*arguments, "--record-utterances", str(tmp_path / "words")]) == 0
+    assert sorted(path.name for path in (tmp_path / "words").iterdir()) == [
+        "000001_7.wav",
+        "000002_too_long.wav",
+    ]
+    samples, rate = read(tmp_path / "words" / "000001_7.wav")
+    assert rate == 16_000
+    assert samples.tobytes() == to_int16(backend.heard[0])
+
+
+@pytest.mark.parametrize("option", ["--record", "--record-utterances"])
+def test_an_unwritable_place_is_refused_before_listening(monkeypatch, tmp_path, capsys, option):
+    monkeypatch.setattr(live, "load_backend", lambda *arguments: ConstantBackend())
+    (tmp_path / "file").touch()
+    assert live.main([option, str(tmp_path / "file" / "x.wav")]) == 2
+    assert option in capsys.readouterr().err
