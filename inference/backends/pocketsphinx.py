@@ -4,7 +4,7 @@ The acoustic model (PTM, wideband speech) and the pronunciation dictionary come 
 so this is the zero-shot row that needs no network (Huggins-Daines et al. 2006, "PocketSphinx: a
 free, real-time continuous speech recognition system for hand-held devices").
 
-The settings below were chosen on 600 training recordings of the Free Spoken Digit Dataset; they
+The settings below were chosen on 573 training recordings of the Free Spoken Digit Dataset; they
 prepare the audio, the model has learnt nothing from it.
 """
 
