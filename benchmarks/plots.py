@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 #: Colours that stay apart for colour-blind readers (M. Okabe and K. Ito, Color Universal Design, 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -63,6 +64,7 @@ def plot_accuracy_latency(summary_csv: Path, folder: Path) -> list[str]:
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(LogFormatter())
     axes.margins(x=0.2, y=0.2)
     axes.set_xlabel("latency p50 in ms per clip (logarithmic)")
     axes.set_ylabel("accuracy in % with 95 % interval")

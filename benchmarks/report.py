@@ -82,7 +82,8 @@ def print_report(summary: "Summary", folder: Path) -> None:
     footnotes = Footnotes()
     columns, cells = main_table(summary, footnotes, on_screen=True)
     headings = [[column.heading for column in columns], [column.unit for column in columns]]
-    lines = [_title(summary.run), "", *align([*headings, *cells]), ""]
+    table = [line.rstrip() for line in align([*headings, *cells])]
+    lines = [_title(summary.run), "", *table, ""]
     notes = [f"[{number}] {text}" for number, text in enumerate(footnotes.texts, start=1)]
     for paragraph in [*notes, *captions(summary), f"Written to {portable_path(str(folder))}"]:
         lines += textwrap.wrap(paragraph, SCREEN_WIDTH, break_long_words=False, break_on_hyphens=False)

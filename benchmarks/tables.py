@@ -139,7 +139,7 @@ def align(rows: Sequence[Sequence[str]], separator: str = "  ") -> list[str]:
         separator.join(
             cell.ljust(width) if place == 0 else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+        )
         for row in rows
     ]
 
