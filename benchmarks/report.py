@@ -127,7 +127,7 @@ def captions(summary: "Summary") -> list[str]:
         f"{run['measured_clips']} clips, fingerprint {run['fingerprint']}"
         + ("." if run["measured_clips"] == run["test_clips"] else f", A SUBSET of {run['test_clips']}."),
         f"Accuracy: right answers with a 95 % interval ({', '.join(methods) or 'none'}); answers that are "
-        f"no digit (unmapped) count as errors. {_reach(run)} zero-shot: saw no training clip of this task.",
+        f"no digit (unmapped) count as errors. {_reach(summary)} zero-shot: saw no clip of this task.",
         f"p50, p95: milliseconds from a waveform in memory to the answer, one clip a call, "
         f"{settings['rounds']} interleaved rounds, {settings['threads']} thread(s). load: import and "
         "checkpoint, files in the page cache. RSS: peak resident memory of a fresh process.",
@@ -145,13 +145,14 @@ def _title(run: Record) -> str:
     return f"Benchmark {run['run']}"
 
 
-def _reach(run: Record) -> str:
+def _reach(summary: "Summary") -> str:
     """What the interval says and what it does not."""
-    if run["protocol"] == "official":
+    if summary.run["protocol"] == "official":
         return "Same speakers as in training: it says nothing of new voices."
-    if run["protocol"] == "loso":
-        return "One voice: it says nothing of other voices."
-    return "New speakers: the interval is about further voices of this kind."
+    num_speakers = max((len(scores.accuracy_by_speaker) for scores in summary.scores.values()), default=0)
+    if num_speakers == 1:
+        return "One new voice: it says nothing of other voices."
+    return f"{num_speakers} new voices, which are the unit: it is about further voices of this kind."
 
 
 def _mapping_caption(run: Record) -> list[str]:
