@@ -25,6 +25,9 @@ class State(Enum):
 class EndpointSettings:
     """When speech begins and ends.
 
+    The thresholds were chosen on streams of spoken digits: a higher one to enter misses more of
+    them, a lower one to leave ends words later; neither gains anything in noise.
+
     Attributes:
         enter_threshold: Score at which a frame counts as speech.
         leave_threshold: Score below which a frame counts as silence.
@@ -35,7 +38,7 @@ class EndpointSettings:
         max_speech_ms: Longer speech is answered as too long.
     """
 
-    enter_threshold: float = 0.5
+    enter_threshold: float = 0.4
     leave_threshold: float = 0.35
     confirm_ms: int = 64
     confirm_window_ms: int = 96
@@ -47,7 +50,7 @@ class EndpointSettings:
         if not 0.0 < self.leave_threshold <= self.enter_threshold < 1.0:
             raise UserError(
                 f"thresholds enter {self.enter_threshold} and leave {self.leave_threshold}: "
-                "expected 0 < leave <= enter < 1, for example 0.5 and 0.35."
+                "expected 0 < leave <= enter < 1, for example 0.4 and 0.35."
             )
 
 

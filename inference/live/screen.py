@@ -15,6 +15,8 @@ REDRAW_SECONDS = 0.1
 #: The loudness bars span this range.
 QUIET_DBFS, LOUD_DBFS = -66.0, -10.0
 NUM_BARS = 12
+#: Width of a full score bar.
+BAR_CELLS = 10
 LABELS = {"opening": "yellow", "listening": "green", "speech": "bold red", "lost": "bold yellow"}
 
 
@@ -30,6 +32,7 @@ class Screen:
         self._console = console
         self._backend = backend
         self._unicode = console.encoding.startswith("utf")
+        self._glyphs = " ▁▂▃▄▅▆▇█" if self._unicode else " .:-=+*#%"
         self._state = "opening"
         self._levels: collections.deque[float] = collections.deque([QUIET_DBFS] * NUM_BARS, maxlen=NUM_BARS)
         self._noise_dbfs = QUIET_DBFS
@@ -65,19 +68,28 @@ class Screen:
                 self._totals_ms.append(event.latency_ms["total"])
         line = describe(event)
         if line is not None:
-            self._console.print(self._permanent(event, line))
+            self._console.print(
+                self._permanent(event, line), no_wrap=isinstance(event, Answer), overflow="crop"
+            )
         if line is not None or time.perf_counter() - self._drawn_at >= REDRAW_SECONDS:
             self._drawn_at = time.perf_counter()
             self._live.update(self._status(), refresh=True)
 
     def _permanent(self, event: Event, line: str) -> Text:
-        if not self._unicode:
-            line = line.replace("\N{MIDDLE DOT}", "-")
         if not isinstance(event, Answer):
             return Text(line, style="dim")
         if event.digit is None:
-            return Text(line, style="dim", no_wrap=True, overflow="crop")
-        return Text.assemble((line[0], "bold green"), line[1:], no_wrap=True, overflow="crop")
+            mark = "\N{MIDDLE DOT}" if self._unicode else "-"
+            return Text(f"{mark}{line[1:]}", style="dim")
+        parts: list[str | tuple[str, str]] = [(line[0], "bold green"), line[1:10]]
+        for digit, score in event.top:
+            bar = self._glyphs[-1] * round(BAR_CELLS * score)
+            parts += [f"  {digit} ", (f"{bar:{BAR_CELLS}}", "green"), f" {score:.2f}"]
+        if not event.top:
+            parts.append(line[10:])
+        if event.forced:
+            parts.append(("  forced", "yellow"))
+        return Text.assemble(*parts)
 
     def _status(self) -> Text:
         bullet = "\N{BLACK CIRCLE}" if self._unicode else "*"
@@ -92,8 +104,7 @@ class Screen:
         return Text.assemble(*parts, no_wrap=True, overflow="crop")
 
     def _bars(self) -> str:
-        glyphs = " ▁▂▃▄▅▆▇█" if self._unicode else " .:-=+*#%"
         return "".join(
-            glyphs[round((len(glyphs) - 1) * min(max(share, 0.0), 1.0))]
+            self._glyphs[round((len(self._glyphs) - 1) * min(max(share, 0.0), 1.0))]
             for share in ((level - QUIET_DBFS) / (LOUD_DBFS - QUIET_DBFS) for level in self._levels)
         )

@@ -12,7 +12,7 @@ from inference.live.events import Event, Gap, Lost, Ready, Recovered, Summary, U
 from inference.live.recognition import Recogniser
 from inference.live.sources import Block, Loss, Opening, Source
 from inference.live.terminal import Output
-from inference.live.timing import STAGES, latency_ms, percentiles
+from inference.live.timing import LatencyLog, latency_ms
 
 
 class Session:
@@ -46,7 +46,7 @@ class Session:
         self._rejects: Counter[str] = Counter()
         self._lost_samples = 0
         self._overflows = 0
-        self._latencies: list[dict[str, float]] = []
+        self._latencies = LatencyLog()
 
     def run(self, source: Source) -> None:
         """Listens until the source ends; whatever interrupts it, the source is released."""
@@ -69,11 +69,6 @@ class Session:
 
     def summarise(self) -> None:
         """Shows the summary; also after an interruption."""
-        stages = {
-            stage: percentiles(latency[stage] for latency in self._latencies)
-            for stage in (*STAGES, "total")
-            if self._latencies
-        }
         self.show(
             Summary(
                 seconds=self._engine.position / SAMPLING_RATE,
@@ -81,7 +76,7 @@ class Session:
                 rejects=dict(self._rejects),
                 lost_samples=self._lost_samples,
                 overflows=self._overflows,
-                latency_ms=stages,
+                latency_ms=self._latencies.summary(),
             )
         )
 
@@ -132,7 +127,7 @@ class Session:
             self._rejects[answer.reason or ""] += 1
         else:
             self._digits += 1
-            self._latencies.append(answer.latency_ms)
+            self._latencies.add(answer.latency_ms)
 
     def show(self, event: Event) -> None:
         """Shows an event on every output."""

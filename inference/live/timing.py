@@ -1,8 +1,9 @@
 """Where the time goes between the end of a word and its printed digit."""
 
+import array
 import collections
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -82,8 +83,23 @@ def latency_ms(utterance: Utterance, moments: Sequence[float]) -> dict[str, floa
     return dict(zip(STAGES, durations, strict=True)) | {"total": sum(durations)}
 
 
-def percentiles(values_ms: Iterable[float]) -> dict[str, float]:
-    """``n``, ``p50``, ``p95``, ``p99`` and ``max`` of durations in milliseconds."""
-    values = np.fromiter(values_ms, float)
-    p50, p95, p99 = (float(value) for value in np.percentile(values, [50, 95, 99]))
-    return {"n": values.size, "p50": p50, "p95": p95, "p99": p99, "max": float(values.max())}
+class LatencyLog:
+    """The latencies of a session, kept small enough for days."""
+
+    def __init__(self) -> None:
+        self._values = {stage: array.array("d") for stage in (*STAGES, "total")}
+
+    def add(self, latency_ms: dict[str, float]) -> None:
+        """Takes what ``latency_ms`` returned for one answer."""
+        for stage, value in latency_ms.items():
+            self._values[stage].append(value)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Per stage ``n``, ``p50``, ``p95``, ``p99`` and ``max``; empty if nothing was added."""
+        return {stage: percentiles(values) for stage, values in self._values.items() if values}
+
+
+def percentiles(values_ms: Sequence[float]) -> dict[str, float]:
+    """``n``, ``p50``, ``p95``, ``p99`` and ``max`` of durations in milliseconds, at least one."""
+    p50, p95, p99 = (float(value) for value in np.percentile(values_ms, [50, 95, 99]))
+    return {"n": len(values_ms), "p50": p50, "p95": p95, "p99": p99, "max": float(max(values_ms))}
