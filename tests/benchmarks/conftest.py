@@ -47,8 +47,10 @@ def stored(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture(autouse=True)
-def workers_find_the_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers find the fakes, and are offline only if the benchmark says so."""
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
 
 
 @pytest.fixture

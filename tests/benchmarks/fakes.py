@@ -171,8 +171,9 @@ class Offline(Perfect):
 
 
 class Heavy(Perfect):
-    """Takes 200 MB while predicting and gives them back."""
+    """Takes 200 MB for the longest clips of ``conftest`` and gives them back."""
 
     def answer(self, waveform: np.ndarray) -> Prediction:
-        np.ones(25_000_000).sum()
+        if waveform.size > 2320:
+            np.ones(25_000_000).sum()
         return super().answer(waveform)

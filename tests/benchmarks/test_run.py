@@ -84,13 +84,14 @@ def test_a_backend_that_fails_does_not_stop_the_others(benchmark: Benchmark, cla
 
 
 def test_a_late_failure_keeps_what_was_complete(benchmark: Benchmark) -> None:
-    code, folder = benchmark("LateCrash", "Perfect", options=("--limit", "25"))
+    code, folder = benchmark("LateCrash", "Offline", options=("--limit", "25"))
     assert code == 3
     row = rows(folder)["latecrash"]
     assert row[["status", "n", "accuracy"]].tolist() == ["failed", 25, 1.0]
     assert "exit code 9" in row["reason"]
+    assert rows(folder)["offline"]["accuracy"] == 1.0
     timed = [record["backend"] for record in read_records(folder / "latency.jsonl")]
-    assert (timed.count("latecrash"), timed.count("perfect")) == (5, 8)
+    assert (timed.count("latecrash"), timed.count("offline")) == (5, 8)
 
 
 def test_nothing_measured_has_its_own_exit_code(
