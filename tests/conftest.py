@@ -1,0 +1,47 @@
+"""What every test may rely on: no network, and recordings where the user has them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+# Before any library reads it: a test must not depend on the Hub, nor wait for it.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of real FSDD recordings that SPOKEN_DIGITS_DATA names."""
+    folder = os.environ.get("SPOKEN_DIGITS_DATA")
+    if not folder:
+        pytest.skip("needs real recordings: set SPOKEN_DIGITS_DATA to FSDD's folder 'recordings'")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def spoken_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of synthetic clips: 4 voices, 7 takes of each digit, in a cache of its own."""
+    from finetune.corpus import synthetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        synthetic.load_synthetic(seed=1, num_voices=4, num_takes=7)
+        (folder,) = synthetic.cache_folder().iterdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_module():
+    """Runs ``python -m MODULE ARGUMENTS`` in the project's folder and returns the finished process."""
+    import sys
+
+    def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+        options.setdefault("timeout", 110)
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True, **options
+        )
+
+    return run

@@ -1,0 +1,124 @@
+"""Imports only point down, light things stay light, and nothing prints where it should not."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+PACKAGES = ("inference", "finetune", "benchmarks")
+FILES = sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*.py"))
+#: Package -> what it must never import.
+FORBIDDEN = {
+    "inference": {"finetune", "benchmarks", "datasets", "accelerate", "evaluate", "sklearn", "pandas", "matplotlib"},
+    "finetune": {"benchmarks"},
+    "benchmarks": set(),
+}
+#: Heavy library -> the only files that may import it.
+HOMES = {
+    "transformers": {
+        "inference/backends/wav2vec2.py",
+        "finetune/arguments.py",
+        "finetune/collator.py",
+        "finetune/metrics.py",
+        "finetune/modeling.py",
+        "finetune/train.py",
+    },
+    "faster_whisper": {"inference/backends/whisper.py", "inference/backends/whisper_folder.py"},
+    "pocketsphinx": {"inference/backends/pocketsphinx.py"},
+    "sounddevice": {"inference/live/capture.py", "inference/live/devices.py"},
+    "torchcodec": {"inference/audio.py", "inference/live/replay.py"},
+}
+HELP_WITHOUT_TORCH = (
+    "inference.predict",
+    "inference.live",
+    "finetune.fit_baseline",
+    "benchmarks.run",
+    "benchmarks.report",
+)
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_imports_point_down(path: Path) -> None:
+    package = path.relative_to(PROJECT).parts[0]
+    upward = {name for name in imports(path) if name.partition(".")[0] in FORBIDDEN[package]}
+    assert not upward
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_heavy_libraries_are_imported_in_one_place(library: str) -> None:
+    importers = {
+        str(path.relative_to(PROJECT))
+        for path in FILES
+        if any(name.partition(".")[0] == library for name in imports(path))
+    }
+    assert importers <= HOMES[library]
+
+
+def test_no_import_cycles() -> None:
+    graph = {
+        module_name(path): {name for name in imports(path, top_level_only=True)} for path in FILES
+    }
+    graph = {module: {name for name in names if name in graph} - {module} for module, names in graph.items()}
+    finished: set[str] = set()
+
+    def visit(module: str, chain: tuple[str, ...]) -> None:
+        assert module not in chain, " -> ".join((*chain, module))
+        if module not in finished:
+            for name in graph[module]:
+                visit(name, (*chain, module))
+            finished.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", HELP_WITHOUT_TORCH)
+def test_help_is_quick_and_loads_no_heavy_library(module: str) -> None:
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['{module}', '--help']\n"
+        "try:\n"
+        f"    runpy.run_module('{module}', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as exit:\n"
+        "    assert exit.code in (0, None)\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'sounddevice', 'faster_whisper', 'pandas'}\n"
+        "found = heavy & set(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    started = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "usage:" in result.stdout
+    # Two seconds of waiting is what a person accepts; a busy machine gets some more.
+    assert time.perf_counter() - started < 6
+
+
+def test_importing_every_light_module_loads_no_torch() -> None:
+    code = (
+        "import sys, inference, finetune, benchmarks, inference.audio, inference.labels, inference.crop,"
+        " inference.transcripts, inference.features, inference.backends, inference.live\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=60)
