@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -153,4 +154,6 @@ def _open_lines(path: str, resources: contextlib.ExitStack) -> TextIO:
 
 
 if __name__ == "__main__":
+    # A service manager's stop is answered like Ctrl-C: with a summary, and the capture child gone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -17,10 +17,10 @@ from tests.inference.live.fakes import BrokenBackend, ConstantBackend
 
 #: Runs the command in a new interpreter with a backend that always hears a seven.
 PROGRAM = (
-    "import sys, inference.live.__main__ as live\n"
+    "import runpy, inference.backends as backends\n"
     "from tests.inference.live.fakes import ConstantBackend\n"
-    "live.load_backend = lambda *arguments: ConstantBackend()\n"
-    "sys.exit(live.main(sys.argv[1:]))"
+    "backends.load_backend = lambda *arguments: ConstantBackend()\n"
+    "runpy.run_module('inference.live', run_name='__main__')"
 )
 
 
@@ -168,11 +168,12 @@ def test_a_microphone_lost_for_good_exits_with_4(backend, fake_sound, capsys):
     assert "microphone lost: Desk microphone stopped" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_within_a_second_with_the_summary(fake_sound):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_within_a_second_with_the_summary(fake_sound, stop):
     fake_sound()
     process = start("--detector", "energy")
     assert "listening" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     interrupted = time.perf_counter()
     _, error = process.communicate(timeout=10)
     assert process.returncode == 130
