@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from transformers import TrainingArguments
 
 from finetune.augmentation import AugmentationSettings
@@ -103,3 +104,10 @@ class FineTuningArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
     metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "on validation clips"})
     disable_tqdm: bool | None = field(default=False, metadata={"help": "no progress bar"})
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            # Without it the Trainer takes each of several CPU processes for the only one.
+            self.use_cpu = True
+            self.dataloader_pin_memory = False
+        super().__post_init__()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import SequenceFeatureExtractor
+from transformers import Wav2Vec2FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class WaveformCollator:
         feature_extractor: The checkpoint's own.
     """
 
-    feature_extractor: SequenceFeatureExtractor
+    feature_extractor: Wav2Vec2FeatureExtractor
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, ``labels`` ``(batch,)``."""

@@ -8,7 +8,6 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     PreTrainedModel,
-    SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
 )
 
@@ -19,7 +18,7 @@ from inference.hub import hub_is_reachable
 from inference.labels import LABELS, id2label, label2id
 
 
-def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     """Builds the classifier and the feature extractor that belongs to it.
 
     Raises:
@@ -30,11 +29,17 @@ def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, SequenceFea
     else:
         model, feature_extractor = _from_weights(arguments.model)
     if arguments.freeze_feature_encoder:
-        model.freeze_feature_encoder()
+        freeze = getattr(model, "freeze_feature_encoder", None)
+        if freeze is None:
+            raise CheckpointError(
+                f"{type(model).__name__} has no convolutional feature encoder to freeze; "
+                "add --freeze_feature_encoder false."
+            )
+        freeze()
     return model, feature_extractor
 
 
-def _from_config(path: Path) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+def _from_config(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     if not path.is_file():
         raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
     try:
@@ -53,7 +58,7 @@ def _from_config(path: Path) -> tuple[PreTrainedModel, SequenceFeatureExtractor]
     return model, feature_extractor
 
 
-def _from_weights(name: str) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+def _from_weights(name: str) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     source = {"pretrained_model_name_or_path": name}
     local = Path(name).is_dir()
     if not local and not hub_is_reachable():

@@ -11,14 +11,16 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import yaml
 from transformers import (
     HfArgumentParser,
     PreTrainedModel,
-    SequenceFeatureExtractor,
     Trainer,
+    TrainerState,
+    Wav2Vec2FeatureExtractor,
     set_seed,
 )
 from transformers.trainer_utils import get_last_checkpoint
@@ -39,8 +41,9 @@ Arguments = tuple[DataArguments, ModelArguments, AugmentationArguments, FineTuni
 
 def parse_arguments(argv: list[str] | None = None) -> Arguments:
     """Reads the command line and the YAML file named by ``--config``; unknown keys are refused."""
+    groups: Any = [DataArguments, ModelArguments, AugmentationArguments, FineTuningArguments]
     parser = HfArgumentParser(
-        [DataArguments, ModelArguments, AugmentationArguments, FineTuningArguments],
+        groups,
         description=__doc__,
         allow_abbrev=False,
     )
@@ -48,8 +51,8 @@ def parse_arguments(argv: list[str] | None = None) -> Arguments:
     chosen, _ = parser.parse_known_args(argv)
     if chosen.config:
         parser.set_defaults(**_read_config(Path(chosen.config), {action.dest for action in parser._actions}))
-    *groups, _ = parser.parse_args_into_dataclasses(argv)
-    return tuple(groups)
+    *parsed, _ = parser.parse_args_into_dataclasses(argv)
+    return cast(Arguments, tuple(parsed))
 
 
 def _read_config(path: Path, known: set[str]) -> dict:
@@ -121,7 +124,7 @@ def train(arguments: Arguments, command: str) -> Path:
             command=command,
             corpus=corpus,
             split=split,
-            figures=_figures(validation, test, split, trainer),
+            figures=_figures(validation, test, split, model, trainer.state),
             history=trainer.state.log_history,
         )
         write_checkpoint(output_dir, partial(_save, model, feature_extractor), contract, run)
@@ -129,12 +132,14 @@ def train(arguments: Arguments, command: str) -> Path:
     return output_dir
 
 
-def _save(model: PreTrainedModel, feature_extractor: SequenceFeatureExtractor, folder: Path) -> None:
+def _save(model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor, folder: Path) -> None:
     model.save_pretrained(folder)
     feature_extractor.save_pretrained(folder)
 
 
-def _figures(validation: dict, test: dict, split: Split, trainer: Trainer) -> dict[str, float]:
+def _figures(
+    validation: dict, test: dict, split: Split, model: PreTrainedModel, state: TrainerState
+) -> dict[str, float]:
     return {
         "validation_clips": len(split.validation),
         "validation_accuracy": validation["validation_accuracy"],
@@ -142,8 +147,8 @@ def _figures(validation: dict, test: dict, split: Split, trainer: Trainer) -> di
         "test_clips": len(split.test),
         "test_accuracy": test["test_accuracy"],
         "test_macro_f1": test["test_macro_f1"],
-        "parameters": trainer.model.num_parameters(),
-        "epochs": trainer.state.epoch or 0,
+        "parameters": model.num_parameters(),
+        "epochs": state.epoch or 0,
     }
 
 

@@ -41,7 +41,11 @@ def run_module():
     def run(*arguments: str, **options) -> subprocess.CompletedProcess:
         options.setdefault("timeout", 110)
         return subprocess.run(
-            [sys.executable, "-m", *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True, **options
+            [sys.executable, "-m", *map(str, arguments)],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            **options,
         )
 
     return run

@@ -42,7 +42,7 @@ def fit_svm(
     """
     rows: list[np.ndarray] = []
     groups: list[int] = []
-    for group, clip in enumerate(tqdm(clips, desc="features", unit="clip")):
+    for group, clip in enumerate(tqdm(clips, desc="features", unit="clip", disable=None)):
         waveform = clip.waveform()
         copies = [
             augment(waveform, AUGMENTATION, clip_generator(seed, copy, clip.clip_id))

@@ -114,6 +114,10 @@ def _by_speaker(
         )
     shuffled = random.Random(seed).sample(speakers, len(speakers))
     if protocol == "loso":
+        if fold is None:
+            raise CorpusError(
+                f"the protocol loso needs --fold SPEAKER; choose one of: {', '.join(speakers)}."
+            )
         if fold not in speakers:
             raise CorpusError(f"fold {fold!r} is not a speaker; choose one of: {', '.join(speakers)}.")
         test_speakers = {fold}

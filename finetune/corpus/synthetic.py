@@ -138,10 +138,10 @@ def _make(utterances: list[Utterance], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
-        # Threads suffice: the work is in the espeak-ng processes.
+        # Threads suffice: the work is in the espeak-ng processes. The bar is for terminals only.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             made = pool.map(lambda utterance: _write(utterance, unfinished), utterances)
-            for _ in tqdm(made, total=len(utterances), desc="synthetic corpus", unit="clip"):
+            for _ in tqdm(made, total=len(utterances), desc="synthetic corpus", unit="clip", disable=None):
                 pass
         if not folder.is_dir():  # another process may have been faster
             unfinished.rename(folder)

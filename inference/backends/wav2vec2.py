@@ -11,7 +11,7 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     PreTrainedModel,
-    SequenceFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
 )
 
 from inference.audio import SAMPLING_RATE
@@ -29,7 +29,7 @@ _MADE_BY = "accelerate launch finetune/train.py --config finetune/configs/wav2ve
 class Wav2Vec2Backend(DigitBackend):
     """Runs the classifier with torch, on a GPU where there is one."""
 
-    def __init__(self, model: PreTrainedModel, feature_extractor: SequenceFeatureExtractor):
+    def __init__(self, model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor):
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self._device)
         self._feature_extractor = feature_extractor

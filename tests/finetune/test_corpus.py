@@ -64,9 +64,15 @@ def test_audiofolder_without_speakers_gets_a_test_set(spoken_corpus: Path, tmp_p
 @pytest.fixture
 def hub_like(spoken_corpus: Path, tmp_path: Path) -> Path:
     """A dataset repository as the Hub serves it: Parquet files with audio bytes and class labels."""
-    features = datasets.Features({"audio": datasets.Audio(), "label": datasets.ClassLabel(names=list(LABELS))})
+    features = datasets.Features(
+        {"audio": datasets.Audio(), "label": datasets.ClassLabel(names=list(LABELS))}
+    )
     for split in ("train", "test"):
-        paths = [p for p in sorted(spoken_corpus.glob("*.wav")) if clip_from_path(p).official_test == (split == "test")]
+        paths = [
+            p
+            for p in sorted(spoken_corpus.glob("*.wav"))
+            if clip_from_path(p).official_test == (split == "test")
+        ]
         rows = {
             "audio": [{"path": p.name, "bytes": p.read_bytes()} for p in paths],
             "label": [int(p.name[0]) for p in paths],

@@ -17,7 +17,9 @@ def ffmpeg(*arguments: str) -> None:
 
 
 def tone(path: Path, *options: str, seconds: float = 0.5, hz: int = 440) -> Path:
-    ffmpeg("-f", "lavfi", "-i", f"sine=frequency={hz}:duration={seconds}:sample_rate=8000", *options, str(path))
+    ffmpeg(
+        "-f", "lavfi", "-i", f"sine=frequency={hz}:duration={seconds}:sample_rate=8000", *options, str(path)
+    )
     return path
 
 

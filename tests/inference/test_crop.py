@@ -15,7 +15,9 @@ def test_keeps_audio_before_and_after_the_word() -> None:
 
 
 def test_never_reaches_into_the_previous_utterance() -> None:
-    cut = crop(RAMP, start=8000, end=10_000, contract=CropContract(pre_ms=100, post_ms=0, min_ms=0), earliest=7900)
+    cut = crop(
+        RAMP, start=8000, end=10_000, contract=CropContract(pre_ms=100, post_ms=0, min_ms=0), earliest=7900
+    )
     np.testing.assert_array_equal(cut, RAMP[7900:10_000])
 
 

@@ -15,7 +15,9 @@ def test_no_form_names_two_labels() -> None:
 
 def test_digits_and_words_are_accepted() -> None:
     check_labels(id2label, "a checkpoint")
-    check_labels({label_id: SPOKEN_FORMS[label][0].upper() for label_id, label in id2label.items()}, "a checkpoint")
+    check_labels(
+        {label_id: SPOKEN_FORMS[label][0].upper() for label_id, label in id2label.items()}, "a checkpoint"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,201 @@
+"""The fine-tuning command as a user runs it: real processes, a tiny network, synthetic voices."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finetune import train
+from finetune.corpus import load_corpus
+from finetune.corpus.splits import make_split
+from finetune.split_card import read_split_card
+from inference.backends import load_backend
+from inference.errors import UserError
+from tests.conftest import PROJECT
+from tests.finetune.test_batches import MICRO
+
+LAUNCH = (sys.executable, "-m", "accelerate.commands.launch")
+NUM_EPOCHS = 2
+BATCH = 4
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Path:
+    folder = tmp_path_factory.mktemp("config")
+    network = {"model_type": "wav2vec2", "feat_extract_norm": "layer", "do_stable_layer_norm": True, **MICRO}
+    (folder / "micro.json").write_text(json.dumps(network))
+    options = (
+        f"dataset: {spoken_corpus}\nfrom_config: {folder / 'micro.json'}\nnum_train_epochs: {NUM_EPOCHS}\n"
+        f"per_device_train_batch_size: {BATCH}\nlearning_rate: 2.0e-3\n"
+    )
+    (folder / "micro.yaml").write_text(options)
+    return folder / "micro.yaml"
+
+
+def launch(config: Path, output_dir: Path, *launcher: str, options: tuple[str, ...] = ()) -> list[dict]:
+    """Trains in a child process and returns the history of the finished checkpoint."""
+    command = [*launcher, "--config", str(config), "--output_dir", str(output_dir), *options]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=110)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads((output_dir / "history.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def one_process(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output_dir = tmp_path_factory.mktemp("run") / "one"
+    launch(config, output_dir, *LAUNCH, "--num_processes", "1", "finetune/train.py")
+    return output_dir
+
+
+def last_step(history: list[dict]) -> int:
+    return max(record["step"] for record in history)
+
+
+def losses(history: list[dict]) -> list[float]:
+    return [record["loss"] for record in history if "loss" in record]
+
+
+def test_checkpoint_is_complete_and_works(one_process: Path, spoken_corpus: Path) -> None:
+    files = {path.name for path in one_process.iterdir() if path.is_file()}
+    assert files >= {
+        "model.safetensors",
+        "config.json",
+        "preprocessor_config.json",
+        "labels.json",
+        "crop.json",
+    }
+    assert files >= {"split_card.json", "train_clips.txt", "README.md", "history.json"}
+    assert not {path for path in files if path.endswith((".bin", ".pt", ".pkl"))}
+    split = make_split(load_corpus(str(spoken_corpus)).clips)
+    card = read_split_card(one_process)
+    assert card is not None
+    assert card.fingerprint == split.fingerprint
+    assert card.train_clips == {clip.clip_id for clip in (*split.train, *split.validation)}
+    backend = load_backend("wav2vec2", str(one_process))
+    (prediction,) = backend.predict([split.test[0].waveform()])
+    assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-5)
+    history = json.loads((one_process / "history.json").read_text())
+    card_text = (one_process / "README.md").read_text()
+    assert "finetune/train.py --config" in card_text
+    best = max(record["eval_accuracy"] for record in history if "eval_accuracy" in record)
+    assert f"| validation accuracy | {best:.4g} |" in card_text
+    assert "| test accuracy |" in card_text
+
+
+def test_two_processes_take_half_the_steps_and_equal_losses(
+    config: Path, one_process: Path, tmp_path: Path, spoken_corpus: Path
+) -> None:
+    launcher = (
+        *LAUNCH,
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+        "finetune/train.py",
+    )
+    two = launch(config, tmp_path / "two", *launcher)
+    one = json.loads((one_process / "history.json").read_text())
+    assert last_step(two) == last_step(one) / 2
+    # Untrained, both start at ln 10 = 2.3; a loss scaled by the number of processes would be 4.6.
+    assert losses(two)[0] == pytest.approx(losses(one)[0], rel=0.15)
+    backend = load_backend("wav2vec2", str(tmp_path / "two"))
+    assert backend.predict([load_corpus(str(spoken_corpus)).clips[0].waveform()])[0].label is not None
+
+
+def test_goes_on_after_a_kill_and_ends_the_same(config: Path, one_process: Path, tmp_path: Path) -> None:
+    output_dir = tmp_path / "killed"
+    command = [
+        sys.executable,
+        "-m",
+        "finetune.train",
+        "--config",
+        str(config),
+        "--output_dir",
+        str(output_dir),
+    ]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    saved = (
+        output_dir
+        / f"checkpoint-{last_step(json.loads((one_process / 'history.json').read_text())) // NUM_EPOCHS}"
+    )
+    try:
+        while process.poll() is None and not (saved / "trainer_state.json").is_file():
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=0.05)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (output_dir / "split_card.json").exists()
+    again = launch(config, output_dir, sys.executable, "-m", "finetune.train")
+    whole = json.loads((one_process / "history.json").read_text())
+    assert losses(again) == pytest.approx(losses(whole), rel=1e-4)
+    assert again[-1]["validation_loss"] == pytest.approx(whole[-1]["validation_loss"], rel=1e-4)
+
+
+def test_finished_folder_is_not_overwritten(config: Path, one_process: Path, capsys) -> None:
+    assert train.main(["--config", str(config), "--output_dir", str(one_process)]) == 2
+    assert "holds a finished checkpoint" in capsys.readouterr().err
+
+
+def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: Path, tmp_path: Path) -> None:
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
+        shutil.copy(one_process / name, encoder)
+    arguments = ["--config", str(config), "--output_dir", str(tmp_path / "tuned"), "--model", str(encoder)]
+    _, model_arguments, _, _ = train.parse_arguments([*arguments, "--freeze_feature_encoder", "true"])
+    model_arguments.from_config = None
+    model, _ = train.build_model(model_arguments)
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    assert frozen
+    assert all("feature_extractor" in name for name in frozen)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "none.yaml"], "none.yaml does not exist"),
+        (["--protocol", "random"], "random is unknown.*official"),
+        (["--protocol", "loso"], "--fold SPEAKER go together"),
+        (["--dataset", "no-such-folder"], "no folder and no known source"),
+        (["--dataset", "FOLDER", "--from_config", "none.json"], "none.json does not exist"),
+        (
+            ["--dataset", "FOLDER", "--model", "nobody/nothing"],
+            "--model nobody/nothing cannot be loaded.*--config",
+        ),
+        (["--speed_min", "2", "--speed_max", "1"], "expected 0 < min <= max"),
+    ],
+)
+def test_mistakes_end_with_one_sentence(arguments, message, spoken_corpus, tmp_path, capsys) -> None:
+    arguments = [str(spoken_corpus) if argument == "FOLDER" else argument for argument in arguments]
+    assert train.main([*arguments, "--output_dir", str(tmp_path / "out")]) == 2
+    assert re.search(message, capsys.readouterr().err.replace("\n", " "))
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_key_in_the_configuration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "typo.yaml").write_text("learning_rat: 1\n")
+    with pytest.raises(UserError, match="unknown options learning_rat"):
+        train.parse_arguments(["--config", str(tmp_path / "typo.yaml")])
+
+
+def test_command_line_wins_over_the_configuration(config: Path) -> None:
+    *_, training = train.parse_arguments(["--config", str(config), "--learning_rate", "0.5"])
+    assert training.learning_rate == 0.5
+    assert training.per_device_train_batch_size == BATCH
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "finetune" / "configs").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_shipped_configurations_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    _, model_arguments, _, _ = train.parse_arguments(["--config", str(path)])
+    if model_arguments.from_config:
+        model, _ = train.build_model(model_arguments)
+        assert model.num_parameters() * 4 < 12e6
