@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SCREEN_WIDTH = 100
 MOST_FREQUENT = 5
+README_START = "<!-- results:start -->"
+README_END = "<!-- results:end -->"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,14 +44,22 @@ def build_parser() -> argparse.ArgumentParser:
         description="Makes summary.csv, summary.md and the pictures of a run again from its records.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder written by benchmarks.run")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help=f"also put the table between {README_START} and its end"
+    )
     return parser
 
 
 @reports_user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes the report of a folder again and prints its table."""
-    folder = build_parser().parse_args(argv).folder
-    print_report(write_report(folder), folder)
+    options = build_parser().parse_args(argv)
+    summary = write_report(options.folder)
+    print_report(summary, options.folder)
+    if options.readme:
+        environment = _read_document(options.folder, ENVIRONMENT_FILE)
+        text = options.readme.read_text(encoding="utf-8")
+        write_text(options.readme, with_results(text, readme_section(summary, environment)))
     return EXIT_OK
 
 
@@ -98,16 +108,9 @@ def markdown_report(summary: "Summary", environment: Record, pictures: Sequence[
         environment: The content of ``environment.json``.
         pictures: Paths relative to the report.
     """
-    from benchmarks.tables import Footnotes, main_table, markdown_table
-
-    footnotes = Footnotes()
-    columns, cells = main_table(summary, footnotes, on_screen=False)
-    heading = [f"{column.heading} {column.unit}".strip() for column in columns]
     sections = [
         [f"# {_title(summary.run)}"],
-        markdown_table(heading, cells),
-        [f"- [{number}] {text}" for number, text in enumerate(footnotes.texts, start=1)],
-        [f"- {caption}" for caption in captions(summary)],
+        *_table_sections(summary),
         [f"![Accuracy against latency; the area is the size on disk]({path})" for path in pictures],
         _speaker_section(summary),
         _unmapped_section(summary),
@@ -115,6 +118,38 @@ def markdown_report(summary: "Summary", environment: Record, pictures: Sequence[
         ["## Reproduce", "", "```", summary.run["command"], "```"],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def readme_section(summary: "Summary", environment: Record) -> str:
+    """The table of a run with footnotes, captions, environment and command, for another document."""
+    lines = [*_table_sections(summary), [environment_line(environment)], [f"`{summary.run['command']}`"]]
+    return "\n\n".join("\n".join(section) for section in lines if section)
+
+
+def with_results(document: str, section: str) -> str:
+    """Puts a section between the two result markers of a Markdown document.
+
+    Raises:
+        UserError: If the document lacks the markers.
+    """
+    before, start, rest = document.partition(README_START)
+    _, end, after = rest.partition(README_END)
+    if not end:
+        raise UserError(f"expected the lines {README_START} and {README_END} in the document.")
+    return f"{before}{start}\n{section}\n{end}{after}"
+
+
+def _table_sections(summary: "Summary") -> list[list[str]]:
+    from benchmarks.tables import Footnotes, main_table, markdown_table
+
+    footnotes = Footnotes()
+    columns, cells = main_table(summary, footnotes, on_screen=False)
+    heading = [f"{column.heading} {column.unit}".strip() for column in columns]
+    return [
+        markdown_table(heading, cells),
+        [f"- [{number}] {text}" for number, text in enumerate(footnotes.texts, start=1)],
+        [f"- {caption}" for caption in captions(summary)],
+    ]
 
 
 def captions(summary: "Summary") -> list[str]:

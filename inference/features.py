@@ -4,6 +4,7 @@ Mel filter banks and cepstra come from ``kaldi-native-fbank``: C++, no torch, an
 times faster than a numpy implementation on clips of half a second.
 """
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ class FeatureSettings:
         low_hz: Lower edge of the lowest mel band.
         high_hz: Upper edge of the highest; just under 4 kHz, so that telephone-band recordings and
             wide-band microphones look alike.
+        floor_db: Depth below the loudest band and frame at which energies are cut off; what lies lower is
+            noise of the room or holes that a lossy codec left.
         num_segments: Equal stretches of time that are averaged apart, to keep the order of sounds.
         trim: Whether leading and trailing silence is cut off first.
     """
@@ -35,7 +38,8 @@ class FeatureSettings:
     n_mfcc: int = 12
     low_hz: float = 60.0
     high_hz: float = 3800.0
-    num_segments: int = 4
+    floor_db: float = 45.0
+    num_segments: int = 8
     trim: bool = True
 
 
@@ -75,17 +79,18 @@ def trim_silence(
     return waveform[first:last]
 
 
-def mfcc(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
-    """Mel-frequency cepstral coefficients, 25 ms frames every 10 ms.
+def log_mel(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
+    """Logarithm of the energy in mel bands, 25 ms frames every 10 ms.
 
     Args:
         waveform: Shape ``(num_samples,)`` at 16 kHz.
-        settings: Bands and number of coefficients.
+        settings: Bands and floor.
 
     Returns:
-        Float32 matrix of shape ``(num_frames, n_mfcc)``.
+        Float32 matrix of shape ``(num_frames, n_mels)``, natural logarithm, no value further than
+        ``floor_db`` below the largest.
     """
-    options = knf.MfccOptions()
+    options = knf.FbankOptions()
     options.frame_opts.samp_freq = SAMPLING_RATE
     options.frame_opts.frame_length_ms = _FRAME_MS
     options.frame_opts.frame_shift_ms = _HOP_MS
@@ -94,14 +99,28 @@ def mfcc(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     options.mel_opts.num_bins = settings.n_mels
     options.mel_opts.low_freq = settings.low_hz
     options.mel_opts.high_freq = settings.high_hz
-    options.num_ceps = settings.n_mfcc + 1
-    options.use_energy = False
-    extractor = knf.OnlineMfcc(options)
+    extractor = knf.OnlineFbank(options)
     # Kaldi's constants (the floor of the logarithm) assume 16-bit full scale.
     extractor.accept_waveform(SAMPLING_RATE, waveform * np.float32(32768.0))
     extractor.input_finished()
-    frames = [extractor.get_frame(index) for index in range(extractor.num_frames_ready)]
-    return np.stack(frames)[:, 1:]
+    bands = np.stack([extractor.get_frame(index) for index in range(extractor.num_frames_ready)])
+    return np.maximum(bands, bands.max() - settings.floor_db * np.log(10.0) / 10.0).astype(np.float32)
+
+
+def mfcc(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
+    """Mel-frequency cepstral coefficients 1 to ``n_mfcc``: the discrete cosine transform of ``log_mel``.
+
+    Returns:
+        Float32 matrix of shape ``(num_frames, n_mfcc)``.
+    """
+    return log_mel(waveform, settings) @ _cosines(settings.n_mels, settings.n_mfcc)
+
+
+@functools.cache
+def _cosines(n_mels: int, n_mfcc: int) -> np.ndarray:
+    """Columns 1 to ``n_mfcc`` of the orthonormal DCT-II, shape ``(n_mels, n_mfcc)``."""
+    bands = (np.arange(n_mels) + 0.5) * np.pi / n_mels
+    return (np.cos(np.outer(bands, np.arange(1, n_mfcc + 1))) * np.sqrt(2.0 / n_mels)).astype(np.float32)
 
 
 def deltas(features: np.ndarray, reach: int = 2) -> np.ndarray:

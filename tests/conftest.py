@@ -4,10 +4,15 @@ import os
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before any library reads it: a test must not depend on the Hub, nor wait for it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Examples are not timed: a busy machine is no failure.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
