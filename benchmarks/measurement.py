@@ -37,6 +37,7 @@ class Outcome:
         checkpoint: What was loaded, as printed.
         summary: One line on the backend.
         leaked_clips: Test clips its checkpoint was trained on; None without a split card.
+        trained_on: The corpus its checkpoint learned from; None without a split card.
         fixture: What its checkpoint is a stand-in for; None for a real one.
         status: One of the ``STATUS_`` values; interrupted until all passes are over.
         reason: Why the status is not ok.
@@ -53,6 +54,7 @@ class Outcome:
     checkpoint: str
     summary: str
     leaked_clips: int | None
+    trained_on: str | None
     fixture: str | None
     status: str = STATUS_INTERRUPTED
     reason: str | None = "the run was interrupted"
@@ -72,6 +74,7 @@ class Outcome:
             checkpoint=portable_path(candidate.checkpoint),
             summary=candidate.spec.summary,
             leaked_clips=candidate.leaked_clips,
+            trained_on=candidate.trained_on,
             fixture=candidate.fixture,
         )
 

@@ -40,12 +40,14 @@ class Candidate:
         spec: Its row of the table of backends.
         checkpoint: Folder, Hub id or model size.
         leaked_clips: Test clips that its split card says it was trained on; None without a card.
+        trained_on: The corpus that its split card names; None without a card.
         fixture: What it is a stand-in for, from its ``fixture.json``; None for a real checkpoint.
     """
 
     spec: BackendSpec
     checkpoint: str
     leaked_clips: int | None = None
+    trained_on: str | None = None
     fixture: str | None = None
 
     @property

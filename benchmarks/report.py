@@ -183,6 +183,8 @@ def _title(run: Record) -> str:
 def _reach(summary: "Summary") -> str:
     """What the interval says and what it does not."""
     if summary.run["protocol"] == "official":
+        if any(row["trained_on"] not in (None, summary.run["dataset"]) for row in summary.run["backends"]):
+            return "trained on: the checkpoint learned from another corpus, all voices here are new to it."
         return "Same speakers as in training: it says nothing of new voices."
     num_speakers = max((len(scores.accuracy_by_speaker) for scores in summary.scores.values()), default=0)
     if num_speakers == 1:

@@ -147,7 +147,8 @@ def find_candidate(name: str, checkpoint: str, corpus: Corpus, split: Split) -> 
     leaked = None if card is None else len(card.leaked(corpus, split.test))
     note = Path(checkpoint) / FIXTURE_NAME
     fixture = read_json(note)["fixture"] if note.is_file() else None
-    return Candidate(BACKENDS[name], checkpoint, leaked, fixture)
+    trained_on = None if card is None else card.corpus
+    return Candidate(BACKENDS[name], checkpoint, leaked, trained_on, fixture)
 
 
 def prepare_folder(folder: Path) -> None:

@@ -121,6 +121,8 @@ def _flags(run: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[str]:
         flags.append("zero-shot")
     elif outcome["zero_shot"] is False and outcome["leaked_clips"] is None:
         flags.append("no split card")
+    elif outcome["trained_on"] not in (None, run["dataset"]):
+        flags.append(f"trained on {outcome['trained_on']}")
     if run["measured_clips"] < run["test_clips"]:
         flags.append("subset")
     return flags

@@ -44,7 +44,7 @@ class Split:
     def caption(self) -> str:
         """What a figure measured on this split says, for tables."""
         if self.protocol == "official":
-            return "official: same speakers in training and test, saturated"
+            return "official: the speakers of the test are those of the training part, saturated"
         if self.protocol == "loso":
             return f"loso: speaker {self.fold} held out"
         return f"speaker-disjoint (seed {self.seed}): test speakers {', '.join(_speakers(self.test))}"

@@ -39,7 +39,14 @@ def run_of(protocol: str, clips: int, **changes: Any) -> dict[str, Any]:
         "settings": {"seed": 0, "rounds": 72, "threads": 1},
         "complete": True,
         "backends": [
-            {"backend": "mfcc", "status": "ok", "leaked_clips": 0, "fixture": None, "zero_shot": False}
+            {
+                "backend": "mfcc",
+                "status": "ok",
+                "leaked_clips": 0,
+                "trained_on": "fsdd",
+                "fixture": None,
+                "zero_shot": False,
+            }
         ],
     }
     return {**run, **changes}
@@ -63,6 +70,14 @@ def test_the_interval_and_its_reach_fit_the_split(
     text = " ".join(captions(summary))
     assert method in text
     assert claim in text
+
+
+def test_a_checkpoint_of_another_corpus_is_marked() -> None:
+    summary = summarise(run_of("official", 3, dataset="synthetic"), records_of(("ann",)), [])
+    assert summary.frame["flags"].tolist() == ["trained on fsdd"]
+    text = " ".join(captions(summary))
+    assert "learned from another corpus" in text
+    assert "Same speakers as in training" not in text
 
 
 def test_another_mapping_than_at_the_run_is_said() -> None:
