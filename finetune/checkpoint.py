@@ -67,6 +67,7 @@ def write_checkpoint(
     (unfinished / "README.md").write_text(text, encoding="utf-8")
     # The split card comes last: its presence says that the checkpoint is complete.
     for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
+        path.chmod(0o644)  # safetensors writes files that only their owner may read
         os.replace(path, folder / path.name)
     unfinished.rmdir()
 

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
     # Imported here: --help must not wait for scikit-learn.
-    from finetune.baselines.svm import fit_svm, num_parameters, save_svm, svm_accuracy
+    from finetune.baselines.svm import fit_svm, save_svm, svm_accuracy
     from finetune.checkpoint import Run, is_finished, write_checkpoint
     from inference.crop import CropContract
     from inference.features import FeatureSettings
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     final = fit((*split.train, *split.validation))
     figures["test_clips"] = len(split.test)
     figures["test_accuracy"] = svm_accuracy(final, split.test, settings, contract)
-    figures["parameters"] = num_parameters(final)
+    figures["parameters"] = final.num_parameters
     figures["fit_seconds"] = time.perf_counter() - started
     run = Run(
         title="MFCC statistics and an RBF support vector machine for spoken digits",

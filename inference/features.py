@@ -1,20 +1,25 @@
 """Silence trimming, MFCCs and the fixed-length statistics that the small baselines learn from.
 
-Mel filter banks and cepstra come from ``kaldi-native-fbank``: C++, no torch, and more than ten
-times faster than a numpy implementation on clips of half a second.
+Plain numpy over all frames at once. The front end is Kaldi's (``compute-fbank-feats``: frames of
+25 ms every 10 ms, pre-emphasis 0.97, Povey window, triangles on the mel scale), and a test holds it
+against ``kaldi-native-fbank``; on clips of half a second the calls of that library's streaming
+interface cost more than the arithmetic.
 """
 
 import functools
 import itertools
 from dataclasses import dataclass
 
-import kaldi_native_fbank as knf
 import numpy as np
 
 from inference.audio import SAMPLING_RATE
 
-_FRAME_MS = 25
-_HOP_MS = 10
+FRAME_SAMPLES = 25 * SAMPLING_RATE // 1000
+HOP_SAMPLES = 10 * SAMPLING_RATE // 1000
+N_FFT = 512
+PRE_EMPHASIS = 0.97
+#: Least band energy, far below 16-bit resolution; keeps the logarithm of digital silence finite.
+LEAST_ENERGY = 1e-10
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,10 @@ def trim_silence(
     Returns:
         A view of shape ``(num_kept_samples,)``.
     """
-    frame, hop = _FRAME_MS * SAMPLING_RATE // 1000, _HOP_MS * SAMPLING_RATE // 1000
-    if waveform.size < frame + hop:
+    if waveform.size < FRAME_SAMPLES + HOP_SAMPLES:
         return waveform
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, frame)[::hop]
-    level_db = 10.0 * np.log10(np.einsum("ij,ij->i", frames, frames) / frame + 1e-12)
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, FRAME_SAMPLES)[::HOP_SAMPLES]
+    level_db = 10.0 * np.log10(np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES + 1e-12)
     level_db = _median_of_three(level_db)
     peak = level_db.max()
     floor = np.percentile(level_db, 10)
@@ -74,8 +78,8 @@ def trim_silence(
     if sounding.size == 0:  # constant level, digital silence included
         return waveform
     margin = margin_ms * SAMPLING_RATE // 1000
-    first = max(sounding[0] * hop - margin, 0)
-    last = min(sounding[-1] * hop + frame + margin, waveform.size)
+    first = max(sounding[0] * HOP_SAMPLES - margin, 0)
+    last = min(sounding[-1] * HOP_SAMPLES + FRAME_SAMPLES + margin, waveform.size)
     return waveform[first:last]
 
 
@@ -90,21 +94,45 @@ def log_mel(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
         Float32 matrix of shape ``(num_frames, n_mels)``, natural logarithm, no value further than
         ``floor_db`` below the largest.
     """
-    options = knf.FbankOptions()
-    options.frame_opts.samp_freq = SAMPLING_RATE
-    options.frame_opts.frame_length_ms = _FRAME_MS
-    options.frame_opts.frame_shift_ms = _HOP_MS
-    options.frame_opts.dither = 0.0  # random dither would make equal clips differ
-    options.frame_opts.snip_edges = False
-    options.mel_opts.num_bins = settings.n_mels
-    options.mel_opts.low_freq = settings.low_hz
-    options.mel_opts.high_freq = settings.high_hz
-    extractor = knf.OnlineFbank(options)
-    # Kaldi's constants (the floor of the logarithm) assume 16-bit full scale.
-    extractor.accept_waveform(SAMPLING_RATE, waveform * np.float32(32768.0))
-    extractor.input_finished()
-    bands = np.stack([extractor.get_frame(index) for index in range(extractor.num_frames_ready)])
+    frames = _frames(waveform)
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    frames[:, 1:] -= PRE_EMPHASIS * frames[:, :-1]
+    frames[:, 0] *= 1.0 - PRE_EMPHASIS
+    spectrum = np.fft.rfft(frames * _povey_window(), N_FFT)
+    power = spectrum.real**2 + spectrum.imag**2
+    bands = np.log(np.maximum(power @ _mel_weights(settings), LEAST_ENERGY))
     return np.maximum(bands, bands.max() - settings.floor_db * np.log(10.0) / 10.0).astype(np.float32)
+
+
+def _frames(waveform: np.ndarray) -> np.ndarray:
+    """Frames centred every 10 ms, the ends mirrored; shape ``(num_frames, FRAME_SAMPLES)``."""
+    num_frames = max((waveform.size + HOP_SAMPLES // 2) // HOP_SAMPLES, 1)
+    before = (FRAME_SAMPLES - HOP_SAMPLES) // 2
+    after = max((num_frames - 1) * HOP_SAMPLES + FRAME_SAMPLES - before - waveform.size, 0)
+    padded = np.pad(waveform, (before, after), mode="symmetric")
+    return np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
+
+
+@functools.cache
+def _povey_window() -> np.ndarray:
+    """Hann window to the power 0.85, shape ``(FRAME_SAMPLES,)``."""
+    return (np.hanning(FRAME_SAMPLES) ** 0.85).astype(np.float32)
+
+
+@functools.cache
+def _mel_weights(settings: FeatureSettings) -> np.ndarray:
+    """Triangles evenly spaced in mel, shape ``(N_FFT // 2 + 1, n_mels)``."""
+    low, high = _mel(np.array([settings.low_hz, settings.high_hz]))
+    edges = np.linspace(low, high, settings.n_mels + 2)
+    mel = _mel(np.arange(N_FFT // 2 + 1) * SAMPLING_RATE / N_FFT)[:, None]
+    width = edges[1] - edges[0]
+    weights = np.minimum(mel - edges[:-2], edges[2:] - mel) / width
+    return np.maximum(weights, 0.0).astype(np.float32)
+
+
+def _mel(frequency_hz: np.ndarray) -> np.ndarray:
+    """The mel scale of the HTK book, section 5.4: ``1127 ln(1 + f / 700)``."""
+    return 1127.0 * np.log1p(frequency_hz / 700.0)
 
 
 def mfcc(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:

@@ -43,7 +43,7 @@ BACKENDS: dict[str, BackendSpec] = {
             import_path="inference.backends.mfcc:MfccBackend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "mfcc"),
             summary="MFCC statistics + RBF SVM",
-            package="onnxruntime",
+            package="safetensors",
         ),
         BackendSpec(
             name="wav2vec2",

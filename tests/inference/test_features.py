@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.audio import SAMPLING_RATE
-from inference.features import FeatureSettings, deltas, mfcc, mfcc_statistics, num_statistics, trim_silence
+from inference.features import (
+    FeatureSettings,
+    deltas,
+    log_mel,
+    mfcc,
+    mfcc_statistics,
+    num_statistics,
+    trim_silence,
+)
 
 NOISE = np.random.default_rng(0).standard_normal(SAMPLING_RATE).astype(np.float32)
 
@@ -25,6 +33,37 @@ def test_trim_keeps_what_has_no_silence(waveform: np.ndarray) -> None:
 def test_mfcc_ignores_the_level() -> None:
     loud, quiet = (mfcc(NOISE * np.float32(gain), FeatureSettings()) for gain in (0.1, 0.01))
     np.testing.assert_allclose(loud, quiet, atol=1e-2)
+
+
+def test_log_mel_is_kaldis() -> None:
+    knf = pytest.importorskip("kaldi_native_fbank")
+    settings = FeatureSettings(floor_db=1000.0)
+    options = knf.FbankOptions()
+    options.frame_opts.samp_freq = SAMPLING_RATE
+    options.frame_opts.dither = 0.0
+    options.frame_opts.snip_edges = False
+    options.mel_opts.num_bins = settings.n_mels
+    options.mel_opts.low_freq = settings.low_hz
+    options.mel_opts.high_freq = settings.high_hz
+    for num_samples in (1600, 7001, 16_000):
+        extractor = knf.OnlineFbank(options)
+        extractor.accept_waveform(SAMPLING_RATE, NOISE[:num_samples])
+        extractor.input_finished()
+        reference = np.stack([extractor.get_frame(index) for index in range(extractor.num_frames_ready)])
+        np.testing.assert_allclose(log_mel(NOISE[:num_samples], settings), reference, atol=1e-3)
+
+
+def test_mfcc_is_the_cosine_transform() -> None:
+    from scipy.fft import dct
+
+    expected = dct(log_mel(NOISE, FeatureSettings()), norm="ortho")[:, 1:13]
+    np.testing.assert_allclose(mfcc(NOISE, FeatureSettings()), expected, atol=1e-4)
+
+
+def test_nothing_lies_deeper_than_the_floor() -> None:
+    speech_then_nothing = np.concatenate([NOISE, np.zeros(SAMPLING_RATE, np.float32)])
+    bands = log_mel(speech_then_nothing, FeatureSettings(floor_db=30.0))
+    assert bands.max() - bands.min() == pytest.approx(30.0 * np.log(10.0) / 10.0, abs=1e-4)
 
 
 def test_deltas_of_a_ramp_are_its_slope() -> None:
