@@ -29,3 +29,7 @@ class BackendUnavailableError(UserError):
 
 class CorpusError(UserError):
     """A corpus or split that cannot be used."""
+
+
+class HubUnreachableError(CorpusError):
+    """A dataset that is not cached while the Hugging Face Hub cannot be reached."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
-from inference.errors import CorpusError
+from inference.errors import CorpusError, HubUnreachableError
 from inference.labels import LABELS, SPOKEN_FORMS
 
 __all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "load_corpus"]
@@ -53,7 +53,7 @@ def _load_auto(streaming: bool) -> Corpus:
 
     try:
         return load_hub(streaming=streaming)
-    except CorpusError:
+    except HubUnreachableError:
         from finetune.corpus.synthetic import load_synthetic
 
         return load_synthetic()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.corpus.clip import Clip, Corpus, clip_from_path
 from inference.audio import AudioSource
-from inference.errors import CorpusError
+from inference.errors import CorpusError, HubUnreachableError
 from inference.hub import hub_is_reachable
 from inference.labels import LABELS, SPOKEN_FORMS
 
@@ -34,24 +34,28 @@ def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
         streaming: Read over the network without keeping a copy on disk.
 
     Raises:
-        CorpusError: If the Hub cannot be reached and nothing is cached, or columns are missing.
+        HubUnreachableError: If the Hub cannot be reached and nothing is cached.
+        CorpusError: If there is no such dataset, or columns are missing.
     """
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
-    if streaming:
-        _require_hub(repo_id)
-        return _corpus_from_tables(load_dataset(repo_id, streaming=True), name=_hub_name(repo_id))
-    try:
-        folder = snapshot_download(repo_id, repo_type="dataset", local_files_only=True)
-    except LocalEntryNotFoundError:
-        _require_hub(repo_id)
+    if not hub_is_reachable():
+        if streaming:
+            raise _unreachable(repo_id)
         try:
-            folder = snapshot_download(repo_id, repo_type="dataset")
-        except (HfHubHTTPError, OSError) as error:
-            raise CorpusError(f"{repo_id} could not be fetched from the Hub: {error}") from error
-    return _corpus_from_tables(load_dataset(folder), name=_hub_name(repo_id))
+            folder = snapshot_download(repo_id, repo_type="dataset", local_files_only=True)
+        except LocalEntryNotFoundError:
+            raise _unreachable(repo_id) from None
+        return _corpus_from_tables(load_dataset(folder), _hub_name(repo_id), f"the Hub dataset {repo_id}")
+    try:
+        # Asked while online, the Hub completes a download that was cut off earlier.
+        source = repo_id if streaming else snapshot_download(repo_id, repo_type="dataset")
+        tables = load_dataset(source, streaming=streaming)
+    except (HTTPError, OSError) as error:
+        raise CorpusError(f"{repo_id} could not be fetched from the Hub: {error}") from error
+    return _corpus_from_tables(tables, _hub_name(repo_id), f"the Hub dataset {repo_id}")
 
 
 def load_audiofolder(folder: Path) -> Corpus:
@@ -66,7 +70,7 @@ def load_audiofolder(folder: Path) -> Corpus:
         tables = load_dataset("audiofolder", data_dir=str(folder))
     except (ValueError, OSError) as error:
         raise CorpusError(f"{folder} cannot be read as labelled audio: {error}") from error
-    return _corpus_from_tables(tables, name="audiofolder", root=folder)
+    return _corpus_from_tables(tables, name="audiofolder", origin=f"the folder {folder.name}")
 
 
 def _hub_name(repo_id: str) -> str:
@@ -74,37 +78,33 @@ def _hub_name(repo_id: str) -> str:
     return "fsdd" if repo_id == HUB_DATASET else repo_id
 
 
-def _require_hub(repo_id: str) -> None:
-    if not hub_is_reachable():
-        raise CorpusError(
-            f"{repo_id} is not in the cache and the Hugging Face Hub cannot be reached. Connect once, or "
-            "point --dataset at a folder of recordings, or use --dataset synthetic."
-        )
+def _unreachable(repo_id: str) -> HubUnreachableError:
+    return HubUnreachableError(
+        f"{repo_id} is not in the cache and the Hugging Face Hub cannot be reached. Connect once, or "
+        "point --dataset at a folder of recordings, or use --dataset synthetic."
+    )
 
 
-def _corpus_from_tables(
-    tables: "Mapping[str, Dataset | IterableDataset]", name: str, root: Path | None = None
-) -> Corpus:
+def _corpus_from_tables(tables: "Mapping[str, Dataset | IterableDataset]", name: str, origin: str) -> Corpus:
     """Turns the splits of a ``DatasetDict`` into one corpus whose clips remember their split."""
     clips: list[Clip] = []
     for split_name, table in tables.items():
-        clips += _clips_of_table(table, split_name, source=str(root or name))
+        clips += _clips_of_table(table, split_name, origin)
     if "test" not in tables:
         clips = _mark_every_fifth(clips)
     clips.sort(key=lambda clip: clip.clip_id)
     corpus = Corpus(name, name, tuple(clips))
-    origin = f"the folder {root.name}" if root else f"the Hub dataset {HUB_DATASET}"
     description = f"{len(clips)} clips of {len(corpus.speakers)} speakers from {origin}"
     return replace(corpus, description=description)
 
 
-def _clips_of_table(table: Any, split_name: str, source: str) -> list[Clip]:
+def _clips_of_table(table: Any, split_name: str, origin: str) -> list[Clip]:
     from datasets import Audio, ClassLabel, IterableDataset
 
     missing = {"audio", "label"} - set(table.features or {})
     if missing:
         raise CorpusError(
-            f"{source} lacks the column {' and '.join(sorted(missing))}; found "
+            f"{origin} lacks the column {' and '.join(sorted(missing))}; found "
             f"{', '.join(table.features or {}) or 'no columns'}. Expected audio and label."
         )
     feature = table.features["label"]

@@ -11,7 +11,7 @@ import pytest
 
 from finetune.corpus import DATA_VARIABLE, load_corpus, synthetic, tables
 from finetune.corpus.clip import clip_from_path
-from inference.errors import CorpusError
+from inference.errors import CorpusError, HubUnreachableError
 from inference.labels import LABELS, SPOKEN_FORMS
 
 
@@ -93,9 +93,31 @@ def test_hub_dataset_equals_the_folder(hub_like: Path, spoken_corpus: Path, monk
         assert (clip.waveform() == other.waveform()).all()
 
 
+def test_reachable_hub_is_asked_even_with_a_cache(hub_like: Path, monkeypatch) -> None:
+    """A download that was cut off leaves a cache that looks whole; only the Hub can complete it."""
+    asked = []
+
+    def download(repo_id: str, **options) -> str:
+        asked.append(options)
+        return str(hub_like)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr(tables, "hub_is_reachable", lambda: True)
+    assert len(load_corpus("someone/digits").clips) == 4 * 7 * len(LABELS)
+    monkeypatch.setattr(tables, "hub_is_reachable", lambda: False)
+    assert load_corpus("someone/digits").description.endswith("from the Hub dataset someone/digits")
+    assert [options.get("local_files_only") for options in asked] == [None, True]
+
+
+def test_unreachable_hub_is_one_sentence(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(HubUnreachableError, match=r"nobody/nothing is not in the cache.*--dataset synthetic"):
+        load_corpus("nobody/nothing")
+
+
 def test_streamed_table_equals_the_folder(hub_like: Path, spoken_corpus: Path) -> None:
     streamed = datasets.load_dataset(str(hub_like), streaming=True)
-    corpus = tables._corpus_from_tables(streamed, name="hub")
+    corpus = tables._corpus_from_tables(streamed, name="hub", origin="a stream")
     expected = load_corpus(str(spoken_corpus))
     assert corpus.clips == expected.clips
     assert (corpus.clips[3].waveform() == expected.clips[3].waveform()).all()
@@ -104,7 +126,7 @@ def test_streamed_table_equals_the_folder(hub_like: Path, spoken_corpus: Path) -
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     table = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"sound": [1], "label": [0]})})
     with pytest.raises(CorpusError, match="lacks the column audio; found sound, label"):
-        tables._corpus_from_tables(table, name="mine")
+        tables._corpus_from_tables(table, name="mine", origin="mine")
 
 
 def test_auto_prefers_the_folder_in_the_environment(spoken_corpus: Path, monkeypatch) -> None:
