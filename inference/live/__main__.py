@@ -41,10 +41,11 @@ def main(argv: list[str] | None = None) -> int:
 def _list_devices() -> int:
     from inference.live.devices import choose_device, device_table
     from inference.live.microphone import list_devices
+    from inference.live.terminal import write_line
 
     devices = list_devices()
     choose_device(devices, None)
-    sys.stdout.write(f"{device_table(devices)}\n")
+    write_line(sys.stdout, device_table(devices))
     return EXIT_OK
 
 

@@ -1,6 +1,7 @@
 """Options of ``python -m inference.live``."""
 
 import argparse
+import itertools
 import os
 
 from inference.cli import add_backend_arguments
@@ -20,6 +21,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--labels scores a recording: add --replay FILE")
     if options.require is not None and not options.labels:
         parser.error("--require judges a score: add --replay FILE --labels CSV")
+    if options.replay and options.device is not None:
+        parser.error("--device chooses a microphone: leave it out, or leave out --replay")
+    if options.device is None:
+        options.device = os.environ.get("DIGITS_MIC")
+    _refuse_shared_files(parser, options)
     return options
 
 
@@ -30,18 +36,20 @@ def build_parser() -> argparse.ArgumentParser:
     source = parser.add_argument_group("source")
     source.add_argument(
         "--device",
-        default=os.environ.get("DIGITS_MIC"),
         metavar="INDEX|NAME-PART",
         help="microphone (default: $DIGITS_MIC, else the system's)",
     )
-    source.add_argument("--list-devices", action="store_true", help="list the microphones and exit")
-    source.add_argument(
+    mode = source.add_mutually_exclusive_group()
+    mode.add_argument("--list-devices", action="store_true", help="list the microphones and exit")
+    mode.add_argument(
         "--mic-check",
         action="store_true",
         help="listen for 3 s, say whether the microphone will do, and exit",
     )
+    mode.add_argument(
+        "--replay", type=_path, metavar="FILE", help="recognise a recording of any length instead"
+    )
     source.add_argument("--no-reconnect", action="store_true", help="end when the microphone is lost")
-    source.add_argument("--replay", metavar="FILE", help="recognise a recording of any length instead")
     source.add_argument(
         "--speed",
         type=int,
@@ -50,7 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="replay as fast as possible (0, the default) or in real time (1)",
     )
     source.add_argument(
-        "--labels", metavar="CSV", help="score a replay against rows of start_s,end_s,digit (in seconds)"
+        "--labels",
+        type=_path,
+        metavar="CSV",
+        help="score a replay against rows of start_s,end_s,digit (in seconds)",
     )
     source.add_argument(
         "--require",
@@ -79,12 +90,44 @@ def build_parser() -> argparse.ArgumentParser:
         "--jsonl",
         nargs="?",
         const="-",
+        type=_path,
         metavar="PATH",
         help="write every event as a JSON line; without PATH (or with -) to stdout, instead of digits",
     )
-    output.add_argument("--record", metavar="WAV", help="keep the audio; replaying it gives the same events")
-    output.add_argument("--record-utterances", metavar="DIR", help="keep each word as a file of its own")
+    output.add_argument(
+        "--record", type=_path, metavar="WAV", help="keep the audio; replaying it gives the same events"
+    )
+    output.add_argument(
+        "--record-utterances", type=_path, metavar="DIR", help="keep each word as a file of its own"
+    )
     return parser
+
+
+def _refuse_shared_files(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends with a usage error where writing one file would destroy another that was named."""
+    paths = {
+        "--replay": options.replay,
+        "--labels": options.labels,
+        "--record": options.record,
+        "--jsonl": None if options.jsonl == "-" else options.jsonl,
+    }
+    named = [(option, path) for option, path in paths.items() if path is not None]
+    for (one, path), (other, other_path) in itertools.combinations(named, 2):
+        if _is_same_file(path, other_path):
+            parser.error(f"{one} and {other} are the same file, {other_path}: name another for {other}")
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one is not there yet
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is no path")
+    return text
 
 
 def _share(text: str) -> float:

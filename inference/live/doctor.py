@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.audio import rms_dbfs
 from inference.live.sources import Block, Opening, Source
+from inference.live.terminal import write_line
 from inference.live.voice_activity import SILENCE_DBFS
 
 CHECK_SECONDS = 3.0
@@ -69,10 +70,11 @@ def check_microphone(source: Source) -> MicrophoneCheck:
     finally:
         stream.close()
     check = measure(waveform, sampling_rate)
-    sys.stdout.write(
+    write_line(
+        sys.stdout,
         f"peak {check.peak_dbfs:.1f} dBFS, RMS {check.rms_dbfs:.1f} dBFS, noise floor "
         f"{check.noise_dbfs:.1f} dBFS, clipped {100 * check.clipped_share:.2f} %, DC {check.dc_offset:+.4f}\n"
-        f"{check.verdict or 'good: the microphone will do.'}\n"
+        f"{check.verdict or 'good: the microphone will do.'}",
     )
     return check
 

@@ -1,5 +1,6 @@
 """Keeps what was heard: the whole stream as one file, or each utterance as its own."""
 
+import tempfile
 import wave
 from collections.abc import Generator
 from pathlib import Path
@@ -32,7 +33,7 @@ class RecordedSource:
         self._path = Path(path)
         self._sampling_rate = 0
         self._openings = 0
-        _check_writable(self._path.parent, f"--record {path}")
+        _check_file(self._path, f"--record {path}")
 
     def stream(self) -> Generator[Opening | Block | Loss, None, None]:
         """Yields what the source yields."""
@@ -76,7 +77,7 @@ class UtteranceFolder:
 
     def __init__(self, folder: str):
         self._folder = Path(folder)
-        _check_writable(self._folder, f"--record-utterances {folder}")
+        _check_folder(self._folder, f"--record-utterances {folder}")
         self._waveform = np.zeros(0, np.float32)
 
     def show(self, event: Event) -> None:
@@ -95,13 +96,38 @@ def to_int16(waveform: np.ndarray) -> bytes:
 
 
 def _open_wave(path: Path, sampling_rate: int) -> wave.Wave_write:
+    try:
+        # The wave module, left to find out by itself, complains a second time when its writer is deleted.
+        path.open("wb").close()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
     writer = wave.open(str(path), "wb")  # noqa: SIM115 (the caller closes it)
     writer.setparams((1, 2, sampling_rate, 0, "NONE", "not compressed"))
     return writer
 
 
-def _check_writable(folder: Path, option: str) -> None:
+def _check_file(path: Path, option: str) -> None:
+    _check_folder(path.parent, option)
+    try:
+        if path.is_dir():
+            raise UserError(f"{option} is a folder, expected a file to write, like {path / 'session.wav'}")
+        if path.exists():
+            if not path.is_file():
+                raise UserError(f"{option} is a device or a pipe, expected a file to write.")
+            path.open("ab").close()
+    except OSError as error:
+        raise _cannot_be_written(option, error) from error
+
+
+def _check_folder(folder: Path, option: str) -> None:
+    """Makes the folder if need be, and a file in it: permissions alone do not tell."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise UserError(f"{option} cannot be written: {error}") from error
+        raise _cannot_be_written(option, error) from error
+
+
+def _cannot_be_written(option: str, error: OSError) -> UserError:
+    return UserError(f"{option} cannot be written ({error.strerror}), expected a place you may write to.")

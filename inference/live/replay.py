@@ -25,11 +25,15 @@ class Replay:
         speed: 1 for real time, 0 for as fast as possible.
 
     Raises:
-        AudioError: If there is no such file.
+        AudioError: If there is no such file, or it cannot be looked at.
     """
 
     def __init__(self, path: str, speed: int = 0):
-        if not Path(path).is_file():
+        try:
+            is_file = Path(path).is_file()
+        except OSError as error:
+            raise AudioError(f"{path} cannot be read: {error.strerror}.") from error
+        if not is_file:
             raise AudioError(f"{path} does not exist or is no file, expected an audio file to replay.")
         self._path = path
         self._speed = speed
@@ -47,6 +51,9 @@ class Replay:
                 if not container.streams.audio:
                     raise AudioError(f"{self._path} holds no audio stream.")
                 audio = container.streams.audio[0]
+                # A damaged header may give any rate; a block needs one sample at least.
+                if not audio.rate or audio.rate < 1000 // BLOCK_MS:
+                    raise AudioError(f"{self._path} is damaged: it gives {audio.rate} Hz as sampling rate.")
                 yield Opening(self._path, audio.rate)
                 yield from self._paced(_blocks(_decode(container, audio), audio.rate), audio.rate)
         except av.FFmpegError as error:

@@ -32,18 +32,21 @@ def read_labels(path: str) -> list[Label]:
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--labels {path} cannot be read: {error}") from error
     labels = []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         try:
             start, end = (round(float(row[name]) * SAMPLING_RATE) for name in COLUMNS[:2])
+            if end < start:
+                raise ValueError("a digit ends after it starts")
             labels.append(Label(start, end, LABELS.index(row["digit"])))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"line {number} of {path} is {row}, expected the columns {', '.join(COLUMNS)}, "
-                "for example: 1.25,1.71,7"
+                "the end not before the start, for example: 1.25,1.71,7"
             ) from error
     if not labels:
         raise UserError(f"--labels {path} has no rows, expected the columns {', '.join(COLUMNS)}.")

@@ -1,8 +1,10 @@
 """What a person sees: a status line and permanent lines on a terminal, plain lines in a pipe."""
 
+import os
 from typing import Protocol, TextIO
 
 from inference.audio import SAMPLING_RATE
+from inference.errors import UserError
 from inference.live.events import (
     Answer,
     Event,
@@ -120,5 +122,22 @@ def describe_summary(summary: Summary) -> str:
 
 def _write(stream: TextIO | None, line: str | None) -> None:
     if stream is not None and line is not None:
+        write_line(stream, line)
+
+
+def write_line(stream: TextIO, line: str) -> None:
+    """Writes a line and flushes.
+
+    Raises:
+        BrokenPipeError: If the reader is gone.
+        UserError: If the stream cannot take it, for example on a full disk.
+    """
+    try:
         stream.write(f"{line}\n")
         stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is still buffered would fail once more when the stream is closed, or at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise UserError(f"{stream.name} cannot be written: {error.strerror}.") from error

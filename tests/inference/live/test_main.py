@@ -1,11 +1,14 @@
 """The command itself: options, outputs, exit codes, interruption."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
 import wave
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,3 +192,98 @@ def test_a_closed_pipe_is_a_clean_exit(three_words):
     assert process.wait(timeout=10) == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+@pytest.mark.parametrize("option", ["--jsonl", "--record", "--labels"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_output_never_overwrites_what_is_replayed(backend, three_words, tmp_path, capsys, option, linked):
+    other = three_words
+    if linked:
+        other = str(tmp_path / "link")
+        (tmp_path / "link").symlink_to(three_words)
+    before = Path(three_words).read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        live.main(["--replay", three_words, "--detector", "energy", option, other])
+    assert ended.value.code == 2
+    assert f"--replay and {option} are the same file" in capsys.readouterr().err
+    assert Path(three_words).read_bytes() == before
+
+
+def test_two_outputs_cannot_share_a_file_that_is_not_there_yet(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        live.main(["--record", str(tmp_path / "new"), "--jsonl", str(tmp_path / "." / "x" / ".." / "new")])
+    assert ended.value.code == 2
+    assert "--record and --jsonl are the same file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--device", "1"], ["--list-devices"], ["--mic-check"],
+])  # fmt: skip
+def test_a_replay_and_a_microphone_exclude_each_other(three_words, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        live.main(["--replay", three_words, *arguments])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "--replay" in error.splitlines()[-1]
+    assert arguments[0] in error.splitlines()[-1]
+
+
+def test_the_microphone_of_the_environment_does_not_hinder_a_replay(
+    backend, three_words, monkeypatch, capsys
+):
+    monkeypatch.setenv("DIGITS_MIC", "Desk")
+    assert live.main(["--replay", three_words, "--detector", "energy"]) == 0
+
+
+def test_the_microphone_of_the_environment_is_used(monkeypatch):
+    monkeypatch.setenv("DIGITS_MIC", "Desk")
+    assert live.parse_arguments([]).device == "Desk"
+    assert live.parse_arguments(["--device", "1"]).device == "1"
+
+
+@pytest.mark.parametrize("option", ["--replay", "--jsonl", "--record", "--record-utterances"])
+def test_an_empty_path_is_a_usage_error(backend, fake_sound, capsys, option):
+    fake_sound({"no_devices": True})
+    with pytest.raises(SystemExit) as ended:
+        live.main([option, ""])
+    assert ended.value.code == 2
+    assert option in capsys.readouterr().err
+
+
+def test_a_path_that_cannot_be_looked_at_is_a_usage_error(backend, capsys):
+    assert live.main(["--replay", "x" * 5000]) == 2
+    assert "cannot be read: File name too long" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", [0, None, 50])
+def test_a_file_without_a_sampling_rate_is_refused_before_listening(
+    backend, three_words, monkeypatch, capsys, rate
+):
+    container = SimpleNamespace(streams=SimpleNamespace(audio=[SimpleNamespace(rate=rate)]))
+    monkeypatch.setattr("av.open", lambda path: contextlib.nullcontext(container))
+    assert live.main(["--replay", three_words, "--detector", "energy"]) == 2
+    error = capsys.readouterr().err
+    assert "is damaged" in error
+    assert "listening" not in error
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [[], ["--jsonl"], ["--jsonl", "/dev/full"]])
+def test_a_full_disk_is_one_sentence(three_words, arguments):
+    with open("/dev/full", "w") as full:
+        process = start("--replay", three_words, "--detector", "energy", *arguments, stdout=full)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert error.count("No space left on device") == 1
+    assert "Traceback" not in error
+    assert "Exception ignored" not in error
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_list_of_devices_that_cannot_be_written_is_one_sentence(fake_sound):
+    fake_sound()
+    with open("/dev/full", "w") as full:
+        process = start("--list-devices", stdout=full)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert error.splitlines() == ["error: <stdout> cannot be written: No space left on device."]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import inference.live.__main__ as live
+from inference.errors import UserError
 from inference.live.microphone import Microphone
 from inference.live.recording import RecordedSource, to_int16
 from inference.live.replay import Replay
@@ -123,3 +124,39 @@ def test_an_unwritable_place_is_refused_before_listening(monkeypatch, tmp_path, 
     (tmp_path / "file").touch()
     assert live.main([option, str(tmp_path / "file" / "x.wav")]) == 2
     assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "path"), [
+    ("--record", "/proc/x.wav"), ("--record-utterances", "/proc"), ("--record-utterances", "/proc/words"),
+    ("--record", "/dev/null"),
+])  # fmt: skip
+def test_a_place_that_only_looks_writable_is_refused_before_listening(
+    monkeypatch, tmp_path, capsys, option, path
+):
+    monkeypatch.setattr(live, "load_backend", lambda *arguments: ConstantBackend())
+    consume(RecordedSource(MemorySource(opening(), block(words(0.5))), str(tmp_path / "in.wav")))
+    arguments = ["--replay", str(tmp_path / "in.wav"), "--detector", "energy"]
+    assert live.main([*arguments, option, path]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {option} {path} ")
+    assert "listening" not in error
+
+
+def test_a_folder_is_refused_as_a_recording_and_nothing_is_left_in_it(tmp_path, capsys):
+    assert live.main(["--record", str(tmp_path)]) == 2
+    assert "is a folder, expected a file to write" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_checking_a_place_leaves_what_is_there(tmp_path):
+    (tmp_path / "old.wav").write_bytes(b"kept")
+    RecordedSource(MemorySource(), str(tmp_path / "old.wav"))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"kept"]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_place_that_becomes_unwritable_is_a_sentence(tmp_path):
+    source = RecordedSource(MemorySource(opening(), block(words(0.5))), str(tmp_path / "in" / "x.wav"))
+    (tmp_path / "in").rmdir()
+    with pytest.raises(UserError, match=r"x\.wav cannot be written"):
+        consume(source)

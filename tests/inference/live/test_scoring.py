@@ -56,6 +56,10 @@ def test_labels_are_read_in_seconds_and_sorted(tmp_path):
     ("start_s,end_s\n1,2\n", "line 2"),
     ("start_s,end_s,digit\n1,2,12\n", "1.25,1.71,7"),
     ("start_s,end_s,digit\nx,2,1\n", "line 2"),
+    ("start_s,end_s,digit\n1,2,1\ninf,inf,1\n", "line 3"),
+    ("start_s,end_s,digit\n1,nan,1\n", "line 2"),
+    ("start_s,end_s,digit\n1,1e305,1\n", "line 2"),
+    ("start_s,end_s,digit\n\n1,2,1\n2,1,1\n", "line 4"),
     ("start_s,end_s,digit\n", "no rows"),
     (None, "cannot be read"),
 ])  # fmt: skip
