@@ -32,7 +32,7 @@ class BackendFailure(Exception):
     """
 
     def __init__(self, kind: str, reason: str):
-        super().__init__(reason)
+        super().__init__(_one_line(reason))
         self.kind = kind
 
 
@@ -45,8 +45,8 @@ class BackendUnavailable(Exception):
     """
 
     def __init__(self, reason: str, fix: str):
-        super().__init__(reason)
-        self.fix = fix
+        super().__init__(_one_line(reason))
+        self.fix = _one_line(fix)
 
 
 class BackendProcess:
@@ -176,6 +176,11 @@ class BackendProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def _one_line(text: str) -> str:
+    """A line break would end a row of a table."""
+    return " ".join(text.split())
 
 
 def worker_environment(threads: int, offline: bool) -> dict[str, str]:

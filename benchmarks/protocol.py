@@ -1,5 +1,6 @@
 """What is measured and on what: frozen settings, the chosen backends, the clips, the leak guard."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +65,19 @@ def choose_checkpoints(backends: Sequence[str], assignments: Sequence[str]) -> d
         assignments: ``NAME=PATH`` as typed; backends without one get their default.
 
     Raises:
-        UserError: If an assignment is malformed, names a backend that is not measured, or repeats.
+        UserError: If an assignment is malformed, names a backend that is not measured, or repeats;
+            or if a backend repeats.
     """
+    repeated = [name for name in dict.fromkeys(backends) if backends.count(name) > 1]
+    if repeated:
+        raise UserError(
+            f"--backends names {', '.join(repeated)} more than once; a run measures each backend once, "
+            "another --checkpoint of it needs a run with another --out."
+        )
     chosen: dict[str, str] = {}
     for assignment in assignments:
         name, separator, checkpoint = assignment.partition("=")
-        if not separator or not checkpoint:
+        if not separator or not checkpoint.strip():
             raise UserError(f"--checkpoint {assignment}: expected NAME=PATH, as in wav2vec2=runs/my-model.")
         if name not in backends:
             raise UserError(
@@ -81,7 +89,8 @@ def choose_checkpoints(backends: Sequence[str], assignments: Sequence[str]) -> d
                 f"--checkpoint gives {name} twice; measure one checkpoint per run and backend, "
                 "with another --out for the second."
             )
-        chosen[name] = checkpoint
+        # The shell leaves a ~ behind the = as it is.
+        chosen[name] = os.path.expanduser(checkpoint)
     return {name: chosen.get(name, BACKENDS[name].default_checkpoint) for name in backends}
 
 

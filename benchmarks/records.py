@@ -1,15 +1,17 @@
 """The files of one run: JSON lines per clip and per timed call, and JSON documents.
 
 Everything is written beside its final name first and renamed when it is whole, so a folder never
-holds half a file under a name that promises a whole one.
+holds half a file under a name that promises a whole one, and an earlier run stays until then.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from inference.errors import UserError
 
 #: Version of the record layout, first field of every line.
 RECORD_VERSION = 1
@@ -26,21 +28,56 @@ Record = dict[str, Any]
 
 @contextmanager
 def record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
-    """Opens a file of JSON lines; yields the function that appends one record."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as lines:
+    """Opens a file of JSON lines; yields the function that appends one record.
+
+    The records lie under ``partial_path`` until ``publish`` gives them their name.
+    """
+    with partial_path(path).open("w", encoding="utf-8") as lines:
 
         def write(record: Record) -> None:
             lines.write(json.dumps({"v": RECORD_VERSION, **record}, allow_nan=False) + "\n")
             lines.flush()
 
         yield write
-    os.replace(partial, path)
 
 
-def read_records(path: Path) -> list[Record]:
-    """Reads a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_name(path.name + ".partial")
+
+
+def publish(path: Path) -> None:
+    """Gives what was written under ``partial_path`` its name, in place of an earlier file."""
+    os.replace(partial_path(path), path)
+
+
+def read_records(path: Path, needed: Collection[str] = ()) -> list[Record]:
+    """Reads a file of JSON lines.
+
+    Args:
+        path: The file.
+        needed: Fields without which a record is of no use.
+
+    Raises:
+        UserError: If the file or a line of it cannot be used.
+    """
+    return [
+        _checked_object(line, f"line {number} of {path.name}", path.parent, ("v", *needed))
+        for number, line in enumerate(_content(path).splitlines(), start=1)
+    ]
+
+
+def read_document(path: Path, needed: Collection[str] = ()) -> Record:
+    """Reads a JSON document of a run.
+
+    Args:
+        path: The file.
+        needed: Fields without which it is of no use.
+
+    Raises:
+        UserError: If it cannot be used.
+    """
+    return _checked_object(_content(path), path.name, path.parent, needed)
 
 
 def write_json(path: Path, document: Record) -> None:
@@ -50,6 +87,32 @@ def write_json(path: Path, document: Record) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in one step."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial_path(path).write_text(text, encoding="utf-8")
+    publish(path)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path.parent, f"{path.name} cannot be read ({error})") from error
+
+
+def _checked_object(text: str, where: str, folder: Path, needed: Collection[str]) -> Record:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _unusable(folder, f"{where} is not valid JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise _unusable(folder, f"{where} holds {type(document).__name__}, expected an object")
+    version = document.get("v", RECORD_VERSION)
+    if version != RECORD_VERSION:
+        raise _unusable(folder, f"{where} has the record version {version}, expected {RECORD_VERSION}")
+    missing = [name for name in needed if name not in document]
+    if missing:
+        raise _unusable(folder, f"{where} lacks {', '.join(missing)}")
+    return document
+
+
+def _unusable(folder: Path, reason: str) -> UserError:
+    return UserError(f"{folder} is no folder of a finished run: {reason}. Make one: python -m benchmarks.run")

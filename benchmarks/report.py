@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.environment import environment_line
-from benchmarks.protocol import portable_path
 from benchmarks.records import (
     ENVIRONMENT_FILE,
     LATENCY_FILE,
@@ -21,6 +20,7 @@ from benchmarks.records import (
     SUMMARY_CSV_FILE,
     SUMMARY_MD_FILE,
     Record,
+    read_document,
     read_records,
     write_text,
 )
@@ -35,6 +35,37 @@ SCREEN_WIDTH = 100
 MOST_FREQUENT = 5
 README_START = "<!-- results:start -->"
 README_END = "<!-- results:end -->"
+#: Fields that the tables read, by file.
+RUN_FIELDS = (
+    "v",
+    "run",
+    "command",
+    "dataset",
+    "dataset_description",
+    "protocol",
+    "fold",
+    "split_caption",
+    "fingerprint",
+    "test_clips",
+    "measured_clips",
+    "settings",
+    "mapping_version",
+    "complete",
+    "backends",
+)
+ENVIRONMENT_FIELDS = (
+    "cpu",
+    "machine",
+    "cores_allowed",
+    "os",
+    "python",
+    "libraries",
+    "threads_per_backend",
+    "commit",
+    "uncommitted_changes",
+)
+PREDICTION_FIELDS = ("backend", "status", "speaker", "reference")
+LATENCY_FIELDS = ("backend", "round", "duration_s", "t_ns")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,12 +85,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes the report of a folder again and prints its table."""
     options = build_parser().parse_args(argv)
+    document = _read_readme(options.readme) if options.readme else None
     summary = write_report(options.folder)
     print_report(summary, options.folder)
-    if options.readme:
-        environment = _read_document(options.folder, ENVIRONMENT_FILE)
-        text = options.readme.read_text(encoding="utf-8")
-        write_text(options.readme, with_results(text, readme_section(summary, environment)))
+    if document is not None:
+        environment = read_document(options.folder / ENVIRONMENT_FILE, ENVIRONMENT_FIELDS)
+        write_text(options.readme, with_results(document, readme_section(summary, environment)))
     return EXIT_OK
 
 
@@ -76,17 +107,23 @@ def write_report(folder: Path) -> "Summary":
     from benchmarks.plots import plot_accuracy_latency
     from benchmarks.summary import summarise
 
-    run = _read_document(folder, RUN_FILE)
-    environment = _read_document(folder, ENVIRONMENT_FILE)
-    summary = summarise(run, read_records(folder / PREDICTIONS_FILE), read_records(folder / LATENCY_FILE))
+    run = read_document(folder / RUN_FILE, RUN_FIELDS)
+    environment = read_document(folder / ENVIRONMENT_FILE, ENVIRONMENT_FIELDS)
+    predictions = read_records(folder / PREDICTIONS_FILE, PREDICTION_FIELDS)
+    summary = summarise(run, predictions, read_records(folder / LATENCY_FILE, LATENCY_FIELDS))
     write_text(folder / SUMMARY_CSV_FILE, summary.frame.to_csv(index=False))
     pictures = plot_accuracy_latency(folder / SUMMARY_CSV_FILE, folder / "plots")
     write_text(folder / SUMMARY_MD_FILE, markdown_report(summary, environment, pictures))
     return summary
 
 
-def print_report(summary: "Summary", folder: Path) -> None:
-    """Prints the main table with its footnotes and captions for a terminal of 100 columns."""
+def print_report(summary: "Summary", folder: Path | None) -> None:
+    """Prints the main table with its footnotes and captions for a terminal of 100 columns.
+
+    Args:
+        summary: The figures.
+        folder: Where they were written; None if they were not.
+    """
     from benchmarks.tables import Footnotes, align, main_table
 
     footnotes = Footnotes()
@@ -95,7 +132,8 @@ def print_report(summary: "Summary", folder: Path) -> None:
     table = [line.rstrip() for line in align([*headings, *cells])]
     lines = [_title(summary.run), "", *table, ""]
     notes = [f"[{number}] {text}" for number, text in enumerate(footnotes.texts, start=1)]
-    for paragraph in [*notes, *captions(summary), f"Written to {portable_path(str(folder))}"]:
+    written = [] if folder is None else [f"Written to {folder}"]
+    for paragraph in [*notes, *captions(summary), *written]:
         lines += textwrap.wrap(paragraph, SCREEN_WIDTH, break_long_words=False, break_on_hyphens=False)
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -184,7 +222,7 @@ def _reach(summary: "Summary") -> str:
     """What the interval says and what it does not."""
     if summary.run["protocol"] == "official":
         if any(row["trained_on"] not in (None, summary.run["dataset"]) for row in summary.run["backends"]):
-            return "trained on: the checkpoint learned from another corpus, all voices here are new to it."
+            return "trained on: the card of the checkpoint names another corpus than this."
         return "Same speakers as in training: it says nothing of new voices."
     num_speakers = max((len(scores.accuracy_by_speaker) for scores in summary.scores.values()), default=0)
     if num_speakers == 1:
@@ -224,14 +262,16 @@ def _unmapped_section(summary: "Summary") -> list[str]:
     return ["## Most frequent unmapped texts", "", *markdown_table(["backend", "text", "clips"], rows)]
 
 
-def _read_document(folder: Path, name: str) -> Record:
+def _read_readme(path: Path) -> str:
+    """The document for the table, checked before anything is written."""
     try:
-        document: Record = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        document = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{folder} is no folder of a finished run: {name} cannot be read ({error}). "
-            "Make one: python -m benchmarks.run"
+            f"--readme {path} cannot be read ({error}); name a Markdown file with the lines "
+            f"{README_START} and {README_END}."
         ) from error
+    with_results(document, "")
     return document
 
 

@@ -13,15 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.clip_store import store_clips
+from benchmarks.clip_store import StoredClip, store_clips
 from benchmarks.environment import describe_environment, load_average
 from benchmarks.measurement import STATUS_FAILED, STATUS_OK, Measurement, Outcome
 from benchmarks.protocol import (
-    PROJECT_ROOT,
     Candidate,
     Settings,
     choose_checkpoints,
-    portable_path,
     refuse_leaks,
     stratified_subset,
 )
@@ -32,17 +30,21 @@ from benchmarks.records import (
     RECORD_VERSION,
     RUN_FILE,
     Record,
+    partial_path,
+    publish,
+    read_document,
+    read_records,
     record_writer,
     write_json,
 )
 from benchmarks.report import print_report, write_report
-from finetune.corpus import DATA_VARIABLE, DATASET_HELP, Clip, Corpus, load_corpus
+from finetune.corpus import DATA_VARIABLE, DATASET_HELP, Corpus, load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, make_split
 from finetune.split_card import read_split_card
 from inference.backends import BACKENDS
 from inference.checkpoint import read_json
 from inference.cli import EXIT_INTERRUPTED, EXIT_OK, positive_int, reports_user_errors
-from inference.errors import UserError
+from inference.errors import CheckpointError, UserError
 from inference.transcripts import MAPPING_VERSION
 
 #: Marks toy and random weights, so that no figure of theirs is taken for a result.
@@ -117,8 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{corpus.name.replace('/', '-')}-{split.protocol}"
-    folder = args.out or PROJECT_ROOT / "results" / run_id
-    prepare_folder(folder)
+    folder = args.out or Path("results") / run_id
     sys.stderr.write(f"{corpus.description}; {split.caption}; {len(clips)} test clips\n")
     header: Record = {
         "v": RECORD_VERSION,
@@ -136,8 +137,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "mapping_version": MAPPING_VERSION,
     }
     outcomes = [Outcome.pending(candidate) for candidate in candidates]
-    complete = measure(candidates, outcomes, clips, settings, folder, header)
-    print_report(write_report(folder), folder)
+    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
+        clips_path = Path(scratch) / "clips.f32"
+        # Decoded first: a clip that cannot be decoded leaves no empty result folder behind.
+        stored = store_clips(tqdm(clips, unit="clip", leave=False, disable=None), clips_path)
+        prepare_folder(folder)
+        complete = measure(candidates, outcomes, stored, clips_path, settings, folder, header)
     return exit_code(outcomes) if complete else EXIT_INTERRUPTED
 
 
@@ -146,24 +151,42 @@ def find_candidate(name: str, checkpoint: str, corpus: Corpus, split: Split) -> 
     card = read_split_card(Path(checkpoint))
     leaked = None if card is None else len(card.leaked(corpus, split.test))
     note = Path(checkpoint) / FIXTURE_NAME
-    fixture = read_json(note)["fixture"] if note.is_file() else None
+    fixture = read_fixture_note(note) if note.is_file() else None
     trained_on = None if card is None else card.corpus
     return Candidate(BACKENDS[name], checkpoint, leaked, trained_on, fixture)
+
+
+def read_fixture_note(path: Path) -> str:
+    """What the weights beside a fixture note stand in for, as one line.
+
+    Raises:
+        CheckpointError: If the note does not say so.
+    """
+    note = read_json(path)
+    text = note.get("fixture") if isinstance(note, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        raise CheckpointError(f'{path} has no text under "fixture"; say there what the weights stand in for.')
+    return " ".join(text.split())
 
 
 def prepare_folder(folder: Path) -> None:
     """Makes the result folder; one that holds something else than an earlier run is left alone.
 
     Raises:
-        UserError: If it is not free for results.
+        UserError: If it is not free for results or cannot be written.
     """
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if names and not names & {RUN_FILE, f"{PREDICTIONS_FILE}.partial"}:
-        raise UserError(f"--out {folder} holds other files; name a new folder or one of an earlier run.")
     try:
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if names and not names & {RUN_FILE, partial_path(folder / PREDICTIONS_FILE).name}:
+            raise UserError(f"--out {folder} holds other files; name a new folder or one of an earlier run.")
         folder.mkdir(parents=True, exist_ok=True)
+        # Only writing tells whether one may write: a file system can be read-only for everybody.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
+            pass
     except OSError as error:
-        raise UserError(f"--out {folder} cannot be made: {error.strerror}.") from error
+        raise UserError(
+            f"--out {folder} cannot be made or written: {error.strerror}; name another folder."
+        ) from error
 
 
 def reproduce_command(arguments: Sequence[str], dataset: str) -> str:
@@ -176,17 +199,21 @@ def reproduce_command(arguments: Sequence[str], dataset: str) -> str:
 def measure(
     candidates: Sequence[Candidate],
     outcomes: Sequence[Outcome],
-    clips: Sequence[Clip],
+    clips: Sequence[StoredClip],
+    clips_path: Path,
     settings: Settings,
     folder: Path,
     header: Record,
 ) -> bool:
-    """Measures and writes the records of a run.
+    """Measures, writes the records and the report of a run, and prints its table.
+
+    A run in which no backend was measured to its end does not replace an earlier one that was.
 
     Args:
         candidates: The backends.
         outcomes: One per candidate, filled here.
-        clips: The clips to measure on.
+        clips: The decoded clips to measure on.
+        clips_path: Their samples.
         settings: How often and how patiently.
         folder: Where the records go.
         header: What ``run.json`` says besides the outcomes.
@@ -197,15 +224,13 @@ def measure(
     environment = describe_environment(settings.threads)
     environment["load_average_before"] = load_average()
     complete = True
-    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch, ExitStack() as files:
-        clips_path = Path(scratch) / "clips.f32"
-        stored = store_clips(tqdm(clips, unit="clip", leave=False, disable=None), clips_path)
+    with ExitStack() as files:
         write_prediction = files.enter_context(record_writer(folder / PREDICTIONS_FILE))
         write_latency = files.enter_context(record_writer(folder / LATENCY_FILE))
         measurement = Measurement(
             candidates=candidates,
             outcomes=outcomes,
-            clips=stored,
+            clips=clips,
             clips_path=clips_path,
             settings=settings,
             write_prediction=_with_run(header, write_prediction),
@@ -215,12 +240,47 @@ def measure(
             measurement.run()
         except KeyboardInterrupt:
             complete = False
-            sys.stderr.write(f"interrupted; what was measured is kept in {portable_path(str(folder))}\n")
     environment["load_average_after"] = load_average()
+    run = {**header, "complete": complete, "backends": [asdict(outcome) for outcome in outcomes]}
+    if not holds_figures(run) and holds_earlier_figures(folder):
+        _report_unpublished(run, folder)
+        return complete
+    publish(folder / PREDICTIONS_FILE)
+    publish(folder / LATENCY_FILE)
     write_json(folder / ENVIRONMENT_FILE, environment)
-    backends = [asdict(outcome) for outcome in outcomes]
-    write_json(folder / RUN_FILE, {**header, "complete": complete, "backends": backends})
+    write_json(folder / RUN_FILE, run)
+    if not complete:
+        sys.stderr.write(f"interrupted; what was measured is kept in {folder}\n")
+    print_report(write_report(folder), folder)
     return complete
+
+
+def holds_figures(run: Record) -> bool:
+    """Whether a backend was measured to its end in the run of a ``run.json``."""
+    return any(outcome["status"] == STATUS_OK for outcome in run["backends"])
+
+
+def holds_earlier_figures(folder: Path) -> bool:
+    """Whether a folder holds a run in which a backend was measured to its end, or may hold one."""
+    if not (folder / RUN_FILE).is_file():
+        return False
+    try:
+        return holds_figures(read_document(folder / RUN_FILE, ["backends"]))
+    except UserError:  # Such as that of another record version: what cannot be judged is kept.
+        return True
+
+
+def _report_unpublished(run: Record, folder: Path) -> None:
+    """Prints why nothing was measured and leaves the earlier run of the folder as it is."""
+    from benchmarks.summary import summarise  # Takes seconds that --help does not need.
+
+    partial = [partial_path(folder / name) for name in (PREDICTIONS_FILE, LATENCY_FILE)]
+    print_report(summarise(run, *map(read_records, partial)), folder=None)
+    sys.stderr.write(
+        f"{'nothing was measured' if run['complete'] else 'interrupted'}; "
+        f"the earlier run in {folder} is left as it was, the records of this one lie beside it: "
+        f"{', '.join(path.name for path in partial)}\n"
+    )
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

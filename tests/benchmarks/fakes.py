@@ -163,6 +163,22 @@ class Broken(Perfect):
         raise CheckpointError("model.onnx is damaged. Make it again: make model")
 
 
+class Wordy(Perfect):
+    """Raises with a message of several lines."""
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "Wordy":
+        raise RuntimeError("size mismatch:\n\tcopying a | b\r\n\tinto c")
+
+
+class WordyMissing(Perfect):
+    """Lacks something and takes several lines to say so."""
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "WordyMissing":
+        raise BackendUnavailableError("no weights\nhere.", "Fetch them:\n  fetch weights")
+
+
 class Offline(Perfect):
     """Answers right only if the worker was told to stay off the network."""
 

@@ -77,6 +77,15 @@ def test_missing_weights_come_with_their_fix(stored: Stored) -> None:
     assert error.value.fix == "Fetch them: fetch weights"
 
 
+def test_reasons_are_one_line(stored: Stored) -> None:
+    with start("Wordy", stored) as process, pytest.raises(BackendFailure) as failure:
+        process.load()
+    assert str(failure.value).endswith("size mismatch: copying a | b into c")
+    with start("WordyMissing", stored) as process, pytest.raises(BackendUnavailable) as missing:
+        process.load()
+    assert (str(missing.value), missing.value.fix) == ("no weights here.", "Fetch them: fetch weights")
+
+
 def test_damaged_checkpoints_are_failures(stored: Stored) -> None:
     with start("Broken", stored) as process, pytest.raises(BackendFailure, match="make model"):
         process.load()

@@ -39,6 +39,7 @@ def test_defaults_come_from_the_table_and_assignments_win() -> None:
     [
         (["runs/mine"], "expected NAME=PATH"),
         (["mfcc="], "expected NAME=PATH"),
+        (["mfcc= "], "expected NAME=PATH"),
         (["whisper=tiny"], "'whisper' is not measured here"),
         (["mfcc=a", "mfcc=b"], "gives mfcc twice"),
     ],
@@ -46,6 +47,16 @@ def test_defaults_come_from_the_table_and_assignments_win() -> None:
 def test_wrong_assignments_are_explained(assignments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         choose_checkpoints(["mfcc", "wav2vec2"], assignments)
+
+
+def test_a_backend_named_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="names mfcc more than once"):
+        choose_checkpoints(["mfcc", "wav2vec2", "mfcc"], [])
+
+
+def test_the_home_folder_is_found_behind_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert choose_checkpoints(["mfcc"], ["mfcc=~/mine"]) == {"mfcc": "/home/ann/mine"}
 
 
 def test_leak_names_checkpoint_clips_and_ways_out() -> None:

@@ -1,10 +1,13 @@
 """What the captions claim, on records made by hand."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.report import captions
+from benchmarks.environment import LIBRARIES
+from benchmarks.report import ENVIRONMENT_FIELDS, captions, main
 from benchmarks.summary import summarise
 
 
@@ -25,6 +28,7 @@ def records_of(speakers: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def run_of(protocol: str, clips: int, **changes: Any) -> dict[str, Any]:
     run = {
+        "v": 1,
         "run": "r1",
         "command": "python -m benchmarks.run",
         "dataset": "fsdd",
@@ -76,7 +80,7 @@ def test_a_checkpoint_of_another_corpus_is_marked() -> None:
     summary = summarise(run_of("official", 3, dataset="synthetic"), records_of(("ann",)), [])
     assert summary.frame["flags"].tolist() == ["trained on fsdd"]
     text = " ".join(captions(summary))
-    assert "learned from another corpus" in text
+    assert "names another corpus" in text
     assert "Same speakers as in training" not in text
 
 
@@ -89,3 +93,63 @@ def test_incomplete_answers_give_no_accuracy() -> None:
     summary = summarise(run_of("official", 4), records_of(("ann",)), [])
     assert summary.frame["n"].tolist() == [3]
     assert summary.frame["accuracy"].isna().all()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A finished run without its report."""
+    folder = tmp_path / "finished"
+    folder.mkdir()
+    environment = {**dict.fromkeys(ENVIRONMENT_FIELDS), "libraries": dict.fromkeys(LIBRARIES)}
+    (folder / "run.json").write_text(json.dumps(run_of("official", 3)))
+    (folder / "environment.json").write_text(json.dumps(environment))
+    lines = [json.dumps({"v": 1, **record}) for record in records_of(("ann",))]
+    (folder / "predictions.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "latency.jsonl").touch()
+    return folder
+
+
+def test_a_complete_folder_gets_its_report(folder: Path) -> None:
+    assert main([str(folder)]) == 0
+    assert (folder / "summary.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("predictions.jsonl", None, "predictions.jsonl cannot be read"),
+        ("latency.jsonl", None, "latency.jsonl cannot be read"),
+        ("latency.jsonl", '{"v": 1, "backe', "line 1 of latency.jsonl is not valid JSON"),
+        ("predictions.jsonl", '{"v": 1}', "line 1 of predictions.jsonl lacks backend, status"),
+        ("predictions.jsonl", '{"v": 0}', "has the record version 0, expected 1"),
+        ("environment.json", "{}", "environment.json lacks cpu"),
+        ("run.json", "{}", "run.json lacks v, run"),
+        ("run.json", "[]", "run.json holds list, expected an object"),
+        ("run.json", '{"v": 0}', "run.json has the record version 0"),
+    ],
+)
+def test_incomplete_folders_are_explained(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, message: str
+) -> None:
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    assert main([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "python -m benchmarks.run" in error
+    assert not (folder / "summary.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("readme", "message"),
+    [("nothere.md", "cannot be read"), (".", "cannot be read"), ("plain.md", "expected the lines")],
+)
+def test_a_readme_is_checked_before_anything_is_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], readme: str, message: str
+) -> None:
+    (tmp_path / "plain.md").write_text("no markers")
+    assert main([str(folder), "--readme", str(tmp_path / readme)]) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "summary.csv").exists()

@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import pandas as pd
 import pytest
@@ -103,6 +105,64 @@ def test_nothing_measured_has_its_own_exit_code(
     assert not (folder / "plots" / "accuracy_latency.svg").exists()
 
 
+def files_of(folder: Path) -> dict[Path, bytes]:
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith(".partial")
+    }
+
+
+def test_a_failed_run_leaves_an_earlier_good_one(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = benchmark("Perfect")
+    made = files_of(folder)
+    capsys.readouterr()
+    code, _ = benchmark("Broken")
+    assert code == 4
+    assert files_of(folder) == made
+    screen = capsys.readouterr()
+    assert "is left as it was" in screen.err
+    assert "make model" in screen.out
+    assert "Written to" not in screen.out
+    code, _ = benchmark("Constant")
+    assert code == 0
+    assert list(rows(folder)) == ["constant"]
+    assert not list(folder.glob("*.partial"))
+
+
+def test_a_failed_run_gives_way_to_the_next(benchmark: Benchmark) -> None:
+    benchmark("Broken")
+    _, folder = benchmark("Missing")
+    assert list(rows(folder)) == ["missing"]
+
+
+def test_a_clip_that_cannot_be_decoded_leaves_no_folder(
+    benchmark: Benchmark, corpus_folder: Path, tmp_path: Path
+) -> None:
+    recordings = tmp_path / "recordings"
+    copytree(corpus_folder, recordings)
+    (recordings / "3_bob_1.wav").write_bytes(b"no sound")
+    code, folder = benchmark("Perfect", options=("--dataset", str(recordings)))
+    assert code == 2
+    assert not folder.exists()
+
+
+def test_results_go_to_the_current_folder(
+    fakes: Callable[..., list[str]],
+    corpus_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--dataset", str(corpus_folder), "--rounds", "1", "--limit", "10"]
+    assert main(["--backends", *fakes("Perfect"), *options]) == 0
+    (folder,) = (tmp_path / "results").iterdir()
+    assert f"Written to results/{folder.name}\n" in capsys.readouterr().out
+
+
 def test_small_samples_are_called_small_everywhere(
     benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +233,17 @@ def test_stand_in_weights_are_never_taken_for_a_result(
         assert "FIXTURE: writer is a stand-in and no result: toy trained on digits" in table
 
 
+@pytest.mark.parametrize("note", ["{}", "[]", '{"fixture": " "}', '{"fixture": 1}'])
+def test_a_fixture_note_without_its_text_is_refused(
+    benchmark: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str], note: str
+) -> None:
+    (tmp_path / "fixture.json").write_text(note)
+    code, folder = benchmark("Perfect", checkpoint=str(tmp_path))
+    assert code == 2
+    assert not folder.exists()
+    assert 'has no text under "fixture"' in capsys.readouterr().err
+
+
 def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: Path) -> None:
     _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"))
     made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -193,6 +264,24 @@ def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
         prepare_folder(tmp_path)
     with pytest.raises(UserError, match="cannot be made"):
         prepare_folder(tmp_path / "thesis.tex" / "results")
+    with pytest.raises(UserError, match="cannot be made"):
+        prepare_folder(Path("/proc/results"))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("owner_and_name", [(Path, "iterdir"), (tempfile, "NamedTemporaryFile")])
+def test_folders_without_permission_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner_and_name: tuple[object, str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    prepare_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(*owner_and_name, refuse)
+        with pytest.raises(UserError, match="cannot be made or written: Permission denied"):
+            prepare_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
