@@ -45,14 +45,14 @@ define need
 	  if command -v apt-get >/dev/null; then \
 	    echo "installing $(1)"; \
 	    $(SUDO) apt-get update -qq && \
-	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
 	  else \
 	    echo "missing system packages: install $(1) with your package manager (see README, Installation)" >&2; exit 1; \
 	  fi; }
 endef
 
 # ldconfig lies in /usr/sbin, which is not on every user's path.
-HAS_PORTAUDIO := PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q libportaudio || ls /opt/homebrew/lib/libportaudio* /usr/local/lib/libportaudio*
+HAS_PORTAUDIO := PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q libportaudio || ls /opt/homebrew/lib/libportaudio* /usr/local/lib/libportaudio* | grep -q .
 
 system:
 	$(call need,$(SYSTEM_PACKAGES) python3-venv,command -v ffmpeg && command -v espeak-ng && $(PYTHON) -c 'import ensurepip' && { $(HAS_PORTAUDIO); })

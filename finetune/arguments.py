@@ -11,6 +11,9 @@ from finetune.corpus.splits import PROTOCOLS
 from inference.crop import CropContract
 from inference.errors import UserError
 
+#: The faintest background that is drawn.
+MAX_SNR_DB = 40.0
+
 
 @dataclass
 class DataArguments:
@@ -35,7 +38,7 @@ class ModelArguments:
 
     model: str = field(
         default="facebook/wav2vec2-base",
-        metadata={"help": "Hub id or folder of any encoder that AutoModelForAudioClassification knows"},
+        metadata={"help": "Hub id or folder of a raw-waveform encoder (Wav2Vec2, HuBERT, WavLM, ...)"},
     )
     from_config: str | None = field(
         default=None,
@@ -69,6 +72,13 @@ class AugmentationArguments:
             raise UserError(
                 f"--speed_min {self.speed_min} and --speed_max {self.speed_max}: expected 0 < min <= max."
             )
+        if self.max_pad_ms < 0 or self.min_clip_ms < 0 or self.max_clip_ms < max(self.min_clip_ms, 100):
+            raise UserError(
+                f"--max_pad_ms {self.max_pad_ms}, --min_clip_ms {self.min_clip_ms}, --max_clip_ms "
+                f"{self.max_clip_ms}: expected none below 0, and 100 or more for the last."
+            )
+        if self.min_snr_db > MAX_SNR_DB:
+            raise UserError(f"--min_snr_db {self.min_snr_db}: expected {MAX_SNR_DB} dB or less.")
         if not 0.0 <= self.noise_probability <= 1.0:
             raise UserError(f"--noise_probability {self.noise_probability}: expected a share from 0 to 1.")
 
@@ -79,7 +89,7 @@ class AugmentationArguments:
         return AugmentationSettings(
             speed=(self.speed_min, self.speed_max),
             pad_ms=(0.0, self.max_pad_ms),
-            snr_db=(self.min_snr_db, 40.0),
+            snr_db=(self.min_snr_db, MAX_SNR_DB),
             noise_probability=self.noise_probability,
             max_ms=self.max_clip_ms,
         )

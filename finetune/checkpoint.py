@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +13,12 @@ from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import Split
 from finetune.model_card import model_card
 from finetune.split_card import CARD_NAME, SplitCard
+from inference.checkpoint import read_json
 from inference.crop import CropContract
+from inference.errors import UserError
 from inference.labels import LABELS
+
+SETTINGS_NAME = "run_settings.json"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Run:
         corpus: Where the clips come from.
         split: Which of them were learned from.
         figures: Named figures for the card, such as ``validation_accuracy``.
+        notes: What the figures rest on, one paragraph.
         history: Log records of the epochs; empty where there are none.
     """
 
@@ -34,12 +40,42 @@ class Run:
     corpus: Corpus
     split: Split
     figures: dict[str, float]
+    notes: str
     history: list[dict[str, Any]]
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether the folder holds a checkpoint that was written to its end."""
-    return (folder / CARD_NAME).is_file()
+def prepare_folder(folder: Path) -> None:
+    """Checks, before any work is done, that a checkpoint can be written into a folder.
+
+    Raises:
+        UserError: If it holds a finished checkpoint or cannot be written.
+    """
+    if (folder / CARD_NAME).is_file():
+        raise UserError(f"{folder} holds a finished checkpoint; remove it or choose another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}. Choose another folder.") from error
+
+
+def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Writes down what is being trained, and refuses to go on with the run of other settings.
+
+    Raises:
+        UserError: If the folder holds an unfinished run of something else.
+    """
+    path = folder / SETTINGS_NAME
+    if path.is_file() and any(folder.glob("checkpoint-*")):
+        earlier = read_json(path)
+        changed = sorted(key for key in settings | earlier if settings.get(key) != earlier.get(key))
+        if changed:
+            raise UserError(
+                f"{folder} holds an unfinished run with another {', '.join(changed)}; remove it, choose "
+                "another --output_dir, or use the same options to go on."
+            )
+    _write_json(path, settings)
 
 
 def write_checkpoint(
@@ -63,7 +99,9 @@ def write_checkpoint(
     _write_json(unfinished / "crop.json", asdict(contract))
     if run.history:
         _write_json(unfinished / "history.json", run.history)
-    text = model_card(run.title, run.command, run.corpus.description, run.split.caption, card, run.figures)
+    text = model_card(
+        run.title, run.command, run.corpus.description, run.split.caption, card, run.figures, run.notes
+    )
     (unfinished / "README.md").write_text(text, encoding="utf-8")
     # The split card comes last: its presence says that the checkpoint is complete.
     for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
 from finetune.corpus.clip import Clip
@@ -55,5 +56,25 @@ class ClipDataset(Dataset):
         return {"input_values": prepare(waveform, self._contract), "labels": label2id[clip.label]}
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch's variations; called by accelerate's data loader."""
+        """Chooses the epoch's variations."""
         self._epoch.value = epoch
+
+
+class EpochAnnouncer(TrainerCallback):
+    """Tells the training clips which epoch begins.
+
+    accelerate's data loader does so only where a single process trains: with several it tells the
+    sampler instead of the dataset.
+
+    Args:
+        clips: The clips that vary by epoch.
+    """
+
+    def __init__(self, clips: ClipDataset):
+        self._clips = clips
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Called before the epoch's first batch is drawn."""
+        self._clips.set_epoch(int(state.epoch or 0))

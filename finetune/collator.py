@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from transformers import Wav2Vec2FeatureExtractor
 
+from inference.audio import SAMPLING_RATE
+
 
 @dataclass(frozen=True)
 class WaveformCollator:
@@ -24,7 +26,7 @@ class WaveformCollator:
         """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, ``labels`` ``(batch,)``."""
         batch = self.feature_extractor(
             [example["input_values"] for example in examples],
-            sampling_rate=self.feature_extractor.sampling_rate,
+            sampling_rate=SAMPLING_RATE,
             padding=True,
             return_tensors="pt",
         )

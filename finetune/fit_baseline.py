@@ -10,10 +10,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from finetune.corpus import DATASET_HELP, load_corpus
+from finetune.corpus import DATASET_HELP, environment_prefix, load_corpus
 from finetune.corpus.splits import PROTOCOLS, make_split
-from inference.cli import EXIT_OK, reports_user_errors
-from inference.errors import UserError
+from inference.cli import EXIT_OK, natural_number, reports_user_errors
 
 MODELS = ("mfcc-svm",)
 
@@ -29,7 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     parser.add_argument("--protocol", choices=PROTOCOLS, default="official", help="default: %(default)s")
     parser.add_argument("--fold", help="held-out speaker of the protocol loso")
-    parser.add_argument("--seed", type=int, default=0, help="seed of split and augmentation (default: 0)")
+    parser.add_argument(
+        "--seed", type=natural_number, default=0, help="of split and augmentation (default: 0)"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/mfcc"), help="checkpoint folder to write")
     return parser
 
@@ -40,37 +41,37 @@ def main(argv: list[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     # Imported here: --help must not wait for scikit-learn.
     from finetune.baselines.svm import fit_svm, save_svm, svm_accuracy
-    from finetune.checkpoint import Run, is_finished, write_checkpoint
+    from finetune.checkpoint import Run, prepare_folder, write_checkpoint
     from inference.crop import CropContract
     from inference.features import FeatureSettings
 
-    if is_finished(options.out):
-        raise UserError(f"{options.out} holds a finished checkpoint; remove it or choose another --out.")
     corpus = load_corpus(options.dataset)
     split = make_split(corpus.clips, options.protocol, options.seed, options.fold)
+    prepare_folder(options.out)
     sys.stderr.write(f"{corpus.description}; {split.caption}\n")
     settings, contract = FeatureSettings(), CropContract(min_ms=100)
     fit = partial(fit_svm, settings=settings, contract=contract, seed=options.seed)
-    started = time.perf_counter()
     # Validated without the validation clips, then fitted anew with them: nothing is left to choose.
     validated = fit(split.train)
     figures = {
         "validation_clips": len(split.validation),
         "validation_accuracy": svm_accuracy(validated, split.validation, settings, contract),
     }
+    started = time.perf_counter()
     final = fit((*split.train, *split.validation))
+    figures["fit_seconds"] = time.perf_counter() - started
     figures["test_clips"] = len(split.test)
     figures["test_accuracy"] = svm_accuracy(final, split.test, settings, contract)
     figures["parameters"] = final.num_parameters
-    figures["fit_seconds"] = time.perf_counter() - started
+    words = ["python", "-m", "finetune.fit_baseline", *(sys.argv[1:] if argv is None else argv)]
     run = Run(
         title="MFCC statistics and an RBF support vector machine for spoken digits",
-        command=shlex.join(
-            ["python", "-m", "finetune.fit_baseline", *(sys.argv[1:] if argv is None else argv)]
-        ),
+        command=environment_prefix(options.dataset) + shlex.join(words),
         corpus=corpus,
         split=split,
         figures=figures,
+        notes="The validation figure is that of a model fitted without the validation clips; this one saw "
+        "them as well. No choice was made on test clips.",
         history=[],
     )
     write_checkpoint(options.out, partial(save_svm, final, settings), contract, run)

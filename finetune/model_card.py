@@ -5,6 +5,9 @@ import platform
 
 from finetune.split_card import SplitCard
 
+_FSDD_LICENCE = """The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar Jackson and contributors);
+no recording is part of this folder."""
+_OTHER_LICENCE = "The licences of the recordings and of any weights that training started from apply."
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
 
 
@@ -15,6 +18,7 @@ def model_card(
     split_caption: str,
     card: SplitCard,
     figures: dict[str, float],
+    notes: str,
 ) -> str:
     """Renders a card.
 
@@ -25,6 +29,7 @@ def model_card(
         split_caption: What a figure on this split says.
         card: Speakers and fingerprint.
         figures: Name -> value; names ending in ``accuracy`` or ``f1`` are shares.
+        notes: What the figures rest on.
 
     Returns:
         Markdown with a YAML header.
@@ -39,8 +44,8 @@ def model_card(
             ("test", card.test_speakers),
         )
     )
+    licence = _FSDD_LICENCE if card.corpus == "fsdd" else _OTHER_LICENCE
     return f"""---
-license: apache-2.0
 pipeline_tag: audio-classification
 tags:
 - audio-classification
@@ -59,8 +64,7 @@ the {len(card.train_clips)} clips learned from or chosen by are listed in `train
 
 {speakers}
 
-The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar Jackson and contributors); no recording is
-part of this folder. The weights and the code are under Apache-2.0.
+{licence}
 
 ## Figures
 
@@ -68,8 +72,7 @@ part of this folder. The weights and the code are under Apache-2.0.
 |---|---|
 {rows}
 
-Every choice (epoch, settings) was made on validation clips. "official" tests on the voices that were
-trained on: a new speaker is recognised less well.
+{notes}
 
 ## How it was made
 
@@ -81,6 +84,6 @@ Python {platform.python_version()}, {versions}, {platform.machine()}.
 
 ## Limits
 
-Closed set: any sound is answered with a digit. Clean, close recordings of few speakers; no children, little
-accent variety.
+Closed set: any sound is answered with a digit. What the training speakers and rooms did not show, the model
+has not learned.
 """

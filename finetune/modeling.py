@@ -28,6 +28,11 @@ def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, Wav2Vec2Fea
         model, feature_extractor = _from_config(Path(arguments.from_config))
     else:
         model, feature_extractor = _from_weights(arguments.model)
+    if model.main_input_name != "input_values":
+        raise CheckpointError(
+            f"{type(model).__name__} takes {model.main_input_name}; this command trains encoders of raw "
+            "waveforms: Wav2Vec2, HuBERT, WavLM and their kin."
+        )
     if arguments.freeze_feature_encoder:
         freeze = getattr(model, "freeze_feature_encoder", None)
         if freeze is None:
@@ -53,7 +58,7 @@ def _from_config(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]
     feature_extractor = Wav2Vec2FeatureExtractor(
         sampling_rate=SAMPLING_RATE,
         do_normalize=True,
-        return_attention_mask=config.feat_extract_norm == "layer",
+        return_attention_mask=getattr(config, "feat_extract_norm", "layer") == "layer",
     )
     return model, feature_extractor
 
@@ -66,9 +71,13 @@ def _from_weights(name: str) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]
     try:
         feature_extractor = AutoFeatureExtractor.from_pretrained(**source)
         model = AutoModelForAudioClassification.from_pretrained(
-            **source, num_labels=len(LABELS), id2label=id2label, label2id=dict(label2id)
+            **source,
+            num_labels=len(LABELS),
+            id2label=id2label,
+            label2id=dict(label2id),
+            ignore_mismatched_sizes=True,  # the head of another task is replaced
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         way_out = (
             "check that it holds config.json, preprocessor_config.json and model.safetensors"
             if local

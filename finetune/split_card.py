@@ -64,10 +64,16 @@ class SplitCard:
         (folder / TRAIN_CLIPS_NAME).write_text(lines, encoding="utf-8")
 
     def leaked(self, corpus: Corpus, clips: Iterable[Clip]) -> list[str]:
-        """Ids among ``clips`` that the checkpoint was trained on; none if the corpus is another."""
-        if corpus.name != self.corpus:
-            return []
-        return sorted(clip.clip_id for clip in clips if clip.clip_id in self.train_clips)
+        """Ids among ``clips`` that the checkpoint was trained on.
+
+        An id that names label, speaker and take means the same recording in any copy or part of a
+        corpus; other ids are compared only within the corpus that the card names.
+        """
+        return sorted(
+            clip.clip_id
+            for clip in clips
+            if clip.clip_id in self.train_clips and (corpus.name == self.corpus or clip.names_its_recording)
+        )
 
 
 def read_split_card(folder: Path) -> SplitCard | None:

@@ -23,6 +23,8 @@ MIN_SECONDS = 0.1
 MAX_SECONDS = 30.0
 #: Decoders and resamplers may overshoot full scale slightly; anything beyond is another scale.
 MAX_AMPLITUDE = 2.0
+#: Read from a pipe or device at most; a minute of uncompressed stereo at 48 kHz and 32 bit fits.
+MAX_STREAM_BYTES = 32 * 2**20
 
 AudioSource = str | PathLike[str] | bytes | BinaryIO
 
@@ -143,11 +145,18 @@ def _readable(source: AudioSource, name: str) -> Path | bytes:
     """Checks that a source exists and is not empty; file objects are read into memory."""
     if isinstance(source, (str, PathLike)):
         path = Path(source)
-        if not path.is_file():
-            problem = "is a folder, expected an audio file" if path.is_dir() else "does not exist"
-            raise AudioError(f"{name} {problem}.")
-        if path.stat().st_size == 0:
-            raise AudioError(f"{name} is an empty file (0 bytes).")
+        try:
+            if path.is_dir():
+                raise AudioError(f"{name} is a folder, expected an audio file.")
+            if not path.is_file():  # a pipe, as a shell's <(...) is one; FFmpeg would want to seek in it
+                return _readable(_read_stream(path), name)
+            with path.open("rb") as file:
+                if not file.read(1):
+                    raise AudioError(f"{name} is an empty file (0 bytes).")
+        except FileNotFoundError:
+            raise AudioError(f"{name} does not exist.") from None
+        except OSError as error:
+            raise AudioError(f"{name} cannot be read: {error.strerror}.") from error
         return path
     encoded = source if isinstance(source, bytes) else source.read()
     if not isinstance(encoded, bytes):
@@ -155,6 +164,11 @@ def _readable(source: AudioSource, name: str) -> Path | bytes:
     if not encoded:
         raise AudioError(f"{name} holds 0 bytes, expected an encoded audio file.")
     return encoded
+
+
+def _read_stream(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(MAX_STREAM_BYTES)
 
 
 def _decode_pcm(encoded: Path | bytes, max_seconds: float) -> tuple[np.ndarray, int] | None:
@@ -169,7 +183,7 @@ def _decode_pcm(encoded: Path | bytes, max_seconds: float) -> tuple[np.ndarray, 
                 return None
             frames = file.read(int(max_seconds * file.samplerate), dtype="float32", always_2d=True)
             return frames.T, file.samplerate
-    except soundfile.SoundFileError:
+    except (soundfile.SoundFileError, UnicodeError):
         return None
 
 
@@ -178,7 +192,7 @@ def _decode_ffmpeg(encoded: Path | bytes, max_seconds: float, name: str) -> tupl
     decoder_class = _import_decoder()
     try:
         decoder = decoder_class(encoded)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise AudioError(f"{name} is not audio that FFmpeg can read: {_first_line(error)}") from error
     try:
         samples = decoder.get_samples_played_in_range(0.0, max_seconds)

@@ -31,6 +31,8 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file of a checkpoint; CheckpointError names the file if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); restore or make it again.") from error
 

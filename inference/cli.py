@@ -35,8 +35,16 @@ def positive_int(text: str) -> int:
     return value
 
 
+def natural_number(text: str) -> int:
+    """An argparse type: a whole number from 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is not 0 or more")
+    return value
+
+
 def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Turns a ``UserError`` into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0."""
+    """Turns mistakes into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0."""
 
     @functools.wraps(main)
     def wrapper(argv: list[str] | None = None) -> int:
@@ -52,5 +60,9 @@ def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
             # The reader (head, less) is gone. Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_OK
+        except OSError as error:
+            # A full disk, a folder without permission: nothing a traceback would explain better.
+            sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
+            return EXIT_USAGE
 
     return wrapper

@@ -44,7 +44,7 @@ def find_audio(paths: Iterable[Path]) -> Iterator[Path]:
     """Lists files: each path that is no folder as it is, and the audio files below each folder.
 
     Raises:
-        UserError: If a path does not exist, or a folder holds no audio file.
+        UserError: If a folder holds no audio file.
     """
     for path in paths:
         if path.is_dir():
@@ -52,10 +52,8 @@ def find_audio(paths: Iterable[Path]) -> Iterator[Path]:
             if not found:
                 raise UserError(f"{path} holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))}).")
             yield from found
-        elif path.exists():
-            yield path
         else:
-            raise UserError(f"{path} does not exist.")
+            yield path  # one that does not exist is reported in its turn
 
 
 def predict_file(backend: "DigitBackend", path: Path) -> "Prediction":

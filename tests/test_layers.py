@@ -31,6 +31,7 @@ HOMES = {
     "transformers": {
         "inference/backends/wav2vec2.py",
         "finetune/arguments.py",
+        "finetune/clip_dataset.py",
         "finetune/collator.py",
         "finetune/metrics.py",
         "finetune/modeling.py",

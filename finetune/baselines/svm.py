@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -19,6 +19,7 @@ from finetune.augmentation import AugmentationSettings, augment, clip_generator
 from finetune.corpus.clip import Clip
 from inference.backends.mfcc import KernelClassifier
 from inference.crop import CropContract, prepare
+from inference.errors import CorpusError
 from inference.features import FeatureSettings, mfcc_statistics
 from inference.labels import LABELS, label2id
 
@@ -28,7 +29,7 @@ AUGMENTATION = AugmentationSettings(
     speed=(0.9, 1.1), noise_probability=0.3, snr_db=(15.0, 40.0), low_pass_probability=0.4
 )
 REGULARISATION = 10.0
-NUM_FOLDS = 5
+MAX_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,22 @@ def fit_svm(
 
 
 def fit_classifier(statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, seed: int) -> FittedSvm:
-    """Fits scaler, machine and head; rows of one group (a clip and its copies) stay in one fold."""
+    """Fits scaler, machine and head; rows of one group (a clip and its copies) stay in one fold.
+
+    Raises:
+        CorpusError: If a label has fewer than two clips.
+    """
     machine = SVC(C=REGULARISATION, gamma=1.0 / statistics.shape[1], decision_function_shape="ovo")
-    folds = GroupKFold(NUM_FOLDS, shuffle=True, random_state=seed)
+    num_groups = {
+        label: np.unique(groups[label_ids == label_id]).size for label, label_id in label2id.items()
+    }
+    scarce = [label for label, number in num_groups.items() if number < 2]
+    if scarce:
+        raise CorpusError(
+            f"too few training clips of {', '.join(scarce)}: this model needs at least 2 of every "
+            "label. Record more, or fine-tune instead: python -m finetune.train --help"
+        )
+    folds = StratifiedGroupKFold(min(MAX_FOLDS, *num_groups.values()), shuffle=True, random_state=seed)
     margins = cross_val_predict(
         make_pipeline(StandardScaler(), machine),
         statistics,

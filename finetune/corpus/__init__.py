@@ -7,7 +7,7 @@ from finetune.corpus.clip import Clip, Corpus
 from inference.errors import CorpusError, HubUnreachableError
 from inference.labels import LABELS, SPOKEN_FORMS
 
-__all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "load_corpus"]
+__all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "environment_prefix", "load_corpus"]
 
 DATA_VARIABLE = "SPOKEN_DIGITS_DATA"
 DATASET_HELP = (
@@ -41,6 +41,12 @@ def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
 
         return load_hub(HUB_DATASET if dataset == "hub" else dataset, streaming)
     raise CorpusError(f"--dataset {dataset} is no folder and no known source. Allowed: {DATASET_HELP}.")
+
+
+def environment_prefix(dataset: str) -> str:
+    """What must stand before a command to find the same corpus; the folder's place is the reader's own."""
+    uses_folder = dataset == "auto" and DATA_VARIABLE in os.environ
+    return f"{DATA_VARIABLE}=<folder of recordings> " if uses_folder else ""
 
 
 def _load_auto(streaming: bool) -> Corpus:

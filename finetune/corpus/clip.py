@@ -1,7 +1,7 @@
 """One recorded word and the corpus it belongs to."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from inference.labels import LABELS
 CLIP_NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)")
 #: FSDD's own rule: recordings 0 to 4 of each digit and speaker are the test set.
 NUM_OFFICIAL_TEST_TAKES = 5
+#: By its speakers FSDD is known under any name, so that split cards agree however it was fetched.
+FSDD_SPEAKERS = frozenset({"george", "jackson", "lucas", "nicolas", "theo", "yweweler"})
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Clip:
     index: int
     official_test: bool
     read: Callable[[], AudioSource] = field(repr=False, compare=False)
+
+    @property
+    def names_its_recording(self) -> bool:
+        """Whether the id says label, speaker and take, and so means one recording in any copy."""
+        return self.clip_id == f"{self.label}_{self.speaker}_{self.index}"
 
     def waveform(self) -> np.ndarray:
         """Decodes the clip to a float32 waveform of shape ``(num_samples,)`` at 16 kHz.
@@ -81,6 +88,11 @@ class Corpus:
     def speakers(self) -> tuple[str, ...]:
         """The speakers' names, sorted."""
         return tuple(sorted({clip.speaker for clip in self.clips}))
+
+
+def corpus_name(clips: Iterable[Clip], otherwise: str) -> str:
+    """ "fsdd" for clips of FSDD's six speakers, else the name given."""
+    return "fsdd" if {clip.speaker for clip in clips} == FSDD_SPEAKERS else otherwise
 
 
 def clip_from_path(path: Path) -> Clip | None:

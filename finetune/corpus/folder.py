@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from finetune.corpus.clip import Clip, Corpus, clip_from_path
+from finetune.corpus.clip import Clip, Corpus, clip_from_path, corpus_name
 from inference.errors import CorpusError
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a"})
@@ -36,18 +36,9 @@ def load_folder(folder: Path) -> Corpus:
             "or one sub-folder per label."
         )
     clips.sort(key=lambda clip: clip.clip_id)
-    corpus = Corpus(name=_corpus_name(clips), description=f"folder {folder.name}", clips=tuple(clips))
-    return Corpus(
-        name=corpus.name,
-        description=f"{len(clips)} clips of {len(corpus.speakers)} speakers from the folder {folder.name}"
-        + (" (Free Spoken Digit Dataset)" if corpus.name == "fsdd" else ""),
-        clips=corpus.clips,
-    )
-
-
-def _corpus_name(clips: list[Clip]) -> str:
-    # FSDD's clips keep one name however they were fetched, so that split cards agree.
-    return "fsdd" if {clip.speaker for clip in clips} == FSDD_SPEAKERS else "folder"
-
-
-FSDD_SPEAKERS = frozenset({"george", "jackson", "lucas", "nicolas", "theo", "yweweler"})
+    name = corpus_name(clips, "folder")
+    num_speakers = len({clip.speaker for clip in clips})
+    description = f"{len(clips)} clips of {num_speakers} speakers from the folder {folder.name}"
+    if name == "fsdd":
+        description += " (Free Spoken Digit Dataset)"
+    return Corpus(name, description, tuple(clips))

@@ -5,6 +5,7 @@ are the same for the same seed and espeak-ng version. Figures on it say that the
 not how well a recogniser does on people.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -143,7 +144,8 @@ def _make(utterances: list[Utterance], folder: Path) -> None:
             made = pool.map(lambda utterance: _write(utterance, unfinished), utterances)
             for _ in tqdm(made, total=len(utterances), desc="synthetic corpus", unit="clip", disable=None):
                 pass
-        if not folder.is_dir():  # another process may have been faster
+        # Another process may have been faster; its clips are the same.
+        with contextlib.suppress(OSError):
             unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.corpus.clip import Clip, Corpus, clip_from_path
+from finetune.corpus.clip import Clip, Corpus, clip_from_path, corpus_name
 from inference.audio import AudioSource
 from inference.errors import CorpusError, HubUnreachableError
 from inference.hub import hub_is_reachable
@@ -48,14 +48,14 @@ def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
             folder = snapshot_download(repo_id, repo_type="dataset", local_files_only=True)
         except LocalEntryNotFoundError:
             raise _unreachable(repo_id) from None
-        return _corpus_from_tables(load_dataset(folder), _hub_name(repo_id), f"the Hub dataset {repo_id}")
+        return _corpus_from_tables(load_dataset(folder), repo_id, f"the Hub dataset {repo_id}")
     try:
         # Asked while online, the Hub completes a download that was cut off earlier.
         source = repo_id if streaming else snapshot_download(repo_id, repo_type="dataset")
         tables = load_dataset(source, streaming=streaming)
     except (HTTPError, OSError) as error:
         raise CorpusError(f"{repo_id} could not be fetched from the Hub: {error}") from error
-    return _corpus_from_tables(tables, _hub_name(repo_id), f"the Hub dataset {repo_id}")
+    return _corpus_from_tables(tables, repo_id, f"the Hub dataset {repo_id}")
 
 
 def load_audiofolder(folder: Path) -> Corpus:
@@ -73,11 +73,6 @@ def load_audiofolder(folder: Path) -> Corpus:
     return _corpus_from_tables(tables, name="audiofolder", origin=f"the folder {folder.name}")
 
 
-def _hub_name(repo_id: str) -> str:
-    # The Hub copy holds FSDD's clips under FSDD's names, so split cards agree with the folder's.
-    return "fsdd" if repo_id == HUB_DATASET else repo_id
-
-
 def _unreachable(repo_id: str) -> HubUnreachableError:
     return HubUnreachableError(
         f"{repo_id} is not in the cache and the Hugging Face Hub cannot be reached. Connect once, or "
@@ -93,7 +88,7 @@ def _corpus_from_tables(tables: "Mapping[str, Dataset | IterableDataset]", name:
     if "test" not in tables:
         clips = _mark_every_fifth(clips)
     clips.sort(key=lambda clip: clip.clip_id)
-    corpus = Corpus(name, name, tuple(clips))
+    corpus = Corpus(corpus_name(clips, name), name, tuple(clips))
     description = f"{len(clips)} clips of {len(corpus.speakers)} speakers from {origin}"
     return replace(corpus, description=description)
 
@@ -134,6 +129,11 @@ def _clip(
     takes: Counter[tuple[str, str]],
 ) -> Clip:
     named = clip_from_path(Path(path)) if path else None
+    if named and named.label in LABELS and named.label != label:
+        raise CorpusError(
+            f"{path}: the file name says {named.label}, its folder or label column says {label}. Rename one; "
+            "folders named after speakers must not look like labels."
+        )
     if named and named.label == label:
         return replace(named, read=read, official_test=split_name == "test")
     speaker = str(speaker) if speaker is not None else "unknown"

@@ -84,6 +84,8 @@ def load_backend(name: str, checkpoint: str | None = None, threads: int = 1) -> 
     """
     if name not in BACKENDS:
         raise UserError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}.")
+    if checkpoint == "":
+        raise UserError("an empty checkpoint name was given; name a folder or leave --checkpoint out.")
     spec = BACKENDS[name]
     if importlib.util.find_spec(spec.package) is None:
         wanted = f"'spoken-digits[{spec.extra}]'" if spec.extra else "spoken-digits"
@@ -93,4 +95,4 @@ def load_backend(name: str, checkpoint: str | None = None, threads: int = 1) -> 
         )
     module_name, _, class_name = spec.import_path.partition(":")
     backend_class: type[DigitBackend] = getattr(importlib.import_module(module_name), class_name)
-    return backend_class.load(checkpoint or spec.default_checkpoint, threads=threads)
+    return backend_class.load(spec.default_checkpoint if checkpoint is None else checkpoint, threads=threads)

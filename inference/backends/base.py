@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from inference.crop import CropContract
+from inference.errors import CheckpointError
 from inference.labels import LABELS
 
 
@@ -72,13 +73,21 @@ class DigitBackend(ABC):
         """
 
     @property
-    def checkpoint_bytes(self) -> int:
-        """Bytes on disk of ``checkpoint_files``."""
+    def checkpoint_bytes(self) -> int | None:
+        """Bytes on disk of ``checkpoint_files``; None where the files are not known."""
+        if not self.checkpoint_files:
+            return None
         return sum(path.stat().st_size for path in self.checkpoint_files)
 
 
 def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:
-    """The prediction of a classifier: the most probable label, with its probability as score."""
+    """The prediction of a classifier: the most probable label, with its probability as score.
+
+    Raises:
+        CheckpointError: If a probability is NaN or infinite.
+    """
     values = tuple(float(value) for value in probabilities)
+    if not np.isfinite(probabilities).all():
+        raise CheckpointError("the model's probabilities are not finite; its weights are damaged or foreign.")
     best = int(np.argmax(probabilities))
     return Prediction(label=LABELS[best], score=values[best], probabilities=values)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HTTPError, StrictDataclassError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -17,7 +20,7 @@ from transformers import (
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
 from inference.checkpoint import read_crop_contract, require_files
-from inference.crop import CropContract, prepare
+from inference.crop import prepare
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.hub import hub_is_reachable
 from inference.labels import check_labels
@@ -39,41 +42,33 @@ class Wav2Vec2Backend(DigitBackend):
     def load(cls, checkpoint: str, threads: int = 1) -> "Wav2Vec2Backend":
         """Loads a folder written by ``finetune.train``, or a Hub id."""
         torch.set_num_threads(threads)
-        folder = Path(checkpoint)
-        local = folder.is_dir() or _looks_like_path(checkpoint)
-        if local:
-            require_files(folder, CHECKPOINT_FILES, _MADE_BY)
-        offline = local or not hub_is_reachable()
+        folder = _find_folder(checkpoint)
+        require_files(folder, CHECKPOINT_FILES, _MADE_BY)
         try:
-            config = AutoConfig.from_pretrained(checkpoint, local_files_only=offline)
-            check_labels(config.id2label, checkpoint)
-            feature_extractor = AutoFeatureExtractor.from_pretrained(checkpoint, local_files_only=offline)
+            check_labels(AutoConfig.from_pretrained(folder).id2label, checkpoint)
+            feature_extractor = AutoFeatureExtractor.from_pretrained(folder)
             # safetensors only: a pickled weight file could run code.
-            model = AutoModelForAudioClassification.from_pretrained(
-                checkpoint, local_files_only=offline, use_safetensors=True
+            model, loading = AutoModelForAudioClassification.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
             reason = str(error).strip().partition("\n")[0]
-            if local:
-                raise CheckpointError(
-                    f"{checkpoint} cannot be loaded: {reason} Make it again: {_MADE_BY}"
-                ) from error
-            raise BackendUnavailableError(
-                f"{checkpoint} cannot be had from the Hugging Face Hub: {reason}",
-                "Connect once, or pass the folder of a checkpoint.",
-            ) from error
+            raise CheckpointError(f"{checkpoint} cannot be loaded: {reason} Make it: {_MADE_BY}") from error
+        if loading["missing_keys"] or loading["mismatched_keys"]:
+            # The library would fill the gaps with random weights.
+            raise CheckpointError(
+                f"{checkpoint}: the weights lack {len(loading['missing_keys'])} arrays and "
+                f"{len(loading['mismatched_keys'])} have another shape; restore it or make it: {_MADE_BY}"
+            )
         if feature_extractor.sampling_rate != SAMPLING_RATE:
             raise CheckpointError(
                 f"{checkpoint} expects {feature_extractor.sampling_rate} Hz, the audio border gives "
                 f"{SAMPLING_RATE} Hz: fine-tune a 16 kHz encoder."
             )
         backend = cls(model, feature_extractor)
-        if local:
-            names = (*CHECKPOINT_FILES, "labels.json", "crop.json")
-            backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
-            backend.crop_contract = read_crop_contract(folder)
-        else:
-            backend.crop_contract = CropContract()
+        names = (*CHECKPOINT_FILES, "labels.json", "crop.json")
+        backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
+        backend.crop_contract = read_crop_contract(folder)
         return backend
 
     @torch.inference_mode()
@@ -105,10 +100,31 @@ class Wav2Vec2Backend(DigitBackend):
         return self._model(**batch).logits.float().softmax(dim=-1).cpu().numpy()
 
 
-def _looks_like_path(checkpoint: str) -> bool:
-    """Whether a missing folder was meant: "runs/mine" could be a Hub id, "./runs/mine" could not."""
-    return (
-        checkpoint.startswith((".", "/", "~"))
-        or checkpoint.count("/") != 1
-        or Path(checkpoint).parent.is_dir()
-    )
+def _find_folder(checkpoint: str) -> Path:
+    """The folder itself, or the cached copy of a Hub id.
+
+    Raises:
+        BackendUnavailableError: If it is a Hub id that cannot be had.
+    """
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir() or not _is_hub_id(checkpoint):
+        return folder
+    try:
+        copy = snapshot_download(
+            checkpoint,
+            local_files_only=not hub_is_reachable(),
+            allow_patterns=["*.json", "model.safetensors"],
+        )
+    except (HTTPError, OSError) as error:
+        raise BackendUnavailableError(
+            f"{checkpoint} is neither a folder nor to be had from the Hugging Face Hub: "
+            f"{str(error).strip().partition(chr(10))[0]}",
+            "Connect once, or pass the folder of a checkpoint.",
+        ) from error
+    return Path(copy)
+
+
+def _is_hub_id(checkpoint: str) -> bool:
+    """Whether "owner/name" was meant: "runs/mine" could be an id, unless there is a folder "runs"."""
+    path = Path(checkpoint)
+    return len(path.parts) == 2 and not checkpoint.startswith((".", "/", "~")) and not path.parent.is_dir()

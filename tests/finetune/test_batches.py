@@ -1,5 +1,6 @@
 """A batch must say the same of a clip as the clip alone, in training and in use."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,14 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
+from finetune import train
 from finetune.augmentation import AugmentationSettings
 from finetune.clip_dataset import ClipDataset
 from finetune.collator import WaveformCollator
 from finetune.corpus import load_corpus
+from finetune.corpus.splits import make_split
 from finetune.train import classification_loss
+from inference.backends import load_backend
 from inference.backends.wav2vec2 import Wav2Vec2Backend
 from inference.crop import CropContract
 from inference.labels import LABELS, id2label, label2id
@@ -78,6 +82,20 @@ def test_padded_training_batch_equals_clips_alone() -> None:
 def test_group_norm_encoders_get_no_mask() -> None:
     _, extractor = micro_model("group")
     assert "attention_mask" not in WaveformCollator(extractor)([{"input_values": noise(4000), "labels": 3}])
+
+
+def test_group_norm_models_are_validated_one_clip_at_a_time(spoken_corpus: Path, tmp_path: Path) -> None:
+    """Padding without a mask changes answers; validation must see what a user will see."""
+    (tmp_path / "group.json").write_text(json.dumps({"model_type": "wav2vec2", **MICRO}))
+    options = ["--dataset", spoken_corpus, "--from_config", tmp_path / "group.json", "--num_train_epochs", 1]
+    arguments = train.parse_arguments([str(word) for word in (*options, "--output_dir", tmp_path / "out")])
+    train.train(arguments, command="test")
+    assert arguments[-1].per_device_eval_batch_size == 1
+    corpus = load_corpus(str(spoken_corpus))
+    validation = make_split(corpus.clips).validation
+    predictions = load_backend("wav2vec2", str(tmp_path / "out")).predict([c.waveform() for c in validation])
+    accuracy = np.mean([p.label == c.label for p, c in zip(predictions, validation, strict=True)])
+    assert f"| validation accuracy | {accuracy:.4g} |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_dataset_varies_by_epoch_and_serves_validation_as_it_is(spoken_corpus: Path) -> None:

@@ -10,7 +10,7 @@ import datasets
 import pytest
 
 from finetune.corpus import DATA_VARIABLE, load_corpus, synthetic, tables
-from finetune.corpus.clip import clip_from_path
+from finetune.corpus.clip import FSDD_SPEAKERS, clip_from_path
 from inference.errors import CorpusError, HubUnreachableError
 from inference.labels import LABELS, SPOKEN_FORMS
 
@@ -48,6 +48,23 @@ def test_audiofolder_by_label_and_split(spoken_corpus: Path, tmp_path: Path) -> 
         (c.clip_id, c.label, c.speaker, c.official_test) for c in expected
     ]
     assert (corpus.clips[0].waveform() == expected[0].waveform()).all()
+
+
+def test_speaker_folders_that_look_like_labels_are_refused(spoken_corpus: Path, tmp_path: Path) -> None:
+    for speaker, path in enumerate(sorted(spoken_corpus.glob("7_*_0.wav"))):
+        folder = tmp_path / str(speaker)
+        folder.mkdir()
+        shutil.copy(path, folder / f"7_{speaker}_0.wav")
+    with pytest.raises(CorpusError, match="the file name says 7, its folder or label column says"):
+        load_corpus(str(tmp_path))
+
+
+def test_fsdd_is_known_by_its_speakers(tmp_path: Path) -> None:
+    for speaker in FSDD_SPEAKERS:
+        (tmp_path / f"7_{speaker}_0.wav").touch()
+    assert load_corpus(str(tmp_path)).name == "fsdd"
+    (tmp_path / "7_ann_0.wav").touch()
+    assert load_corpus(str(tmp_path)).name == "folder"
 
 
 def test_audiofolder_without_speakers_gets_a_test_set(spoken_corpus: Path, tmp_path: Path) -> None:
@@ -88,7 +105,7 @@ def test_hub_dataset_equals_the_folder(hub_like: Path, spoken_corpus: Path, monk
     corpus = load_corpus("hub")
     expected = load_corpus(str(spoken_corpus))
     assert corpus.clips == expected.clips
-    assert corpus.name == "fsdd"
+    assert corpus.name == tables.HUB_DATASET
     for clip, other in zip(corpus.clips[::50], expected.clips[::50], strict=True):
         assert (clip.waveform() == other.waveform()).all()
 

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from finetune import train
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.split_card import read_split_card
 from inference.backends import load_backend
-from inference.errors import UserError
+from inference.errors import CheckpointError, UserError
 from tests.conftest import PROJECT
 from tests.finetune.test_batches import MICRO
 
@@ -147,9 +148,7 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
     encoder.mkdir()
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
         shutil.copy(one_process / name, encoder)
-    arguments = ["--config", str(config), "--output_dir", str(tmp_path / "tuned"), "--model", str(encoder)]
-    _, model_arguments, _, _ = train.parse_arguments([*arguments, "--freeze_feature_encoder", "true"])
-    model_arguments.from_config = None
+    _, model_arguments, _, _ = train.parse_arguments(["--config", str(config), "--model", str(encoder)])
     model, _ = train.build_model(model_arguments)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert frozen
@@ -159,7 +158,7 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config", "none.yaml"], "none.yaml does not exist"),
+        (["--config", "none.yaml"], "none.yaml is no file"),
         (["--protocol", "random"], "random is unknown.*official"),
         (["--protocol", "loso"], "--fold SPEAKER go together"),
         (["--dataset", "no-such-folder"], "no folder and no known source"),
@@ -169,13 +168,100 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
             "--model nobody/nothing cannot be loaded.*--config",
         ),
         (["--speed_min", "2", "--speed_max", "1"], "expected 0 < min <= max"),
+        (["--max_clip_ms", "-5"], "expected none below 0"),
+        (["--nope", "3"], "unknown options --nope 3"),
+        (["--eval_strategy", "steps", "--save_strategy", "epoch"], "the options do not fit"),
+        (["--dataset", "FOLDER", "--from_config", "WHISPER"], "takes input_features"),
+        (
+            ["--dataset", "FOLDER", "--from_config", "MICRO", "--output_dir", "/proc/nope"],
+            "cannot be written",
+        ),
     ],
 )
-def test_mistakes_end_with_one_sentence(arguments, message, spoken_corpus, tmp_path, capsys) -> None:
-    arguments = [str(spoken_corpus) if argument == "FOLDER" else argument for argument in arguments]
-    assert train.main([*arguments, "--output_dir", str(tmp_path / "out")]) == 2
+def test_mistakes_end_with_one_sentence(arguments, message, spoken_corpus, config, tmp_path, capsys) -> None:
+    (tmp_path / "whisper.json").write_text('{"model_type": "whisper"}')
+    stand_ins = {
+        "FOLDER": str(spoken_corpus),
+        "WHISPER": str(tmp_path / "whisper.json"),
+        "MICRO": str(config.parent / "micro.json"),
+    }
+    arguments = [stand_ins.get(argument, argument) for argument in arguments]
+    assert train.main(["--output_dir", str(tmp_path / "out"), *arguments]) == 2
     assert re.search(message, capsys.readouterr().err.replace("\n", " "))
     assert not (tmp_path / "out").exists()
+
+
+def test_another_experiment_does_not_go_on_where_one_was_killed(
+    config: Path, one_process: Path, tmp_path: Path, capsys
+) -> None:
+    output_dir = tmp_path / "unfinished"
+    shutil.copytree(one_process, output_dir)
+    (output_dir / "split_card.json").unlink()
+    assert train.main(["--config", str(config), "--output_dir", str(output_dir), "--split_seed", "7"]) == 2
+    assert "unfinished run with another split_seed" in capsys.readouterr().err
+
+
+def test_torn_checkpoint_is_passed_over(one_process: Path, tmp_path: Path) -> None:
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    assert train._last_checkpoint(tmp_path) is None
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text("{}")
+    assert train._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
+
+
+def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
+    """With several processes accelerate does not tell the dataset which epoch it is."""
+    script = tmp_path / "train_and_note_epochs.py"
+    script.write_text(
+        "import os, sys\n"
+        "from finetune import clip_dataset, train\n"
+        "draw = clip_dataset.clip_generator\n"
+        "def noting(seed, epoch, clip_id):\n"
+        f"    with open({str(tmp_path)!r} + '/epochs-' + os.environ['RANK'], 'a') as notes:\n"
+        "        notes.write(f'{epoch} ')\n"
+        "    return draw(seed, epoch, clip_id)\n"
+        "clip_dataset.clip_generator = noting\n"
+        "sys.exit(train.main())\n"
+    )
+    launcher = (*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", str(script))
+    launch(config, tmp_path / "out", *launcher)
+    for rank in "01":
+        epochs = (tmp_path / f"epochs-{rank}").read_text().split()
+        assert sorted(epochs) == sorted(["0", "1"] * 20)
+
+
+def test_model_on_the_command_line_wins_over_the_configuration(config: Path) -> None:
+    _, model_arguments, _, _ = train.parse_arguments(["--config", str(config), "--model", "some/encoder"])
+    assert (model_arguments.model, model_arguments.from_config) == ("some/encoder", None)
+    assert model_arguments.freeze_feature_encoder
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "lacks config.json"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"0" * 1000), "cannot be loaded"),
+        (lambda folder: _drop_head(folder / "model.safetensors"), "the weights lack"),
+        (lambda folder: _rename_label(folder / "config.json"), "this vocabulary is"),
+    ],
+)
+def test_damaged_checkpoints_are_refused(one_process: Path, tmp_path: Path, damage, message: str) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(one_process, folder, ignore=shutil.ignore_patterns("checkpoint-*"))
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message):
+        load_backend("wav2vec2", str(folder))
+
+
+def _drop_head(path: Path) -> None:
+    arrays = load_file(path)
+    save_file({name: array for name, array in arrays.items() if "classifier" not in name}, path)
+
+
+def _rename_label(path: Path) -> None:
+    config = json.loads(path.read_text())
+    config["id2label"]["3"] = "none"
+    path.write_text(json.dumps(config))
 
 
 def test_unknown_key_in_the_configuration_is_refused(tmp_path: Path) -> None:

@@ -48,11 +48,17 @@ def test_shipped_checkpoints_answer(backend: str, spoken_corpus: Path, capsys: p
     assert capsys.readouterr().out.startswith(str(clip))
 
 
-def test_missing_path_and_empty_folder_are_mistakes_of_usage(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+def test_missing_path_is_reported_and_the_rest_go_on(
+    spoken_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert predict.main([str(tmp_path / "none.wav")]) == 2
-    assert "none.wav does not exist" in capsys.readouterr().err
+    clip = next(spoken_corpus.glob("*.wav"))
+    assert predict.main([str(tmp_path / "none.wav"), str(clip)]) == predict.EXIT_SOME_UNREADABLE
+    captured = capsys.readouterr()
+    assert "none.wav does not exist" in captured.err
+    assert captured.out.startswith(str(clip))
+
+
+def test_empty_folder_is_a_mistake_of_usage(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no audio files"):
         list(predict.find_audio([tmp_path]))
 

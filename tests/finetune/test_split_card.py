@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.splits import make_split
+from finetune.split_card import SplitCard, read_split_card
+from inference.errors import CheckpointError
+from inference.labels import LABELS
+
+
+def corpus_of(name: str, speakers: str, prefix: str = "") -> Corpus:
+    clips = [
+        Clip(f"{prefix}{label}_{speaker}_{take}", label, speaker, take, take < 5, lambda: Path("none"))
+        for label in LABELS
+        for speaker in speakers
+        for take in range(8)
+    ]
+    return Corpus(name, name, tuple(clips))
+
+
+@pytest.fixture
+def card() -> SplitCard:
+    corpus = corpus_of("fsdd", "abc")
+    return SplitCard.from_split(corpus, make_split(corpus.clips))
+
+
+def test_survives_the_disk(card: SplitCard, tmp_path: Path) -> None:
+    card.write(tmp_path)
+    assert read_split_card(tmp_path) == card
+    (tmp_path / "train_clips.txt").unlink()
+    with pytest.raises(CheckpointError, match="no train_clips"):
+        read_split_card(tmp_path)
+    (tmp_path / "split_card.json").unlink()
+    assert read_split_card(tmp_path) is None
+
+
+def test_a_part_of_the_corpus_under_another_name_still_leaks(card: SplitCard) -> None:
+    part = corpus_of("folder", "ab")
+    split = make_split(corpus_of("folder", "abd").clips, "loso", fold="a")
+    assert len(card.leaked(part, split.test)) == 3 * len(LABELS)
+    assert card.leaked(part, make_split(part.clips).test) == []
+
+
+def test_ids_without_a_speaker_are_compared_within_their_corpus(card: SplitCard) -> None:
+    rows = corpus_of("mine", "abc", prefix="train/")
+    own = SplitCard.from_split(rows, make_split(rows.clips))
+    assert own.leaked(rows, rows.clips)
+    assert own.leaked(corpus_of("other", "abc", prefix="train/"), rows.clips) == []
