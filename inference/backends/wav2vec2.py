@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
@@ -42,6 +43,7 @@ class Wav2Vec2Backend(DigitBackend):
     def load(cls, checkpoint: str, threads: int = 1) -> "Wav2Vec2Backend":
         """Loads a folder written by ``finetune.train``, or a Hub id."""
         torch.set_num_threads(threads)
+        disable_progress_bar()  # a bar for loading one small file clutters every output
         folder = _find_folder(checkpoint)
         require_files(folder, CHECKPOINT_FILES, _MADE_BY)
         try:
