@@ -153,6 +153,8 @@ def _readable(source: AudioSource, name: str) -> Path | bytes:
             with path.open("rb") as file:
                 if not file.read(1):
                     raise AudioError(f"{name} is an empty file (0 bytes).")
+            if not _is_text(name):  # libraries want names that are valid text
+                return path.read_bytes()
         except FileNotFoundError:
             raise AudioError(f"{name} does not exist.") from None
         except OSError as error:
@@ -164,6 +166,14 @@ def _readable(source: AudioSource, name: str) -> Path | bytes:
     if not encoded:
         raise AudioError(f"{name} holds 0 bytes, expected an encoded audio file.")
     return encoded
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_stream(path: Path) -> bytes:
@@ -183,7 +193,7 @@ def _decode_pcm(encoded: Path | bytes, max_seconds: float) -> tuple[np.ndarray, 
                 return None
             frames = file.read(int(max_seconds * file.samplerate), dtype="float32", always_2d=True)
             return frames.T, file.samplerate
-    except (soundfile.SoundFileError, UnicodeError):
+    except soundfile.SoundFileError:
         return None
 
 

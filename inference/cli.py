@@ -5,6 +5,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from inference.backends import BACKENDS
 from inference.errors import UserError
@@ -41,6 +42,13 @@ def natural_number(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is not 0 or more")
     return value
+
+
+def path_argument(text: str) -> Path:
+    """An argparse type: a path; an empty text, as of an unset shell variable, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:

@@ -7,13 +7,14 @@ Exit code: 0 if every file was answered, 1 if some could not be read, 2 after a 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.cli import EXIT_OK, add_backend_arguments, reports_user_errors
-from inference.errors import AudioError, UserError
+from inference.cli import EXIT_OK, add_backend_arguments, path_argument, reports_user_errors
+from inference.errors import AudioError
 
 if TYPE_CHECKING:
     from inference.backends.base import DigitBackend, Prediction
@@ -31,29 +32,42 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m inference.predict", description="Recognises one spoken digit per audio file."
     )
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="folders are searched recursively"
+        "paths",
+        nargs="+",
+        type=path_argument,
+        metavar="FILE_OR_FOLDER",
+        help="folders are searched recursively",
     )
     add_backend_arguments(parser)
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object a line: path, label, score, error"
+        "--json",
+        action="store_true",
+        help="one JSON object a line: path, label, score, hypothesis, reason, error",
     )
     return parser
 
 
-def find_audio(paths: Iterable[Path]) -> Iterator[Path]:
+def find_audio(paths: Iterable[Path]) -> Iterator[tuple[Path, str | None]]:
     """Lists files: each path that is no folder as it is, and the audio files below each folder.
 
-    Raises:
-        UserError: If a folder holds no audio file.
+    Yields:
+        A path with None, or with the reason why it leads to no audio.
     """
     for path in paths:
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
-            if not found:
-                raise UserError(f"{path} holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))}).")
-            yield from found
-        else:
-            yield path  # one that does not exist is reported in its turn
+        if not path.is_dir():
+            yield path, None  # one that does not exist is reported in its turn
+            continue
+        unlisted: list[OSError] = []
+        found = [
+            Path(folder, name)
+            for folder, _, names in os.walk(path, onerror=unlisted.append)
+            for name in names
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES
+        ]
+        yield from ((file, None) for file in sorted(found))
+        yield from ((Path(error.filename), f"cannot be listed: {error.strerror}") for error in unlisted)
+        if not found and not unlisted:
+            yield path, f"holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})"
 
 
 def predict_file(backend: "DigitBackend", path: Path) -> "Prediction":
@@ -61,6 +75,18 @@ def predict_file(backend: "DigitBackend", path: Path) -> "Prediction":
     from inference.audio import decode_audio
 
     return backend.predict([decode_audio(path)])[0]
+
+
+def as_record(path: Path, prediction: "Prediction | None", error: str | None) -> dict[str, object]:
+    """One JSON line; every line has the same keys."""
+    return {
+        "path": str(path),
+        "label": prediction.label if prediction else None,
+        "score": prediction.score if prediction else None,
+        "hypothesis": prediction.hypothesis if prediction else None,
+        "reason": prediction.reason if prediction else None,
+        "error": error,
+    }
 
 
 def format_prediction(path: Path, prediction: "Prediction") -> str:
@@ -76,29 +102,30 @@ def format_prediction(path: Path, prediction: "Prediction") -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
     options = build_parser().parse_args(argv)
-    files = list(find_audio(options.paths))
+    # File names need not be valid text.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from inference.backends import load_backend
 
     backend = load_backend(options.backend, options.checkpoint, options.threads)
-    num_unreadable = 0
-    for path in files:
-        record: dict[str, object] = {"path": str(path), "label": None, "score": None, "error": None}
+    num_files = num_unreadable = 0
+    for path, problem in find_audio(options.paths):
+        num_files += 1
+        prediction = None
         try:
+            if problem:
+                raise AudioError(f"{path} {problem}.")
             prediction = predict_file(backend, path)
         except AudioError as error:
             num_unreadable += 1
-            record["error"] = str(error)
-            if not options.json:
-                print(f"{path}\terror\t{error}", file=sys.stderr, flush=True)
-        else:
-            record |= {"label": prediction.label, "score": prediction.score}
-            record |= {"hypothesis": prediction.hypothesis, "reason": prediction.reason}
-            if not options.json:
-                print(format_prediction(path, prediction), flush=True)
+            problem = str(error)
         if options.json:
-            print(json.dumps(record), flush=True)
+            print(json.dumps(as_record(path, prediction, problem)), flush=True)
+        elif prediction is None:
+            print(f"{path}\terror\t{problem}", file=sys.stderr, flush=True)
+        else:
+            print(format_prediction(path, prediction), flush=True)
     if num_unreadable:
-        print(f"{num_unreadable} of {len(files)} files could not be read", file=sys.stderr)
+        print(f"{num_unreadable} of {num_files} files could not be read", file=sys.stderr)
         return EXIT_SOME_UNREADABLE
     return EXIT_OK
 

@@ -1,14 +1,16 @@
 """The file command: one line per file whatever the file is."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from inference import predict
-from inference.errors import UserError
 from inference.labels import LABELS
+from tests.conftest import PROJECT
 
 
 def test_folder_of_good_and_bad_files(spoken_corpus: Path, tmp_path: Path, run_module) -> None:
@@ -58,9 +60,45 @@ def test_missing_path_is_reported_and_the_rest_go_on(
     assert captured.out.startswith(str(clip))
 
 
-def test_empty_folder_is_a_mistake_of_usage(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no audio files"):
-        list(predict.find_audio([tmp_path]))
+def test_odd_places_are_reported_and_the_rest_go_on(spoken_corpus: Path, tmp_path: Path, run_module) -> None:
+    clip = next(spoken_corpus.glob("7_*_0.wav")).read_bytes()
+    for name in (b"good.wav", b"caf\xe9.wav", "\u516b.wav".encode(), b"new\nline.wav"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(clip)
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "empty").mkdir()
+    result = run_module("inference.predict", tmp_path, tmp_path / "empty", "--json")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert "Traceback" not in result.stderr
+    assert result.returncode == predict.EXIT_SOME_UNREADABLE
+    assert [record["error"] is None for record in records] == [True] * 4 + [False]
+    assert "holds no audio files" in records[-1]["error"]
+    assert len({tuple(record) for record in records}) == 1
+    assert len({record["label"] for record in records[:-1]}) == 1
+    plain = run_module("inference.predict", tmp_path)
+    assert plain.returncode == 0, plain.stderr
+
+
+def test_pipe_is_read(spoken_corpus: Path) -> None:
+    clip = next(spoken_corpus.glob("*_0.wav"))
+    command = f"cat '{clip}' | '{sys.executable}' -m inference.predict /dev/stdin"
+    result = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\t")[1] in LABELS
+
+
+def test_unlisted_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path, **options):
+        options["onerror"](PermissionError(13, "Permission denied", str(path)))
+        return iter(())
+
+    monkeypatch.setattr(predict.os, "walk", refuse)
+    assert list(predict.find_audio([tmp_path])) == [(tmp_path, "cannot be listed: Permission denied")]
+
+
+def test_empty_path_is_not_the_current_folder(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        predict.main([""])
+    assert "the path is empty" in capsys.readouterr().err
 
 
 def test_missing_checkpoint_names_the_command_that_makes_one(
