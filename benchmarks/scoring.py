@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.records import Record
 from benchmarks.uncertainty import Interval, exact_interval, speaker_interval, wilson_interval
+from finetune.metrics import macro_f1
 from inference.transcripts import match_transcript
 
 
@@ -81,21 +82,8 @@ def score(answers: Sequence[Answer], speakers_are_the_unit: bool) -> Scores:
         n=len(answers),
         accuracy=accuracy,
         interval=interval,
-        macro_f1=macro_f1(answers),
+        macro_f1=macro_f1([a.label for a in answers], [a.reference for a in answers]),
         unmapped=len(unmapped),
         unmapped_hypotheses=tuple(sorted(texts.items(), key=lambda item: (-item[1], item[0]))),
         accuracy_by_speaker=accuracy_by_speaker,
     )
-
-
-def macro_f1(answers: Sequence[Answer]) -> float:
-    """Unweighted mean over labels of F1 = 2 TP / (2 TP + FP + FN) (van Rijsbergen, 1979).
-
-    Labels that no reference bears are left out; an answer without a digit is a miss of its
-    reference and no false alarm of any other label.
-    """
-    hits = Counter(answer.reference for answer in answers if answer.correct)
-    spoken = Counter(answer.reference for answer in answers)
-    answered = Counter(answer.label for answer in answers)
-    values = [2 * hits[label] / (spoken[label] + answered[label]) for label in spoken]
-    return sum(values) / len(values)

@@ -149,7 +149,11 @@ def train(arguments: Arguments, command: str) -> Path:
             command=command,
             corpus=corpus,
             split=split,
-            notes="The epoch of the best validation accuracy was kept; no choice was made on test clips.",
+            notes=(
+                "The epoch of the best validation accuracy was kept; no choice was made on test clips."
+                if training.load_best_model_at_end
+                else "The last epoch was kept; no choice was made on test clips."
+            ),
             figures=_figures(validation, test, split, model, trainer.state),
             history=trainer.state.log_history,
         )
@@ -176,7 +180,7 @@ def _save(model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor, f
 def _figures(
     validation: dict, test: dict, split: Split, model: PreTrainedModel, state: TrainerState
 ) -> dict[str, float]:
-    return {
+    figures = {
         "validation_clips": len(split.validation),
         "validation_accuracy": validation["validation_accuracy"],
         "validation_macro_f1": validation["validation_macro_f1"],
@@ -185,16 +189,9 @@ def _figures(
         "test_macro_f1": test["test_macro_f1"],
         "parameters": model.num_parameters(),
         "epochs": state.epoch or 0,
-        "best_epoch": _best_epoch(state),
     }
-
-
-def _best_epoch(state: TrainerState) -> float:
-    """The epoch whose checkpoint was kept: the first that reached the best validation accuracy."""
-    scores = {
-        record["epoch"]: record["eval_accuracy"] for record in state.log_history if "eval_accuracy" in record
-    }
-    return max(scores, key=lambda epoch: scores[epoch])
+    best = [record["epoch"] for record in state.log_history if record["step"] == state.best_global_step]
+    return figures | ({"best_epoch": best[0]} if best else {})
 
 
 @reports_user_errors

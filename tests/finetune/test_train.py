@@ -85,6 +85,7 @@ def test_checkpoint_is_complete_and_works(one_process: Path, spoken_corpus: Path
     best = max(record["eval_accuracy"] for record in history if "eval_accuracy" in record)
     assert f"| validation accuracy | {best:.4g} |" in card_text
     assert "| test accuracy |" in card_text
+    assert "| best epoch |" in card_text
 
 
 def test_two_processes_take_half_the_steps_and_equal_losses(
@@ -199,6 +200,15 @@ def test_another_experiment_does_not_go_on_where_one_was_killed(
     (output_dir / "split_card.json").unlink()
     assert train.main(["--config", str(config), "--output_dir", str(output_dir), "--split_seed", "7"]) == 2
     assert "unfinished run with another split_seed" in capsys.readouterr().err
+
+
+def test_without_validation_the_last_epoch_is_kept(config: Path, tmp_path: Path) -> None:
+    options = ("--eval_strategy", "no", "--load_best_model_at_end", "false", "--num_train_epochs", "1")
+    arguments = ["--config", str(config), "--output_dir", str(tmp_path / "last"), *options]
+    assert train.main(arguments) == 0
+    card_text = (tmp_path / "last" / "README.md").read_text()
+    assert "The last epoch was kept" in card_text
+    assert "best epoch" not in card_text
 
 
 def test_torn_checkpoint_is_passed_over(one_process: Path, tmp_path: Path) -> None:
