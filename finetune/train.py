@@ -159,6 +159,10 @@ def train(arguments: Arguments, command: str) -> Path:
         )
         write_checkpoint(output_dir, partial(_save, model, feature_extractor), contract, run)
         sys.stderr.write(f"wrote {output_dir}\n")
+    # Several processes part together: one that leaves while the threads of its process group still
+    # run may be aborted by the C++ runtime after its work is done.
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
     return output_dir
 
 
