@@ -16,7 +16,7 @@ EXIT_INTERRUPTED = 130
 
 
 def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--backend``, ``--checkpoint`` and ``--threads``, derived from the table of backends."""
+    """Adds ``--backend``, ``--checkpoint``, ``--threads`` and the backends' options, all from the table."""
     rows = "; ".join(f"{spec.name}: {spec.summary}" for spec in BACKENDS.values())
     parser.add_argument("--backend", choices=list(BACKENDS), default="mfcc", help=f"{rows} (default: mfcc)")
     parser.add_argument(
@@ -26,6 +26,27 @@ def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=positive_int, default=1, help="CPU threads per prediction (default: 1)"
     )
+
+    for option, values in _backend_options().items():
+        owners = ", ".join(spec.name for spec in BACKENDS.values() if option in spec.options)
+        parser.add_argument(
+            f"--{option}", choices=values, help=f"of {owners} (default: {values[0]})", default=None
+        )
+
+
+def chosen_options(arguments: argparse.Namespace) -> dict[str, str]:
+    """The backend options that were typed, for ``load_backend``."""
+    values = {option: getattr(arguments, option.replace("-", "_")) for option in _backend_options()}
+    return {option: value for option, value in values.items() if value is not None}
+
+
+def _backend_options() -> dict[str, tuple[str, ...]]:
+    """Every option of the table with the values that some backend allows."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for spec in BACKENDS.values():
+        for option, values in spec.options.items():
+            merged[option] = tuple(dict.fromkeys((*merged.get(option, ()), *values)))
+    return merged
 
 
 def positive_int(text: str) -> int:

@@ -26,11 +26,15 @@ LABELS: tuple[str, ...] = tuple(SPOKEN_FORMS)
 label2id: dict[str, int] = {label: label_id for label_id, label in enumerate(LABELS)}
 id2label: dict[int, str] = dict(enumerate(LABELS))
 
+#: The last class of a model that was also trained on sounds which are no word of the vocabulary.
+REJECT_LABEL = "none"
+
 
 def check_labels(names: Mapping[int, str], source: str) -> None:
     """Compares a checkpoint's or a dataset's label names with the vocabulary.
 
-    Spoken names ("zero", "one", ...) count as equal to the digits they name.
+    Spoken names ("zero", "one", ...) count as equal to the digits they name. A checkpoint may end
+    with ``REJECT_LABEL``.
 
     Args:
         names: Class id -> name, as found in the checkpoint or dataset.
@@ -41,6 +45,8 @@ def check_labels(names: Mapping[int, str], source: str) -> None:
     """
     found = tuple(str(names[label_id]).lower() for label_id in sorted(names))
     expected = LABELS
+    if len(found) == len(expected) + 1 and found[-1] == REJECT_LABEL:
+        found = found[:-1]
     if len(found) == len(expected) and all(
         name == label or name in SPOKEN_FORMS[label] for name, label in zip(found, expected, strict=True)
     ):

@@ -13,7 +13,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.cli import EXIT_OK, add_backend_arguments, path_argument, reports_user_errors
+from inference.cli import (
+    EXIT_OK,
+    add_backend_arguments,
+    chosen_options,
+    path_argument,
+    reports_user_errors,
+)
 from inference.errors import AudioError
 
 if TYPE_CHECKING:
@@ -106,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from inference.backends import load_backend
 
-    backend = load_backend(options.backend, options.checkpoint, options.threads)
+    backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     num_files = num_unreadable = 0
     for path, problem in find_audio(options.paths):
         num_files += 1

@@ -2,7 +2,8 @@
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ class BackendSpec:
         summary: One line for ``--help`` and the tables.
         package: The third-party module that must be importable.
         extra: The pip extra that brings the package, None if it is always installed.
+        options: Ways to run it: option -> allowed values, the default first. Each becomes a flag of
+            the command lines, and ``name:option=value`` a row of its own in the benchmark.
     """
 
     name: str
@@ -33,6 +36,7 @@ class BackendSpec:
     summary: str
     package: str
     extra: str | None = None
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 BACKENDS: dict[str, BackendSpec] = {
@@ -71,19 +75,60 @@ BACKENDS: dict[str, BackendSpec] = {
 }
 
 
-def load_backend(name: str, checkpoint: str | None = None, threads: int = 1) -> "DigitBackend":
+def parse_variant(text: str) -> tuple[str, dict[str, str]]:
+    """Splits ``name`` or ``name:option=value,option=value`` and checks it against the table.
+
+    Raises:
+        UserError: If the backend, an option or a value is unknown.
+    """
+    name, separator, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for assignment in rest.split(",") if separator else ():
+        option, equals, value = assignment.partition("=")
+        if not equals or option in options:
+            raise UserError(f"{text!r}: expected NAME:OPTION=VALUE[,OPTION=VALUE], each option once.")
+        options[option] = value
+    check_options(name, options)
+    return name, options
+
+
+def check_options(name: str, options: Mapping[str, str]) -> None:
+    """Checks a backend's name and options against the table.
+
+    Raises:
+        UserError: With what is allowed.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}.")
+    known = BACKENDS[name].options
+    for option, value in options.items():
+        if option not in known:
+            offer = f"; it has: {', '.join(known)}" if known else ""
+            raise UserError(f"backend {name} has no option {option!r}{offer}.")
+        if value not in known[option]:
+            raise UserError(
+                f"{option}={value} is unknown to {name}; choose one of: {', '.join(known[option])}."
+            )
+
+
+def load_backend(
+    name: str,
+    checkpoint: str | None = None,
+    threads: int = 1,
+    options: Mapping[str, str] | None = None,
+) -> "DigitBackend":
     """Imports and loads a backend.
 
     Args:
         name: A key of ``BACKENDS``.
         checkpoint: Folder, Hub id or model size; the backend's default if None.
         threads: CPU threads that one prediction may use.
+        options: Ways to run it, as its row of the table allows; defaults for those left out.
 
     Raises:
-        UserError: If the name is unknown; subclasses of it if the backend cannot be loaded.
+        UserError: If a name or value is unknown; subclasses of it if the backend cannot be loaded.
     """
-    if name not in BACKENDS:
-        raise UserError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}.")
+    check_options(name, options or {})
     if checkpoint == "":
         raise UserError("an empty checkpoint name was given; name a folder or leave --checkpoint out.")
     spec = BACKENDS[name]
@@ -95,4 +140,5 @@ def load_backend(name: str, checkpoint: str | None = None, threads: int = 1) -> 
         )
     module_name, _, class_name = spec.import_path.partition(":")
     backend_class: type[DigitBackend] = getattr(importlib.import_module(module_name), class_name)
-    return backend_class.load(spec.default_checkpoint if checkpoint is None else checkpoint, threads=threads)
+    chosen = spec.default_checkpoint if checkpoint is None else checkpoint
+    return backend_class.load(chosen, threads=threads, **(options or {}))

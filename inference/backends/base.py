@@ -11,6 +11,7 @@ import numpy as np
 from inference.crop import CropContract
 from inference.errors import CheckpointError
 from inference.labels import LABELS
+from inference.rejection import Rejection
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Prediction:
         label: A label of the vocabulary, or None where the backend gives no digit.
         score: Value for the returned label in [0, 1]; None where the backend has no such value.
         probabilities: One value per label in the order of ``LABELS``; None where undefined.
+        none_probability: Probability that it is no word of the vocabulary, of a model that was
+            trained to tell; the others then sum to the rest. None where undefined.
         hypothesis: The recogniser's raw text; None for classifiers.
         reason: Why ``label`` is None, or which rule mapped the text; None for classifiers.
     """
@@ -28,6 +31,7 @@ class Prediction:
     label: str | None
     score: float | None = None
     probabilities: tuple[float, ...] | None = None
+    none_probability: float | None = None
     hypothesis: str | None = None
     reason: str | None = None
 
@@ -39,11 +43,14 @@ class DigitBackend(ABC):
         crop_contract: The audio this backend wants around a detected word.
         num_parameters: Number of stored values of the model, None where it cannot be counted.
         checkpoint_files: The files that must be shipped to run it.
+        rejection: When an answer is too doubtful to be shown, as calibrated with the checkpoint.
+            ``predict`` answers regardless; the microphone, files and pages apply it.
     """
 
     crop_contract: CropContract = CropContract()
     num_parameters: int | None = None
     checkpoint_files: tuple[Path, ...] = ()
+    rejection: Rejection | None = None
     #: Text recognisers that saw no training clip of the task.
     zero_shot: ClassVar[bool] = False
 
@@ -51,6 +58,8 @@ class DigitBackend(ABC):
     @abstractmethod
     def load(cls, checkpoint: str, threads: int = 1) -> "DigitBackend":
         """Loads a checkpoint.
+
+        A backend with options of its own takes them as further keyword arguments.
 
         Args:
             checkpoint: A folder, or where the backend supports it a Hub id or model size.
@@ -83,11 +92,15 @@ class DigitBackend(ABC):
 def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:
     """The prediction of a classifier: the most probable label, with its probability as score.
 
+    Args:
+        probabilities: One per label, ``(num_labels,)``, or with that of no label at the end.
+
     Raises:
         CheckpointError: If a probability is NaN or infinite.
     """
-    values = tuple(float(value) for value in probabilities)
+    values = tuple(float(value) for value in probabilities[: len(LABELS)])
+    none_probability = float(probabilities[-1]) if len(probabilities) > len(LABELS) else None
     if not np.isfinite(probabilities).all():
         raise CheckpointError("the model's probabilities are not finite; its weights are damaged or foreign.")
-    best = int(np.argmax(probabilities))
-    return Prediction(label=LABELS[best], score=values[best], probabilities=values)
+    best = int(np.argmax(values))
+    return Prediction(LABELS[best], values[best], probabilities=values, none_probability=none_probability)

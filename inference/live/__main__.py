@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from inference.backends import load_backend
-from inference.cli import EXIT_INTERRUPTED, EXIT_OK, reports_user_errors
+from inference.cli import EXIT_INTERRUPTED, EXIT_OK, chosen_options, reports_user_errors
 from inference.errors import UserError
 from inference.live.arguments import parse_arguments
 
@@ -62,7 +62,7 @@ def _listen(options: argparse.Namespace) -> int:
     scorer = Scorer(read_labels(options.labels)) if options.labels else None
     source = _source(options)
     try:
-        backend = load_backend(options.backend, options.checkpoint, options.threads)
+        backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BACKEND_FAILED

@@ -1,7 +1,7 @@
 import pytest
 
 from inference.errors import CheckpointError
-from inference.labels import LABELS, SPOKEN_FORMS, check_labels, id2label, label2id
+from inference.labels import LABELS, REJECT_LABEL, SPOKEN_FORMS, check_labels, id2label, label2id
 
 
 def test_id_equals_digit() -> None:
@@ -20,12 +20,16 @@ def test_digits_and_words_are_accepted() -> None:
     )
 
 
+def test_a_reject_class_may_stand_at_the_end() -> None:
+    check_labels({**id2label, len(LABELS): REJECT_LABEL}, "a checkpoint")
+
+
 @pytest.mark.parametrize(
     "names",
     [
         dict(enumerate(reversed(LABELS))),
         {0: "LABEL_0", 1: "LABEL_1"},
-        {**id2label, len(LABELS): "none"},
+        {**id2label, len(LABELS): "ten"},
         {},
     ],
 )
