@@ -19,6 +19,7 @@ from inference.errors import UserError
 from inference.labels import LABELS
 
 SETTINGS_NAME = "run_settings.json"
+FIGURES_NAME = "figures.json"
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,25 @@ def prepare_folder(folder: Path) -> None:
         raise UserError(f"{folder} cannot be written: {error.strerror}. Choose another folder.") from error
 
 
-def claim_folder(folder: Path, settings: dict[str, Any]) -> None:
+def claim_folder(folder: Path, settings: dict[str, Any], work: str = "checkpoint-*") -> None:
     """Writes down what is being trained, and refuses to go on with the run of other settings.
+
+    Args:
+        folder: Where the run keeps its work.
+        settings: Whatever changes the outcome.
+        work: Pattern of files that hold work done.
 
     Raises:
         UserError: If the folder holds an unfinished run of something else.
     """
     path = folder / SETTINGS_NAME
-    if path.is_file() and any(folder.glob("checkpoint-*")):
+    if path.is_file() and any(folder.glob(work)):
         earlier = read_json(path)
         changed = sorted(key for key in settings | earlier if settings.get(key) != earlier.get(key))
         if changed:
             raise UserError(
                 f"{folder} holds an unfinished run with another {', '.join(changed)}; remove it, choose "
-                "another --output_dir, or use the same options to go on."
+                "another folder, or use the same options to go on."
             )
     _write_json(path, settings)
 
@@ -97,6 +103,7 @@ def write_checkpoint(
     card.write(unfinished)
     _write_json(unfinished / "labels.json", list(LABELS))
     _write_json(unfinished / "crop.json", asdict(contract))
+    _write_json(unfinished / FIGURES_NAME, run.figures)
     if run.history:
         _write_json(unfinished / "history.json", run.history)
     text = model_card(
