@@ -4,10 +4,10 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from inference.backends import BACKENDS
+from inference.backends import BACKENDS, register_backends
 from inference.errors import UserError
 
 EXIT_OK = 0
@@ -15,8 +15,27 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
+def register_backend_modules(argv: Sequence[str] | None) -> None:
+    """Puts backends from outside into the table, before a command line is built from it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_backend_module_argument(parser)
+    register_backends(parser.parse_known_args(argv)[0].backend_module)
+
+
+def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--backend-module``."""
+    parser.add_argument(
+        "--backend-module",
+        action="append",
+        default=[],
+        metavar="FILE_OR_MODULE",
+        help="a backend of your own: a module or .py file with BACKEND = BackendSpec(...)",
+    )
+
+
 def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds ``--backend``, ``--checkpoint``, ``--threads`` and the backends' options, all from the table."""
+    add_backend_module_argument(parser)
     rows = "; ".join(f"{spec.name}: {spec.summary}" for spec in BACKENDS.values())
     parser.add_argument("--backend", choices=list(BACKENDS), default="mfcc", help=f"{rows} (default: mfcc)")
     parser.add_argument(

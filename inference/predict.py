@@ -18,6 +18,7 @@ from inference.cli import (
     add_backend_arguments,
     chosen_options,
     path_argument,
+    register_backend_modules,
     reports_user_errors,
 )
 from inference.errors import AudioError
@@ -107,6 +108,7 @@ def format_prediction(path: Path, prediction: "Prediction") -> str:
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
+    register_backend_modules(argv)
     options = build_parser().parse_args(argv)
     # File names need not be valid text.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -1,10 +1,14 @@
 """The one table of backends: command-line choices, messages, benchmark and tests derive from it."""
 
 import importlib
+import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from inference.errors import BackendUnavailableError, UserError
@@ -12,6 +16,8 @@ from inference.errors import BackendUnavailableError, UserError
 if TYPE_CHECKING:
     from inference.backends.base import DigitBackend
 
+#: Where installed packages offer rows of the table.
+ENTRY_POINT_GROUP = "spoken_digits.backends"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
@@ -21,7 +27,7 @@ class BackendSpec:
 
     Attributes:
         name: What a user types.
-        import_path: ``module:Class``, imported only when the backend is built.
+        import_path: ``module:Class`` or ``path/to/file.py:Class``, imported only when the backend is built.
         default_checkpoint: A folder shipped with the code, or the name of public weights.
         summary: One line for ``--help`` and the tables.
         package: The third-party module that must be importable.
@@ -138,7 +144,71 @@ def load_backend(
             f"backend {name} needs the package {spec.package}, which is not installed.",
             f"Install it: pip install {wanted}",
         )
-    module_name, _, class_name = spec.import_path.partition(":")
-    backend_class: type[DigitBackend] = getattr(importlib.import_module(module_name), class_name)
     chosen = spec.default_checkpoint if checkpoint is None else checkpoint
-    return backend_class.load(chosen, threads=threads, **(options or {}))
+    return backend_class(spec).load(chosen, threads=threads, **(options or {}))
+
+
+def backend_class(spec: BackendSpec) -> "type[DigitBackend]":
+    """Imports the class of a row of the table, from a module or from a file ``path/to/file.py``."""
+    module_name, _, class_name = spec.import_path.rpartition(":")
+    found: type[DigitBackend] = getattr(_import(module_name), class_name)
+    return found
+
+
+def register_backends(modules: Iterable[str] = ()) -> None:
+    """Adds backends from outside to the table: installed ones, then those of the modules named.
+
+    An installed package offers a row under the entry-point group ``ENTRY_POINT_GROUP``; a module or
+    file holds one as ``BACKEND``.
+
+    Args:
+        modules: Names of modules or paths of ``.py`` files.
+
+    Raises:
+        UserError: If one cannot be imported, holds no row, or takes a name that is in use.
+    """
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        _add_row(_imported_row(entry_point.load, entry_point.value), entry_point.value)
+    for module in modules:
+        _add_row(_imported_row(partial(_row_of, module), module), module)
+
+
+def _row_of(module: str) -> object:
+    return _import(module).BACKEND
+
+
+def _imported_row(load: Callable[[], object], source: str) -> BackendSpec:
+    try:
+        row = load()
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        raise UserError(
+            f"{source} offers no backend: {error}. It needs BACKEND = BackendSpec(...), see the README."
+        ) from error
+    if not isinstance(row, BackendSpec):
+        raise UserError(f"{source} holds {type(row).__name__}, expected a BackendSpec; see the README.")
+    return row
+
+
+def _add_row(row: BackendSpec, source: str) -> None:
+    if BACKENDS.get(row.name, row) != row:
+        raise UserError(f"{source}: the name {row.name} is taken; choose one besides {', '.join(BACKENDS)}.")
+    BACKENDS[row.name] = row
+
+
+def _import(module: str) -> ModuleType:
+    """A module by its name, or by the path of its file."""
+    if not module.endswith(".py"):
+        return importlib.import_module(module)
+    path = Path(module).expanduser().resolve()
+    name = f"spoken_digits_backend_{path.stem}"
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(name, path)
+        assert found is not None
+        assert found.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(found)
+        try:
+            found.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

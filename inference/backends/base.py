@@ -45,12 +45,14 @@ class DigitBackend(ABC):
         checkpoint_files: The files that must be shipped to run it.
         rejection: When an answer is too doubtful to be shown, as calibrated with the checkpoint.
             ``predict`` answers regardless; the microphone, files and pages apply it.
+        device: "cpu", or the name of the accelerator that computes.
     """
 
     crop_contract: CropContract = CropContract()
     num_parameters: int | None = None
     checkpoint_files: tuple[Path, ...] = ()
     rejection: Rejection | None = None
+    device: str = "cpu"
     #: Text recognisers that saw no training clip of the task.
     zero_shot: ClassVar[bool] = False
 
@@ -80,6 +82,13 @@ class DigitBackend(ABC):
         Returns:
             One prediction per waveform, in the same order.
         """
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        """Multiplications with addition for one waveform of that length, features included.
+
+        None where the work is not known or depends on what is said.
+        """
+        return None
 
     @property
     def checkpoint_bytes(self) -> int | None:

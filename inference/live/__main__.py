@@ -7,7 +7,13 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from inference.backends import load_backend
-from inference.cli import EXIT_INTERRUPTED, EXIT_OK, chosen_options, reports_user_errors
+from inference.cli import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    chosen_options,
+    register_backend_modules,
+    reports_user_errors,
+)
 from inference.errors import UserError
 from inference.live.arguments import parse_arguments
 
@@ -26,6 +32,7 @@ EXIT_BACKEND_FAILED = 5
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit codes are in ``--help``."""
+    register_backend_modules(argv)
     options = parse_arguments(argv)
     from inference.live.devices import MicrophoneError
 
