@@ -7,6 +7,7 @@ from benchmarks.uncertainty import (
     exact_interval,
     least_samples,
     quantile_interval,
+    ratio_interval,
     speaker_interval,
     wilson_interval,
 )
@@ -74,3 +75,49 @@ def test_quantile_interval_covers_the_quantile(quantile: float, size: int) -> No
         assert interval is not None
         hits += interval.low <= quantile <= interval.high
     assert 0.94 <= hits / 1000 <= 0.995
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mean", "spread"), [(0.87, 0.06), (0.8, 0.1), (0.9, 0.02)])
+def test_speaker_interval_keeps_its_rate_over_many_corpora(mean: float, spread: float) -> None:
+    generator = np.random.default_rng(2)
+    covered, trials = 0, 10_000
+    for _ in range(trials):
+        rates = np.clip(generator.normal(mean, spread, size=6), 0, 1)
+        low, high, _ = speaker_interval(list(generator.binomial(500, rates) / 500))
+        covered += low <= mean <= high
+    assert covered / trials == pytest.approx(0.95, abs=0.03)
+
+
+def disturbed_log_ratios(generator: np.random.Generator, rounds: int) -> np.ndarray:
+    """Logarithms of a true ratio of 1.25 in rounds whose disturbance lasts."""
+    noise = generator.normal(0, 0.05, size=rounds + 4)
+    lasting = np.convolve(noise, np.ones(5) / 5**0.5, mode="valid")
+    return np.log(1.25) + lasting
+
+
+def test_ratio_interval_is_the_same_for_the_same_rounds_and_needs_enough() -> None:
+    values = disturbed_log_ratios(np.random.default_rng(5), 72).tolist()
+    assert ratio_interval(values) == ratio_interval(values)
+    assert ratio_interval(values[:5]) is None
+    low, high, _ = ratio_interval(values) or (0, 0, "")
+    assert low < float(np.exp(np.median(values))) < high
+
+
+def ratio_coverage(trials: int) -> float:
+    generator = np.random.default_rng(6)
+    hits = 0
+    for _ in range(trials):
+        interval = ratio_interval(disturbed_log_ratios(generator, 120).tolist())
+        assert interval is not None
+        hits += interval.low <= 1.25 <= interval.high
+    return hits / trials
+
+
+def test_ratio_interval_covers_the_ratio_although_rounds_depend_on_each_other() -> None:
+    assert ratio_coverage(100) >= 0.82
+
+
+@pytest.mark.slow
+def test_ratio_interval_keeps_its_rate() -> None:
+    assert 0.88 <= ratio_coverage(1000) <= 0.98
