@@ -68,6 +68,7 @@ BACKENDS: dict[str, BackendSpec] = {
             default_checkpoint="tiny.en",
             summary="zero-shot Whisper (faster-whisper), transcript mapped to a digit",
             package="faster_whisper",
+            options={"decode": ("free", "constrained", "prompted"), "window": ("standard", "short")},
         ),
         BackendSpec(
             name="pocketsphinx",
