@@ -8,9 +8,12 @@ from transformers import TrainingArguments
 from finetune.augmentation import AugmentationSettings
 from finetune.corpus import DATASET_HELP
 from finetune.corpus.splits import PROTOCOLS
+from finetune.precision import multiplies_in_bf16
 from inference.crop import CropContract
 from inference.errors import UserError
 
+#: Beside a GPU one worker prepares some 300 clips a second.
+MAX_WORKERS = 4
 #: The faintest background that is drawn.
 MAX_SNR_DB = 40.0
 
@@ -22,14 +25,16 @@ class DataArguments:
     dataset: str = field(default="auto", metadata={"help": DATASET_HELP})
     streaming: bool = field(default=False, metadata={"help": "read a Hub dataset without a copy on disk"})
     protocol: str = field(default="official", metadata={"help": ", ".join(PROTOCOLS)})
-    fold: str | None = field(default=None, metadata={"help": "held-out speaker of the protocol loso"})
+    fold: str | None = field(
+        default=None, metadata={"help": "held-out speaker of the protocol loso (default: each in turn)"}
+    )
     split_seed: int = field(default=0, metadata={"help": "seed of the split"})
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UserError(f"--protocol {self.protocol} is unknown; choose one of: {', '.join(PROTOCOLS)}.")
-        if (self.protocol == "loso") != (self.fold is not None):
-            raise UserError("--protocol loso and --fold SPEAKER go together: name the held-out speaker.")
+        if self.fold is not None and self.protocol != "loso":
+            raise UserError(f"--fold {self.fold} goes with --protocol loso, not with {self.protocol}.")
 
 
 @dataclass
@@ -113,11 +118,38 @@ class FineTuningArguments(TrainingArguments):
     save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept besides the best"})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
     metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "on validation clips"})
+    early_stopping_patience: int = field(
+        default=10, metadata={"help": "stop after so many validations without a better one; 0: never"}
+    )
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={
+            "help": "group_by_length pads least",
+            "choices": ["random", "sequential", "group_by_length"],
+        },
+    )
+    bf16: bool | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "mixed precision (default: where CPU or GPU has bfloat16 instructions)"},
+    )
+    dataloader_num_workers: int | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "processes that prepare batches (default: 4 beside a GPU, else 0)"},
+    )
     disable_tqdm: bool | None = field(default=False, metadata={"help": "no progress bar"})
 
     def __post_init__(self) -> None:
-        if not torch.accelerator.is_available():
+        accelerated = torch.accelerator.is_available()
+        if not accelerated:
             # Without it the Trainer takes each of several CPU processes for the only one.
             self.use_cpu = True
             self.dataloader_pin_memory = False
+        if self.bf16 is None:
+            self.bf16 = not self.fp16 and multiplies_in_bf16()
+        if self.dataloader_num_workers is None:
+            # On a CPU the training itself uses every core.
+            self.dataloader_num_workers = MAX_WORKERS if accelerated and not self.use_cpu else 0
+            self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         super().__post_init__()
+        if self.early_stopping_patience < 0:
+            raise UserError(f"--early_stopping_patience {self.early_stopping_patience}: expected 0 or more.")

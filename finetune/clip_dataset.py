@@ -1,11 +1,11 @@
 """Clips as a torch dataset: decoded once, varied anew in every epoch."""
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
@@ -15,45 +15,52 @@ from inference.labels import label2id
 
 
 class ClipDataset(Dataset):
-    """Waveforms and label ids, held in memory.
+    """Waveforms and label ids.
 
     Args:
         clips: What to serve.
+        waveforms: Clip id -> decoded waveform, see ``WaveformCache``.
         contract: Crop contract of the model being trained.
         augmentation: Ranges to draw from, or None to serve the clips as they are.
         seed: Seed of the augmentation.
-        show_progress: Whether decoding draws a progress bar.
-
-    Raises:
-        CorpusError: If a clip cannot be decoded.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
+        waveforms: Mapping[str, np.ndarray],
         contract: CropContract,
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
-        show_progress: bool = False,
     ):
         self._clips = clips
+        self._waveforms = waveforms
         self._contract = contract
         self._augmentation = augmentation
         self._seed = seed
         # Shared with loader workers, which are forked before the first epoch ends.
         self._epoch = multiprocessing.Value("i", 0)
-        bar = tqdm(clips, desc="decoding", unit="clip", disable=not show_progress)
-        self._waveforms = [clip.waveform() for clip in bar]
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        clip, waveform = self._clips[row], self._waveforms[row]
+        clip = self._clips[row]
+        waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
-            generator = clip_generator(self._seed, self._epoch.value, clip.clip_id)
+            generator = clip_generator(self._seed, self.epoch, clip.clip_id)
             waveform = augment(waveform, self._augmentation, generator)
         return {"input_values": prepare(waveform, self._contract), "labels": label2id[clip.label]}
+
+    @property
+    def lengths(self) -> list[int]:
+        """Samples of each clip before augmentation."""
+        return [self._waveforms[clip.clip_id].size for clip in self._clips]
+
+    @property
+    def epoch(self) -> int:
+        """Which epoch's variations are served."""
+        return self._epoch.value
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch's variations."""

@@ -8,13 +8,15 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
-from finetune import train
 from finetune.augmentation import AugmentationSettings
 from finetune.clip_dataset import ClipDataset
+from finetune.clip_trainer import classification_loss
 from finetune.collator import WaveformCollator
+from finetune.command_line import parse_arguments
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
-from finetune.train import classification_loss
+from finetune.fine_tuning import fine_tune
+from finetune.waveform_cache import WaveformCache
 from inference.backends import load_backend
 from inference.backends.wav2vec2 import Wav2Vec2Backend
 from inference.crop import CropContract
@@ -88,9 +90,10 @@ def test_group_norm_models_are_validated_one_clip_at_a_time(spoken_corpus: Path,
     """Padding without a mask changes answers; validation must see what a user will see."""
     (tmp_path / "group.json").write_text(json.dumps({"model_type": "wav2vec2", **MICRO}))
     options = ["--dataset", spoken_corpus, "--from_config", tmp_path / "group.json", "--num_train_epochs", 1]
-    arguments = train.parse_arguments([str(word) for word in (*options, "--output_dir", tmp_path / "out")])
-    train.train(arguments, command="test")
-    assert arguments[-1].per_device_eval_batch_size == 1
+    options += ["--output_dir", tmp_path / "out", "--bf16", "false"]
+    arguments = parse_arguments([str(word) for word in options])
+    fine_tune(arguments, command="test")
+    assert arguments.training.per_device_eval_batch_size == 1
     corpus = load_corpus(str(spoken_corpus))
     validation = make_split(corpus.clips).validation
     predictions = load_backend("wav2vec2", str(tmp_path / "out")).predict([c.waveform() for c in validation])
@@ -100,12 +103,13 @@ def test_group_norm_models_are_validated_one_clip_at_a_time(spoken_corpus: Path,
 
 def test_dataset_varies_by_epoch_and_serves_validation_as_it_is(spoken_corpus: Path) -> None:
     clips = load_corpus(str(spoken_corpus)).clips[:3]
-    training = ClipDataset(clips, CropContract(), AugmentationSettings(), seed=1)
+    waveforms = WaveformCache(clips)
+    training = ClipDataset(clips, waveforms, CropContract(), AugmentationSettings(), seed=1)
     first = training[0]["input_values"]
     np.testing.assert_array_equal(training[0]["input_values"], first)
     training.set_epoch(1)
     assert training[0]["input_values"].shape != first.shape or (training[0]["input_values"] != first).any()
-    plain = ClipDataset(clips, CropContract(min_ms=0))
+    plain = ClipDataset(clips, waveforms, CropContract(min_ms=0))
     np.testing.assert_array_equal(plain[1]["input_values"], clips[1].waveform())
     assert [example["labels"] for example in plain] == [label2id[clip.label] for clip in clips]
 

@@ -11,8 +11,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from finetune import train
+from finetune.command_line import parse_arguments
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
+from finetune.modeling import build_model
+from finetune.resumption import last_checkpoint
 from finetune.split_card import read_split_card
 from inference.backends import load_backend
 from inference.errors import CheckpointError, UserError
@@ -31,7 +34,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Pat
     (folder / "micro.json").write_text(json.dumps(network))
     options = (
         f"dataset: {spoken_corpus}\nfrom_config: {folder / 'micro.json'}\nnum_train_epochs: {NUM_EPOCHS}\n"
-        f"per_device_train_batch_size: {BATCH}\nlearning_rate: 2.0e-3\n"
+        f"per_device_train_batch_size: {BATCH}\nlearning_rate: 2.0e-3\nbf16: false\n"
     )
     (folder / "micro.yaml").write_text(options)
     return folder / "micro.yaml"
@@ -149,8 +152,8 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
     encoder.mkdir()
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
         shutil.copy(one_process / name, encoder)
-    _, model_arguments, _, _ = train.parse_arguments(["--config", str(config), "--model", str(encoder)])
-    model, _ = train.build_model(model_arguments)
+    model_arguments = parse_arguments(["--config", str(config), "--model", str(encoder)]).model
+    model, _ = build_model(model_arguments)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert frozen
     assert all("feature_extractor" in name for name in frozen)
@@ -161,7 +164,7 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
     [
         (["--config", "none.yaml"], "none.yaml is no file"),
         (["--protocol", "random"], "random is unknown.*official"),
-        (["--protocol", "loso"], "--fold SPEAKER go together"),
+        (["--fold", "jackson"], "--fold jackson goes with --protocol loso"),
         (["--dataset", "no-such-folder"], "no folder and no known source"),
         (["--dataset", "FOLDER", "--from_config", "none.json"], "none.json does not exist"),
         (
@@ -214,9 +217,9 @@ def test_without_validation_the_last_epoch_is_kept(config: Path, tmp_path: Path)
 def test_torn_checkpoint_is_passed_over(one_process: Path, tmp_path: Path) -> None:
     for step in (5, 10):
         (tmp_path / f"checkpoint-{step}").mkdir()
-    assert train._last_checkpoint(tmp_path) is None
+    assert last_checkpoint(tmp_path) is None
     (tmp_path / "checkpoint-5" / "trainer_state.json").write_text("{}")
-    assert train._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
 
 
 def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
@@ -241,7 +244,7 @@ def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
 
 
 def test_model_on_the_command_line_wins_over_the_configuration(config: Path) -> None:
-    _, model_arguments, _, _ = train.parse_arguments(["--config", str(config), "--model", "some/encoder"])
+    model_arguments = parse_arguments(["--config", str(config), "--model", "some/encoder"]).model
     assert (model_arguments.model, model_arguments.from_config) == ("some/encoder", None)
     assert model_arguments.freeze_feature_encoder
 
@@ -277,11 +280,11 @@ def _rename_label(path: Path) -> None:
 def test_unknown_key_in_the_configuration_is_refused(tmp_path: Path) -> None:
     (tmp_path / "typo.yaml").write_text("learning_rat: 1\n")
     with pytest.raises(UserError, match="unknown options learning_rat"):
-        train.parse_arguments(["--config", str(tmp_path / "typo.yaml")])
+        parse_arguments(["--config", str(tmp_path / "typo.yaml")])
 
 
 def test_command_line_wins_over_the_configuration(config: Path) -> None:
-    *_, training = train.parse_arguments(["--config", str(config), "--learning_rate", "0.5"])
+    training = parse_arguments(["--config", str(config), "--learning_rate", "0.5"]).training
     assert training.learning_rate == 0.5
     assert training.per_device_train_batch_size == BATCH
 
@@ -291,7 +294,7 @@ def test_command_line_wins_over_the_configuration(config: Path) -> None:
 )
 def test_shipped_configurations_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
-    _, model_arguments, _, _ = train.parse_arguments(["--config", str(path)])
+    model_arguments = parse_arguments(["--config", str(path)]).model
     if model_arguments.from_config:
-        model, _ = train.build_model(model_arguments)
+        model, _ = build_model(model_arguments)
         assert model.num_parameters() * 4 < 12e6

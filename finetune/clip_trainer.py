@@ -1,0 +1,80 @@
+"""The Hugging Face Trainer with batches of like lengths and a loss that adds up over processes."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from finetune.clip_dataset import ClipDataset, EpochAnnouncer
+
+
+class ClipTrainer(Trainer):
+    """Trains on a ``ClipDataset``.
+
+    Args:
+        args: The Trainer's options.
+        train_dataset: Clips that vary by epoch.
+        callbacks: Beside the ones of the Trainer.
+        options: Everything else that ``Trainer`` takes.
+    """
+
+    def __init__(self, args: TrainingArguments, train_dataset: ClipDataset, callbacks: list, **options: Any):
+        self._clips = train_dataset
+        super().__init__(
+            args=args,
+            train_dataset=train_dataset,
+            callbacks=[EpochAnnouncer(train_dataset), *callbacks],
+            compute_loss_func=partial(classification_loss, label_smoothing=args.label_smoothing_factor),
+            **options,
+        )
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        group_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthSampler(self._clips, group_size, self.args.data_seed or self.args.seed)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        # In the order of the clips, however training draws them; accelerate shares them out.
+        return SequentialSampler(eval_dataset) if self.args.world_size == 1 else None  # type: ignore[arg-type]
+
+
+class LengthSampler(LengthGroupedSampler):
+    """Batches of clips of about equal length, in an order drawn anew from the seed in every epoch.
+
+    The order of an epoch does not depend on what was drawn before it, so a run that is resumed in
+    the middle of an epoch sees the rest of the same order.
+
+    Args:
+        clips: What is sampled; tells lengths and epoch.
+        batch_size: Clips per optimizer step and process.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, clips: ClipDataset, batch_size: int, seed: int):
+        super().__init__(batch_size, lengths=clips.lengths)
+        self._clips = clips
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._clips.epoch)
+        return super().__iter__()
+
+
+def classification_loss(
+    outputs: dict, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None, label_smoothing: float
+) -> torch.Tensor:
+    """Cross-entropy, averaged over the clips of an optimizer step.
+
+    The audio classifiers of transformers accept ``num_items_in_batch`` without using it: their mean
+    loss is then not divided by the accumulation steps, and multiplied by the number of processes.
+    With the sum divided here, one and several processes take the same steps.
+    """
+    loss = torch.nn.functional.cross_entropy(
+        outputs["logits"], labels, reduction="sum", label_smoothing=label_smoothing
+    )
+    return loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
