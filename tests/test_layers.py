@@ -48,6 +48,8 @@ HOMES = {
         "inference/backends/whisper_tokens.py",
         "inference/backends/whisper_window.py",
     },
+    "fastapi": {"inference/app/api.py"},
+    "gradio": {"inference/app/page.py", "inference/app/server.py"},
     "pocketsphinx": {"inference/backends/pocketsphinx.py"},
     "sounddevice": {"inference/live/capture.py", "inference/live/devices.py"},
     "torchcodec": {"inference/audio.py", "inference/live/replay.py"},
@@ -55,6 +57,7 @@ HOMES = {
 HELP_WITHOUT_TORCH = (
     "inference.predict",
     "inference.live",
+    "inference.app",
     "finetune.fit_baseline",
     "benchmarks.run",
     "benchmarks.report",

@@ -1,0 +1,171 @@
+"""One request's way: encoded audio in, the answer of one backend out, with its times."""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inference.audio import SAMPLING_RATE, decode_audio
+from inference.backends import load_backend, parse_variant
+from inference.backends.base import DigitBackend, Prediction
+from inference.crop import CropContract
+from inference.labels import LABELS
+from inference.live.endpointing import PROFILES
+from inference.live.engine import LiveEngine
+from inference.live.events import Utterance
+from inference.live.voice_activity import build_detector
+from inference.stages import collect_stages
+
+#: Clips up to this long are taken whole, as files are; longer recordings are cut at the word.
+WHOLE_CLIP_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one backend says of one recording.
+
+    Attributes:
+        backend: Name as asked for, with its options.
+        label: The digit, None if there is none to show.
+        reason: Why there is none: ``no_speech``, ``several_words``, ``low_score``, ``unknown_class``
+            or what a text recogniser reports; None with a digit.
+        score: The backend's score for its best digit.
+        probabilities: Label -> probability; empty where undefined.
+        hypothesis: A text recogniser's raw text.
+        start_s: Where the word was taken to begin, in seconds.
+        end_s: Where it was taken to end.
+        latency_ms: Milliseconds by stage: ``decode`` the file, ``find`` the word, the backend's own
+            stages, and the ``total``.
+    """
+
+    backend: str
+    label: str | None
+    reason: str | None
+    score: float | None
+    probabilities: dict[str, float]
+    hypothesis: str | None
+    start_s: float
+    end_s: float
+    latency_ms: dict[str, float]
+
+
+class Recogniser:
+    """Loads backends when they are first asked for, and asks one at a time of each.
+
+    Args:
+        checkpoints: Backend name -> checkpoint; backends left out use their default.
+        threads: CPU threads of one prediction.
+        max_seconds: Longest recording to accept.
+    """
+
+    def __init__(self, checkpoints: dict[str, str], threads: int = 1, max_seconds: float = 30.0):
+        self.max_seconds = max_seconds
+        self._checkpoints = checkpoints
+        self._threads = threads
+        self._backends: dict[str, DigitBackend] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._loading = threading.Lock()
+
+    def backend(self, variant: str) -> DigitBackend:
+        """The backend of a name such as ``mfcc``, loaded once.
+
+        Raises:
+            UserError: If it is unknown or cannot be loaded.
+        """
+        with self._loading:
+            if variant not in self._backends:
+                name, options = parse_variant(variant)
+                checkpoint = self._checkpoints.get(name)
+                self._backends[variant] = load_backend(name, checkpoint, self._threads, options)
+                self._locks[variant] = threading.Lock()
+            return self._backends[variant]
+
+    def decode(self, audio: bytes | str) -> np.ndarray:
+        """Decodes bytes or a path to a waveform ``(num_samples,)`` at 16 kHz; AudioError if it is none."""
+        return decode_audio(audio, self.max_seconds)
+
+    def recognise(self, audio: bytes, variant: str) -> Answer:
+        """Decodes and answers; the time of decoding is part of the total. Raises what both raise."""
+        started = time.perf_counter()
+        waveform = self.decode(audio)
+        decode_ms = round(1e3 * (time.perf_counter() - started), 3)
+        answer = self.answer(waveform, variant)
+        total_ms = round(answer.latency_ms["total"] + decode_ms, 3)
+        return replace(answer, latency_ms={"decode": decode_ms, **answer.latency_ms, "total": total_ms})
+
+    def answer(self, waveform: np.ndarray, variant: str) -> Answer:
+        """Recognises the one word of a recording.
+
+        Args:
+            waveform: Shape ``(num_samples,)`` at 16 kHz, as ``decode`` gives it.
+            variant: Backend, with options as in ``whisper:decode=constrained``.
+
+        Raises:
+            UserError: If the backend is unknown or cannot be loaded.
+        """
+        backend = self.backend(variant)
+        started = time.perf_counter()
+        words = find_words(waveform, backend.crop_contract)
+        found = time.perf_counter()
+        if len(words) != 1:
+            reason = "several_words" if words else "no_speech"
+            nothing = Prediction(label=None, reason=reason)
+            latency_ms = {"find": 1e3 * (found - started), "total": 1e3 * (found - started)}
+            end = waveform.size / SAMPLING_RATE
+            return _build(variant, nothing, reason, (0.0, end), latency_ms)
+        (start, end, cut), lock = words[0], self._locks[variant]
+        with lock, collect_stages() as stages_ns:
+            asked = time.perf_counter()
+            (prediction,) = backend.predict([cut])
+            answered = time.perf_counter()
+        stages = {name: elapsed / 1e6 for name, elapsed in stages_ns.items()}
+        latency_ms = {
+            "find": 1e3 * (found - started),
+            **stages,
+            "total": 1e3 * (answered - asked + found - started),
+        }
+        return _build(variant, prediction, _reason(backend, prediction), (start, end), latency_ms)
+
+
+def find_words(waveform: np.ndarray, contract: CropContract) -> list[tuple[float, float, np.ndarray]]:
+    """The words of a recording: start and end in seconds, and the crop for the backend.
+
+    A short clip is one word as it stands; a longer recording goes through the live engine.
+    """
+    seconds = waveform.size / SAMPLING_RATE
+    if seconds <= WHOLE_CLIP_SECONDS:
+        return [(0.0, seconds, waveform)]
+    engine = LiveEngine(PROFILES["isolated"], build_detector(), contract)
+    events = [*engine.push(waveform), *engine.flush()]
+    return [
+        (event.start / SAMPLING_RATE, event.end / SAMPLING_RATE, event.waveform)
+        for event in events
+        if isinstance(event, Utterance) and event.reason is None
+    ]
+
+
+def _reason(backend: DigitBackend, prediction: Prediction) -> str | None:
+    if prediction.label is None:
+        return prediction.reason or "unknown_class"
+    return backend.rejection.reason(prediction) if backend.rejection else None
+
+
+def _build(
+    variant: str,
+    prediction: Prediction,
+    reason: str | None,
+    span: tuple[float, float],
+    latency_ms: dict[str, float],
+) -> Answer:
+    return Answer(
+        backend=variant,
+        label=prediction.label if reason is None else None,
+        reason=reason,
+        score=prediction.score,
+        probabilities=dict(zip(LABELS, prediction.probabilities or (), strict=False)),
+        hypothesis=prediction.hypothesis,
+        start_s=round(span[0], 3),
+        end_s=round(span[1], 3),
+        latency_ms={name: round(value, 3) for name, value in latency_ms.items()},
+    )

@@ -1,0 +1,51 @@
+"""A microphone in the browser: blocks of one visitor's stream through the live engine."""
+
+import numpy as np
+
+from inference.audio import SAMPLING_RATE
+from inference.backends.base import DigitBackend
+from inference.live.endpointing import PROFILES
+from inference.live.engine import LiveEngine
+from inference.live.events import Answer, Utterance
+from inference.live.recognition import Recogniser
+from inference.live.voice_activity import build_detector
+
+
+class Stream:
+    """Everything that one visitor's stream has of its own.
+
+    Args:
+        backend: Answers the utterances.
+        name: Its name, for the records.
+    """
+
+    def __init__(self, backend: DigitBackend, name: str):
+        self._engine = LiveEngine(PROFILES["isolated"], build_detector(), backend.crop_contract)
+        self._recogniser = Recogniser(backend, name)
+        self._sampling_rate = SAMPLING_RATE
+
+    def push(self, sampling_rate: int, block: np.ndarray) -> list[Answer]:
+        """Takes the next block and answers what was spoken to its end.
+
+        Args:
+            sampling_rate: Of the block, in Hz.
+            block: As the browser gives it: integers or floats, ``(num_samples,)`` or
+                ``(num_samples, num_channels)``.
+        """
+        if sampling_rate != self._sampling_rate:
+            self._engine.skip(0, sampling_rate)
+            self._sampling_rate = sampling_rate
+        events = self._engine.push(to_mono(block))
+        return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
+
+    def end(self) -> list[Answer]:
+        """Answers what was still being spoken when the stream stopped."""
+        events = self._engine.flush()
+        return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
+
+
+def to_mono(block: np.ndarray) -> np.ndarray:
+    """Float32 in [-1, 1] of shape ``(num_samples,)``; channels are averaged, integers scaled."""
+    scale = np.iinfo(block.dtype).max + 1 if np.issubdtype(block.dtype, np.integer) else 1
+    floats = block.astype(np.float32) / np.float32(scale)
+    return floats.mean(axis=1) if floats.ndim == 2 else floats

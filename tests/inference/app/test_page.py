@@ -1,0 +1,92 @@
+"""The page in a real browser, whose microphone is fed from a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect, sync_playwright
+
+from inference.audio import SAMPLING_RATE, decode_audio, resample
+from tests.inference.app.conftest import EXAMPLES, Server
+
+DIGITS = "371"
+SPEAKER = "jackson"
+FAKE_RATE = 48_000
+
+
+@pytest.fixture(scope="module")
+def spoken(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three digits with pauses, and a long silence before the file starts again."""
+    path = tmp_path_factory.mktemp("microphone") / "words.wav"
+    clips = [decode_audio(recordings / f"{digit}_{SPEAKER}_0.wav") for digit in DIGITS]
+    silence = np.zeros(int(1.5 * SAMPLING_RATE), np.float32)
+    waveform = np.concatenate([*(part for clip in clips for part in (silence, clip)), *[silence] * 6])
+    waveform += 1e-4 * np.random.default_rng(0).standard_normal(waveform.size).astype(np.float32)
+    soundfile.write(path, resample(waveform, SAMPLING_RATE, FAKE_RATE), FAKE_RATE, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture
+def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
+    switches = (
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={spoken}",
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(switches))
+        context = browser.new_context(permissions=["microphone"])
+        page = context.new_page()
+        foreign: list[str] = []
+        page.on("request", lambda request: foreign.append(request.url))
+        page.goto(server.url)
+        expect(page.locator("#clip")).to_be_visible(timeout=30_000)
+        yield page
+        outside = [url for url in foreign if not url.startswith((server.url, "data:", "blob:"))]
+        assert not outside, "the page asked elsewhere"
+        browser.close()
+
+
+def digit(page: Page) -> Any:
+    return page.locator("#answers .digit").first
+
+
+def test_upload_gives_a_digit_a_picture_or_a_clear_message(page: Page, tmp_path: Path) -> None:
+    page.click('#clip button[aria-label="Upload file"]')
+    page.set_input_files("#clip input[type=file]", EXAMPLES / "three.flac")
+    expect(digit(page)).to_have_text("3", timeout=20_000)
+    expect(page.locator("#picture svg .crop")).to_be_visible()
+    page.click('role=tab[name="History"]')
+    expect(page.locator("#history")).to_contain_text("three.flac")
+    page.click('role=tab[name="Clip"]')
+    page.click('#clip button[aria-label="Clear"]')
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF nothing that follows is audio" * 9)
+    page.set_input_files("#clip input[type=file]", broken)
+    expect(page.locator("#answers [role=alert]")).to_contain_text("broken.wav", timeout=20_000)
+
+
+def test_every_backend_answers_or_says_why_not(page: Page) -> None:
+    page.click("text=three.flac")
+    expect(digit(page)).to_have_text("3", timeout=20_000)
+    page.click("#ask-all")
+    expect(page.locator("#answers .answer")).to_have_count(4, timeout=60_000)
+
+
+def test_a_recording_gives_its_digit(page: Page) -> None:
+    page.click('#clip button:has-text("Record")')
+    page.wait_for_timeout(2200)  # the first word and the silence around it; the second comes later
+    page.click('#clip button:has-text("Stop")')
+    expect(digit(page)).to_have_text(DIGITS[0], timeout=20_000)
+
+
+def test_a_stream_gives_its_digits_in_order(page: Page) -> None:
+    page.click('role=tab[name="Live"]')
+    page.click('#live button:has-text("Record")')
+    # The file repeats: a starved browser may lose a block of one round, hardly of every one.
+    expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=60_000)
+    page.click('#live button:has-text("Stop")')
