@@ -29,6 +29,9 @@ class DataArguments:
         default=None, metadata={"help": "held-out speaker of the protocol loso (default: each in turn)"}
     )
     split_seed: int = field(default=0, metadata={"help": "seed of the split"})
+    synthetic_share: float = field(
+        default=0.0, metadata={"help": "share of the training clips that are synthetic voices (espeak-ng)"}
+    )
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -49,6 +52,9 @@ class ModelArguments:
         default=None,
         metadata={"help": "start from random weights with this configuration file (JSON) instead of --model"},
     )
+    filterbank_start: bool = field(
+        default=False, metadata={"help": "with --from_config: start the first layer as mel filters"}
+    )
     freeze_feature_encoder: bool | None = field(
         default=None,
         metadata={"help": "keep the convolutional encoder fixed (default: yes, except with --from_config)"},
@@ -57,18 +63,23 @@ class ModelArguments:
     def __post_init__(self) -> None:
         if self.freeze_feature_encoder is None:
             self.freeze_feature_encoder = self.from_config is None
+        if self.filterbank_start and self.from_config is None:
+            raise UserError(
+                "--filterbank_start needs --from_config: public weights have learned their filters."
+            )
 
 
 @dataclass
 class AugmentationArguments:
     """How the training clips vary, and the crop that the model is made for."""
 
-    augment: bool = field(default=True, metadata={"help": "vary speed, level, padding and noise"})
+    augment: bool = field(default=True, metadata={"help": "vary voice, room, background and level"})
     speed_min: float = field(default=0.85, metadata={"help": "slowest playing speed"})
     speed_max: float = field(default=1.18, metadata={"help": "fastest playing speed"})
     max_pad_ms: float = field(default=300.0, metadata={"help": "longest background on each side"})
     min_snr_db: float = field(default=5.0, metadata={"help": "loudest background"})
-    noise_probability: float = field(default=0.5, metadata={"help": "share of clips with background noise"})
+    noise_probability: float = field(default=0.5, metadata={"help": "share of clips with audible background"})
+    mixup_probability: float = field(default=0.0, metadata={"help": "share of clips mixed with another one"})
     max_clip_ms: float = field(default=1500.0, metadata={"help": "longer training clips are cut to this"})
     min_clip_ms: int = field(default=250, metadata={"help": "shorter clips are padded to this"})
 
@@ -84,8 +95,9 @@ class AugmentationArguments:
             )
         if self.min_snr_db > MAX_SNR_DB:
             raise UserError(f"--min_snr_db {self.min_snr_db}: expected {MAX_SNR_DB} dB or less.")
-        if not 0.0 <= self.noise_probability <= 1.0:
-            raise UserError(f"--noise_probability {self.noise_probability}: expected a share from 0 to 1.")
+        for name in ("noise_probability", "mixup_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"--{name} {getattr(self, name)}: expected a share from 0 to 1.")
 
     def settings(self) -> AugmentationSettings | None:
         """The ranges to draw from; None without augmentation."""
@@ -97,6 +109,7 @@ class AugmentationArguments:
             snr_db=(self.min_snr_db, MAX_SNR_DB),
             noise_probability=self.noise_probability,
             max_ms=self.max_clip_ms,
+            mixup_probability=self.mixup_probability,
         )
 
     def crop_contract(self) -> CropContract:

@@ -5,12 +5,29 @@ same whichever worker or process prepares it.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 
+from finetune.effects import (
+    EQUALISER_HZ,
+    babble,
+    change_speed,
+    coloured_noise,
+    equalise,
+    low_pass,
+    reverberate,
+    shift_formants,
+)
 from inference.audio import SAMPLING_RATE
+from inference.features import trim_silence
+
+#: Level under the speech of the noise that fills the padding of clips without audible background.
+FAINT_SNR_DB = 60.0
+#: Fewer voices at once could be taken for the word itself.
+MIN_BABBLE_VOICES = 3
+MAX_BABBLE_VOICES = 8
 
 
 @dataclass(frozen=True)
@@ -20,23 +37,38 @@ class AugmentationSettings:
     Attributes:
         speed: Playing speed; changes pitch and formants with the duration, as another vocal tract
             and another rate of speech do. (1, 1) switches it off.
+        formants: Factor on the formants alone; with ``speed`` it parts pitch from vocal tract.
+        equaliser_db: Largest gain or loss of the random equaliser in an octave.
         gain_db: Level relative to the clip.
         pad_ms: Background added before, and drawn again, after the word: what an endpointer's crop
             brings along.
+        reverberation_probability: Share of clips heard in a room.
+        decay_ms: Time in which the room's sound falls by 60 dB.
+        direct_to_reverberant_db: Energy of the direct sound relative to the room's.
         snr_db: Signal-to-noise ratio of the added background.
         noise_probability: Share of clips that get audible background; the padding of the others is
-            filled with faint noise 60 dB below the speech.
+            filled with faint noise ``FAINT_SNR_DB`` below the speech.
+        babble_share: Share of the audible backgrounds that are other people talking.
         low_pass_probability: Share of clips that lose the band above 2.5 to 4 kHz.
-        max_ms: Longer results are cut at a random place; one long clip would pad its whole batch.
+        max_ms: Longer results are cut to this; one long clip would pad its whole batch.
+        mixup_probability: Share of clips that are mixed with another one (Zhang et al. 2018,
+            https://arxiv.org/abs/1710.09412); see ``finetune.clip_dataset``.
     """
 
     speed: tuple[float, float] = (0.85, 1.18)
+    formants: tuple[float, float] = (0.87, 1.15)
+    equaliser_db: float = 6.0
     gain_db: tuple[float, float] = (-12.0, 12.0)
     pad_ms: tuple[float, float] = (0.0, 300.0)
+    reverberation_probability: float = 0.2
+    decay_ms: tuple[float, float] = (150.0, 600.0)
+    direct_to_reverberant_db: tuple[float, float] = (0.0, 15.0)
     snr_db: tuple[float, float] = (5.0, 40.0)
     noise_probability: float = 0.5
+    babble_share: float = 0.2
     low_pass_probability: float = 0.2
     max_ms: float = 1500.0
+    mixup_probability: float = 0.0
 
 
 def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
@@ -46,59 +78,69 @@ def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
 
 
 def augment(
-    waveform: np.ndarray, settings: AugmentationSettings, generator: np.random.Generator
+    waveform: np.ndarray,
+    settings: AugmentationSettings,
+    generator: np.random.Generator,
+    voices: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
-    """Draws one variation of a clip.
+    """Draws one variation of a clip: the speaker, then the room, the background, the microphone.
 
     Args:
         waveform: Shape ``(num_samples,)`` at 16 kHz.
         settings: Ranges to draw from.
         generator: Source of every random choice.
+        voices: Training clips of other speakers, to be heard at once as babble; where there are fewer
+            than ``MIN_BABBLE_VOICES``, noise takes its place.
 
     Returns:
         Float32 waveform in [-1, 1] of another length.
     """
     waveform = change_speed(waveform, generator.uniform(*settings.speed))
+    waveform = shift_formants(waveform, generator.uniform(*settings.formants))
+    speech_rms = max(float(np.sqrt(np.mean(np.square(waveform)))), 1e-6)
+    waveform = _pad(waveform, settings, generator)
+    if generator.random() < settings.reverberation_probability:
+        decay_ms = generator.uniform(*settings.decay_ms)
+        ratio_db = generator.uniform(*settings.direct_to_reverberant_db)
+        waveform = reverberate(waveform, decay_ms, ratio_db, generator)
+    waveform = waveform + np.float32(speech_rms) * _background(waveform.size, settings, generator, voices)
+    if settings.equaliser_db:
+        gains_db = generator.uniform(-settings.equaliser_db, settings.equaliser_db, len(EQUALISER_HZ))
+        waveform = equalise(waveform, gains_db)
     if generator.random() < settings.low_pass_probability:
         waveform = low_pass(waveform, generator.uniform(2500.0, 4000.0))
-    speech_rms = max(float(np.sqrt(np.mean(np.square(waveform)))), 1e-6)
-    before, after = (int(ms * SAMPLING_RATE / 1000) for ms in generator.uniform(*settings.pad_ms, size=2))
-    waveform = np.pad(waveform, (before, after))
-    noisy = generator.random() < settings.noise_probability
-    snr_db = generator.uniform(*settings.snr_db) if noisy else 60.0
-    noise = coloured_noise(waveform.size, generator.uniform(0.0, 2.0), generator)
-    waveform = waveform + noise * np.float32(speech_rms * 10 ** (-snr_db / 20))
-    waveform = _cut(waveform, int(settings.max_ms * SAMPLING_RATE / 1000), generator)
     gain = 10 ** (generator.uniform(*settings.gain_db) / 20)
     return np.clip(waveform * gain, -1.0, 1.0).astype(np.float32)
 
 
-def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
-    """Plays a waveform ``speed`` times as fast, by resampling."""
-    if speed == 1.0:
-        return waveform
-    return soxr.resample(waveform, SAMPLING_RATE, SAMPLING_RATE / speed, quality="MQ").astype(np.float32)
-
-
-def low_pass(waveform: np.ndarray, cutoff_hz: float) -> np.ndarray:
-    """Removes what lies above a frequency by going through a lower sampling rate."""
-    narrow = soxr.resample(waveform, SAMPLING_RATE, 2 * cutoff_hz, quality="MQ")
-    wide = soxr.resample(narrow, 2 * cutoff_hz, SAMPLING_RATE, quality="MQ")
-    return wide.astype(np.float32)
-
-
-def _cut(waveform: np.ndarray, max_samples: int, generator: np.random.Generator) -> np.ndarray:
-    surplus = waveform.size - max_samples
+def _pad(waveform: np.ndarray, settings: AugmentationSettings, generator: np.random.Generator) -> np.ndarray:
+    """Pads both sides and cuts to the longest duration allowed, around the word where it fits."""
+    before, after = (int(ms * SAMPLING_RATE / 1000) for ms in generator.uniform(*settings.pad_ms, size=2))
+    padded = np.pad(waveform, (before, after))
+    max_samples = int(settings.max_ms * SAMPLING_RATE / 1000)
+    surplus = padded.size - max_samples
     if surplus <= 0:
-        return waveform
-    start = int(generator.integers(surplus + 1))
-    return waveform[start : start + max_samples]
+        return padded
+    word = trim_silence(waveform)
+    start = before + (word.ctypes.data - waveform.ctypes.data) // waveform.itemsize
+    # A window in these limits holds the whole word, or nothing but the word where that is longer.
+    limits = (max(start + word.size - max_samples, 0), min(start, surplus))
+    first = int(generator.integers(min(limits), max(limits) + 1))
+    return padded[first : first + max_samples]
 
 
-def coloured_noise(num_samples: int, exponent: float, generator: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of unit RMS whose power falls as ``1 / f ** exponent``: 0 white, 1 pink, 2 brown."""
-    spectrum = np.fft.rfft(generator.standard_normal(num_samples))
-    frequency = np.fft.rfftfreq(num_samples)
-    frequency[0] = frequency[1] if len(frequency) > 1 else 1.0
-    noise = np.fft.irfft(spectrum / frequency ** (exponent / 2), num_samples)
-    return (noise / max(float(np.sqrt(np.mean(np.square(noise)))), 1e-12)).astype(np.float32)
+def _background(
+    num_samples: int,
+    settings: AugmentationSettings,
+    generator: np.random.Generator,
+    voices: Sequence[np.ndarray],
+) -> np.ndarray:
+    """Noise or babble relative to speech of RMS 1."""
+    if generator.random() >= settings.noise_probability:
+        faint = generator.standard_normal(num_samples, dtype=np.float32)
+        return faint * np.float32(10 ** (-FAINT_SNR_DB / 20))
+    if len(voices) >= MIN_BABBLE_VOICES and generator.random() < settings.babble_share:
+        sound = babble(voices, num_samples, generator)
+    else:
+        sound = coloured_noise(num_samples, generator.uniform(0.0, 2.0), generator)
+    return sound * np.float32(10 ** (-generator.uniform(*settings.snr_db) / 20))

@@ -8,10 +8,14 @@ import numpy as np
 from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from finetune.augmentation import AugmentationSettings, augment, clip_generator
+from finetune.augmentation import MAX_BABBLE_VOICES, AugmentationSettings, augment, clip_generator
 from finetune.corpus.clip import Clip
+from finetune.effects import mix
 from inference.crop import CropContract, prepare
 from inference.labels import label2id
+
+#: Shape of the distribution of mixing weights, as in the mixup paper for speech commands.
+MIXUP_ALPHA = 0.3
 
 
 class ClipDataset(Dataset):
@@ -46,11 +50,39 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         clip = self._clips[row]
+        label_id: int | np.ndarray = label2id[clip.label]
         waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
-            waveform = augment(waveform, self._augmentation, generator)
-        return {"input_values": prepare(waveform, self._contract), "labels": label2id[clip.label]}
+            waveform = self._vary(clip, self._augmentation, generator)
+            if self._augmentation.mixup_probability:
+                waveform, label_id = self._mix(clip, waveform, self._augmentation, generator)
+        return {"input_values": prepare(waveform, self._contract), "labels": label_id}
+
+    def _vary(
+        self, clip: Clip, augmentation: AugmentationSettings, generator: np.random.Generator
+    ) -> np.ndarray:
+        drawn = (self._clips[row] for row in generator.integers(len(self), size=MAX_BABBLE_VOICES))
+        others = [self._waveforms[other.clip_id] for other in drawn if other.speaker != clip.speaker]
+        return augment(self._waveforms[clip.clip_id], augmentation, generator, others)
+
+    def _mix(
+        self,
+        clip: Clip,
+        waveform: np.ndarray,
+        augmentation: AugmentationSettings,
+        generator: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws whether another clip is laid over this one; labels become probabilities."""
+        probabilities = np.zeros(len(label2id), np.float32)
+        weight = 1.0
+        if generator.random() < augmentation.mixup_probability:
+            other = self._clips[int(generator.integers(len(self)))]
+            weight = generator.beta(MIXUP_ALPHA, MIXUP_ALPHA)
+            waveform = mix(waveform, self._vary(other, augmentation, generator), weight)
+            probabilities[label2id[other.label]] = 1.0 - weight
+        probabilities[label2id[clip.label]] += weight
+        return waveform, probabilities
 
     @property
     def lengths(self) -> list[int]:

@@ -77,4 +77,7 @@ def classification_loss(
     loss = torch.nn.functional.cross_entropy(
         outputs["logits"], labels, reduction="sum", label_smoothing=label_smoothing
     )
-    return loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+    if num_items_in_batch is None:
+        return loss / len(labels)
+    # The Trainer counts the elements of the labels; those of mixed clips hold one per class.
+    return loss * labels[0].numel() / num_items_in_batch

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import Wav2Vec2FeatureExtractor
 
@@ -23,12 +24,15 @@ class WaveformCollator:
     feature_extractor: Wav2Vec2FeatureExtractor
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, ``labels`` ``(batch,)``."""
+        """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, and ``labels``.
+
+        Labels are ids ``(batch,)``, or probabilities ``(batch, num_labels)`` where clips are mixed.
+        """
         batch = self.feature_extractor(
             [example["input_values"] for example in examples],
             sampling_rate=SAMPLING_RATE,
             padding=True,
             return_tensors="pt",
         )
-        labels = torch.tensor([example["labels"] for example in examples], dtype=torch.long)
+        labels = torch.as_tensor(np.array([example["labels"] for example in examples]))
         return {**batch, "labels": labels}

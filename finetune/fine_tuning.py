@@ -13,6 +13,7 @@ from finetune.collator import WaveformCollator
 from finetune.command_line import Arguments
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import Split, make_split
+from finetune.corpus.synthetic import with_synthetic
 from finetune.early_stopping import EarlyStopping
 from finetune.metrics import compute_metrics
 from finetune.modeling import build_model
@@ -41,6 +42,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         )
     corpus = load_corpus(data.dataset, streaming=data.streaming)
     split = make_split(corpus.clips, data.protocol, data.split_seed, data.fold)
+    split = with_synthetic(split, data.synthetic_share, corpus.name)
     set_seed(training.seed)
     model, feature_extractor = build_model(arguments.model)
     main_process = training.process_index == 0
@@ -56,7 +58,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         # Without a mask padding would change the answers; a clip alone is how the model is used.
         training.per_device_eval_batch_size = 1
     with training.main_process_first(desc="decoding"):
-        waveforms = WaveformCache(corpus.clips, show_progress=main_process)
+        waveforms = WaveformCache((*corpus.clips, *split.synthetic), show_progress=main_process)
     contract = arguments.augmentation.crop_contract()
     dataset = partial(ClipDataset, waveforms=waveforms, contract=contract)
     choosing = training.load_best_model_at_end and training.early_stopping_patience > 0
@@ -65,7 +67,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         args=training,
         data_collator=WaveformCollator(feature_extractor),
         train_dataset=dataset(
-            split.train, augmentation=arguments.augmentation.settings(), seed=training.seed
+            split.lessons, augmentation=arguments.augmentation.settings(), seed=training.seed
         ),
         eval_dataset=dataset(split.validation),
         processing_class=feature_extractor,

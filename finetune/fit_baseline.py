@@ -35,6 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=natural_number, default=0, help="of split and augmentation (default: 0)"
     )
+    parser.add_argument(
+        "--synthetic-share",
+        type=float,
+        default=0.0,
+        help="share of the training clips that are synthetic voices (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/mfcc"), help="checkpoint folder to write")
     return parser
 
@@ -50,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         # Imported here: --help must not wait for scipy and scikit-learn.
         from finetune.folds import run_folds
 
-        settings = {"model": options.model, "seed": options.seed}
+        settings = {"model": options.model, "seed": options.seed, "synthetic": options.synthetic_share}
         table = run_folds(corpus, options.out, settings, command, partial(_fit, options, corpus, command))
         sys.stderr.write(f"{table.markdown()}\nwrote {options.out / 'loso.md'}\n")
     else:
@@ -62,22 +68,24 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     """Fits one split and writes its checkpoint."""
     from finetune.baselines.svm import fit_svm, save_svm, svm_accuracy
     from finetune.checkpoint import Run, prepare_folder, write_checkpoint
+    from finetune.corpus.synthetic import with_synthetic
     from inference.crop import CropContract
     from inference.features import FeatureSettings
 
     split = make_split(corpus.clips, options.protocol, options.seed, fold)
+    split = with_synthetic(split, options.synthetic_share, corpus.name)
     prepare_folder(folder)
     sys.stderr.write(f"{corpus.description}; {split.caption}\n")
     settings, contract = FeatureSettings(), CropContract(min_ms=100)
     fit = partial(fit_svm, settings=settings, contract=contract, seed=options.seed)
     # Validated without the validation clips, then fitted anew with them: nothing is left to choose.
-    validated = fit(split.train)
+    validated = fit(split.lessons)
     figures = {
         "validation_clips": len(split.validation),
         "validation_accuracy": svm_accuracy(validated, split.validation, settings, contract),
     }
     started = time.perf_counter()
-    final = fit((*split.train, *split.validation))
+    final = fit((*split.lessons, *split.validation))
     figures["fit_seconds"] = time.perf_counter() - started
     figures["test_clips"] = len(split.test)
     figures["test_accuracy"] = svm_accuracy(final, split.test, settings, contract)

@@ -12,6 +12,7 @@ from transformers import (
 )
 
 from finetune.arguments import ModelArguments
+from finetune.filterbank import start_as_filterbank
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
 from inference.hub import hub_is_reachable
@@ -26,6 +27,8 @@ def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, Wav2Vec2Fea
     """
     if arguments.from_config:
         model, feature_extractor = _from_config(Path(arguments.from_config))
+        if arguments.filterbank_start:
+            start_as_filterbank(model)
     else:
         model, feature_extractor = _from_weights(arguments.model)
     if model.main_input_name != "input_values":

@@ -28,6 +28,7 @@ class SplitCard:
         test_speakers: Speakers of the test list.
         fingerprint: ``Split.fingerprint`` of the test list.
         train_clips: Ids of the clips learned from or used for choices.
+        num_synthetic_clips: Synthetic clips learned from besides.
     """
 
     corpus: str
@@ -39,6 +40,7 @@ class SplitCard:
     test_speakers: tuple[str, ...]
     fingerprint: str
     train_clips: frozenset[str]
+    num_synthetic_clips: int = 0
 
     @classmethod
     def from_split(cls, corpus: Corpus, split: Split) -> "SplitCard":
@@ -53,6 +55,7 @@ class SplitCard:
             test_speakers=_speakers(split.test),
             fingerprint=split.fingerprint,
             train_clips=frozenset(clip.clip_id for clip in (*split.train, *split.validation)),
+            num_synthetic_clips=len(split.synthetic),
         )
 
     def write(self, folder: Path) -> None:
@@ -100,6 +103,7 @@ def read_split_card(folder: Path) -> SplitCard | None:
             test_speakers=tuple(fields["test_speakers"]),
             fingerprint=fields["fingerprint"],
             train_clips=frozenset(clip_list.read_text(encoding="utf-8").split()),
+            num_synthetic_clips=fields.get("num_synthetic_clips", 0),
         )
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is not a split card: {error}") from error

@@ -26,7 +26,13 @@ from inference.labels import LABELS, label2id
 #: Varied copies of each clip beside the clip itself; a second one validated no better.
 NUM_COPIES = 1
 AUGMENTATION = AugmentationSettings(
-    speed=(0.9, 1.1), noise_probability=0.3, snr_db=(15.0, 40.0), low_pass_probability=0.4
+    speed=(0.9, 1.1),
+    formants=(1.0, 1.0),
+    equaliser_db=0.0,
+    reverberation_probability=0.0,
+    noise_probability=0.3,
+    snr_db=(15.0, 40.0),
+    low_pass_probability=0.4,
 )
 REGULARISATION = 10.0
 MAX_FOLDS = 5

@@ -26,6 +26,7 @@ class Split:
         train: Clips to learn from.
         validation: Clips for every choice: epoch, temperature, threshold. Never in ``test``.
         test: Clips for the reported figures.
+        synthetic: Made-up voices to learn from beside ``train``; never validated or tested on.
     """
 
     protocol: str
@@ -34,6 +35,12 @@ class Split:
     train: tuple[Clip, ...]
     validation: tuple[Clip, ...]
     test: tuple[Clip, ...]
+    synthetic: tuple[Clip, ...] = ()
+
+    @property
+    def lessons(self) -> tuple[Clip, ...]:
+        """Everything to learn from: recordings and synthetic voices."""
+        return (*self.train, *self.synthetic)
 
     @property
     def fingerprint(self) -> str:

@@ -14,16 +14,17 @@ import subprocess
 import tempfile
 import wave
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from finetune.corpus.clip import Corpus
+from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.folder import load_folder
+from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
-from inference.errors import CorpusError
+from inference.errors import CorpusError, UserError
 from inference.features import trim_silence
 from inference.labels import LABELS, SPOKEN_FORMS
 
@@ -31,6 +32,16 @@ NUM_VOICES = 12
 NUM_TAKES = 15
 ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
+#: More ways to speak, for training material: not all of them sound like people.
+MORE_VARIANTS = (
+    *VARIANTS,
+    *("Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", "belinda", "benjamin", "boris"),
+    *("caleb", "david", "Denis", "Diogo", "ed", "edward", "edward2", "Gene", "Gene2", "gustave"),
+    *("Henrique", "Hugo", "iven", "iven2", "iven3", "iven4", "Jacky", "john", "kaukovalta", "Lee", "linda"),
+    *("marcelo", "Marco", "Mario", "max", "Michael", "michel", "miguel", "Mike", "Nguyen", "pablo", "paul"),
+    *("pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph2", "steph3", "Storm", "travis"),
+    *("victor", "zac", "anika", "grandma", "grandpa", "klatt", "klatt2", "klatt3", "klatt4", "norbert"),
+)
 WORDS_PER_MINUTE = (110, 220)
 PITCH = (15, 85)
 LEVEL_DBFS = (-32.0, -18.0)
@@ -68,6 +79,62 @@ def load_synthetic(seed: int = 0, num_voices: int = NUM_VOICES, num_takes: int =
         f"seed {seed}): not people"
     )
     return Corpus("synthetic", description, corpus.clips)
+
+
+def with_synthetic(split: Split, share: float, corpus_name: str) -> Split:
+    """Adds synthetic voices to what a model learns from; validation and test stay as they are.
+
+    Args:
+        split: Where recordings are split already.
+        share: Share of the result's training clips that are synthetic, from 0 to below 1.
+        corpus_name: ``Corpus.name`` of the recordings.
+
+    Raises:
+        CorpusError: If the corpus is synthetic itself, or espeak-ng is missing.
+        UserError: If the share is out of range.
+    """
+    if not 0.0 <= share < 1.0:
+        raise UserError(f"--synthetic_share {share}: expected a share from 0 to below 1.")
+    if share == 0.0:
+        return split
+    if corpus_name == "synthetic":
+        raise CorpusError("--synthetic_share adds synthetic voices to recordings; this corpus has no other.")
+    # As many of each digit.
+    num_utterances = round(share / (1 - share) * len(split.train) / len(LABELS))
+    return replace(split, synthetic=training_voices(max(num_utterances, 1)))
+
+
+def training_voices(num_utterances: int) -> tuple[Clip, ...]:
+    """So many utterances of each digit, each in a voice, rate and pitch of its own.
+
+    Raises:
+        CorpusError: If espeak-ng is not installed or fails.
+    """
+    name = f"synthetic-{espeak_version()}-training"
+    folder = cache_folder() / f"{name}-{num_utterances}"
+    if not folder.is_dir():
+        _make(training_plan(num_utterances), folder)
+    return tuple(
+        replace(clip, clip_id=f"{name}/{clip.clip_id}", official_test=False)
+        for clip in load_folder(folder).clips
+    )
+
+
+def training_plan(num_utterances: int) -> list[Utterance]:
+    """Draws a voice for each utterance of each digit; a pure function of its argument."""
+    generator = random.Random("synthetic training voices")
+    return [
+        Utterance(
+            label=label,
+            voice=f"{generator.choice(ACCENTS)}+{generator.choice(MORE_VARIANTS)}",
+            index=index,
+            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
+            pitch=generator.randint(*PITCH),
+            level_dbfs=generator.uniform(*LEVEL_DBFS),
+        )
+        for index in range(num_utterances)
+        for label in LABELS
+    ]
 
 
 def plan(seed: int, num_voices: int, num_takes: int) -> list[Utterance]:

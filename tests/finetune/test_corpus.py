@@ -11,7 +11,8 @@ import pytest
 
 from finetune.corpus import DATA_VARIABLE, load_corpus, synthetic, tables
 from finetune.corpus.clip import FSDD_SPEAKERS, clip_from_path
-from inference.errors import CorpusError, HubUnreachableError
+from finetune.corpus.splits import make_split
+from inference.errors import CorpusError, HubUnreachableError, UserError
 from inference.labels import LABELS, SPOKEN_FORMS
 
 
@@ -200,6 +201,27 @@ def test_damaged_clip_is_named_when_it_is_read(tmp_path: Path) -> None:
 def test_synthetic_plan_depends_on_the_seed_alone() -> None:
     assert synthetic.plan(3, 2, 2) == synthetic.plan(3, 2, 2)
     assert synthetic.plan(3, 2, 2) != synthetic.plan(4, 2, 2)
+
+
+def test_synthetic_voices_are_learned_from_and_nothing_else(monkeypatch, tmp_path, spoken_corpus) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    corpus = load_corpus(str(spoken_corpus))
+    split = make_split(corpus.clips)
+    mixed = synthetic.with_synthetic(split, 0.5, corpus.name)
+    assert (mixed.train, mixed.validation, mixed.test) == (split.train, split.validation, split.test)
+    assert len(mixed.synthetic) / len(mixed.lessons) == pytest.approx(0.5, abs=0.1)
+    assert not {clip.clip_id for clip in mixed.synthetic} & {clip.clip_id for clip in corpus.clips}
+    assert {clip.label for clip in mixed.synthetic} == {clip.label for clip in corpus.clips}
+    assert synthetic.with_synthetic(split, 0.0, corpus.name) == split
+    for share in (-0.1, 1.0):
+        with pytest.raises(UserError, match="from 0 to below 1"):
+            synthetic.with_synthetic(split, share, corpus.name)
+    with pytest.raises(CorpusError, match="synthetic voices to recordings"):
+        synthetic.with_synthetic(split, 0.1, "synthetic")
+
+
+def test_a_longer_plan_of_training_voices_starts_with_the_shorter() -> None:
+    assert synthetic.training_plan(5)[:20] == synthetic.training_plan(2)
 
 
 def test_synthetic_speech_is_the_same_each_time() -> None:
