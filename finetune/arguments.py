@@ -141,11 +141,11 @@ class FineTuningArguments(TrainingArguments):
             "choices": ["random", "sequential", "group_by_length"],
         },
     )
-    bf16: bool | None = field(  # type: ignore[assignment]
+    bf16: bool | None = field(
         default=None,
         metadata={"help": "mixed precision (default: where CPU or GPU has bfloat16 instructions)"},
     )
-    dataloader_num_workers: int | None = field(  # type: ignore[assignment]
+    dataloader_num_workers: int | None = field(
         default=None,
         metadata={"help": "processes that prepare batches (default: 4 beside a GPU, else 0)"},
     )

@@ -40,7 +40,7 @@ class ClipTrainer(Trainer):
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
         # In the order of the clips, however training draws them; accelerate shares them out.
-        return SequentialSampler(eval_dataset) if self.args.world_size == 1 else None  # type: ignore[arg-type]
+        return SequentialSampler(eval_dataset) if self.args.world_size == 1 else None
 
 
 class LengthSampler(LengthGroupedSampler):
