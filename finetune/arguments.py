@@ -39,6 +39,11 @@ class DataArguments:
         if self.fold is not None and self.protocol != "loso":
             raise UserError(f"--fold {self.fold} goes with --protocol loso, not with {self.protocol}.")
 
+    @property
+    def all_folds(self) -> bool:
+        """Whether each speaker is to be held out in turn."""
+        return self.protocol == "loso" and self.fold is None
+
 
 @dataclass
 class ModelArguments:
@@ -115,6 +120,38 @@ class AugmentationArguments:
     def crop_contract(self) -> CropContract:
         """The contract that travels with the checkpoint."""
         return CropContract(min_ms=self.min_clip_ms)
+
+
+@dataclass
+class SeriesArguments:
+    """Several runs by one command; each is a checkpoint in a sub-folder."""
+
+    seeds: list[int] | None = field(
+        default=None, metadata={"help": "train once with each of these seeds; mean and spread in seeds.md"}
+    )
+    grid: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "options to choose by validation accuracy, such as learning_rate=1e-4,3e-4 "
+            "label_smoothing_factor=0,0.1"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and len(set(self.seeds)) != len(self.seeds):
+            raise UserError(f"--seeds {' '.join(map(str, self.seeds))}: expected each seed once.")
+        for word in self.grid or []:
+            name, _, values = word.partition("=")
+            if not name or not all(values.split(",")):
+                raise UserError(
+                    f"--grid {word}: expected OPTION=VALUE,VALUE such as learning_rate=1e-4,3e-4."
+                )
+
+    @property
+    def grid_axes(self) -> dict[str, list[str]]:
+        """Option -> values to try."""
+        words = (word.partition("=") for word in self.grid or [])
+        return {name: values.split(",") for name, _, values in words}
 
 
 @dataclass

@@ -75,7 +75,11 @@ def claim_folder(folder: Path, settings: dict[str, Any], work: str = "checkpoint
     path = folder / SETTINGS_NAME
     if path.is_file() and any(folder.glob(work)):
         earlier = read_json(path)
-        changed = sorted(key for key in settings | earlier if settings.get(key) != earlier.get(key))
+        changed = [
+            f"{key} ({earlier.get(key)}, now {settings.get(key)})"
+            for key in sorted(settings | earlier)
+            if settings.get(key) != earlier.get(key)
+        ]
         if changed:
             raise UserError(
                 f"{folder} holds an unfinished run with another {', '.join(changed)}; remove it, choose "

@@ -12,6 +12,7 @@ from finetune.arguments import (
     DataArguments,
     FineTuningArguments,
     ModelArguments,
+    SeriesArguments,
 )
 from inference.errors import UserError
 
@@ -27,7 +28,13 @@ class Arguments:
     data: DataArguments
     model: ModelArguments
     augmentation: AugmentationArguments
+    series: SeriesArguments
     training: FineTuningArguments
+
+    @property
+    def is_series(self) -> bool:
+        """Whether more than one model is asked for."""
+        return bool(self.data.all_folds or self.series.grid or self.series.seeds)
 
 
 def parse_arguments(words: list[str]) -> Arguments:
@@ -43,6 +50,7 @@ def parse_arguments(words: list[str]) -> Arguments:
         DataArguments,
         ModelArguments,
         AugmentationArguments,
+        SeriesArguments,
         FineTuningArguments,
     ]
     parser = HfArgumentParser(groups, description=DESCRIPTION, allow_abbrev=False)

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from transformers import PreTrainedModel, TrainerState, Wav2Vec2FeatureExtractor, set_seed
 
@@ -12,7 +13,7 @@ from finetune.clip_trainer import ClipTrainer
 from finetune.collator import WaveformCollator
 from finetune.command_line import Arguments
 from finetune.corpus import load_corpus
-from finetune.corpus.splits import Split, make_split
+from finetune.corpus.splits import Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
 from finetune.early_stopping import EarlyStopping
 from finetune.metrics import compute_metrics
@@ -23,6 +24,7 @@ from finetune.resumption import (
     require_space,
     write_failures_explained,
 )
+from finetune.tracking import prepare_trackers
 from finetune.waveform_cache import WaveformCache
 from inference.errors import UserError
 
@@ -40,6 +42,8 @@ def fine_tune(arguments: Arguments, command: str) -> None:
             f"one process would split its batches over {training.n_gpu} GPUs; start one process per GPU: "
             f"accelerate launch --num_processes {training.n_gpu} finetune/train.py ..."
         )
+    prepare_trackers(cast(list[str], training.report_to))
+    training.run_name = training.run_name or str(output_dir)
     corpus = load_corpus(data.dataset, streaming=data.streaming)
     split = make_split(corpus.clips, data.protocol, data.split_seed, data.fold)
     split = with_synthetic(split, data.synthetic_share, corpus.name)
@@ -49,7 +53,8 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     if main_process:
         sys.stderr.write(f"{corpus.description}; {split.caption}\n")
         prepare_folder(output_dir)
-        claim_folder(output_dir, outcome_settings(arguments, corpus, split))
+        clips = {"clips": fingerprint(corpus.clips), "test clips": split.fingerprint}
+        claim_folder(output_dir, outcome_settings(arguments) | clips)
         # One is being written while the best, and those the user wants to keep, are still there.
         require_space(
             output_dir, model.num_parameters(), num_checkpoints=2 + (training.save_total_limit or 1)

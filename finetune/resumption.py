@@ -12,8 +12,6 @@ from typing import Any
 from safetensors import SafetensorError
 
 from finetune.command_line import Arguments
-from finetune.corpus.clip import Corpus
-from finetune.corpus.splits import Split, fingerprint
 from inference.errors import UserError
 
 #: Beginnings of Trainer options that change neither the steps nor the choice of the best one.
@@ -40,19 +38,17 @@ WITHOUT_EFFECT = (
 #: Adam keeps two values per weight beside the weight itself, all in float32.
 BYTES_PER_PARAMETER = 12
 #: How the libraries say that a file could not be written.
-_WRITE_FAILURE = re.compile(r"os error \d+|No space left|File too large|PytorchStreamWriter|iostream error")
+_WRITE_FAILURE = re.compile(r"os error \d+|PytorchStreamWriter|inline_container|iostream error")
 
 
-def outcome_settings(arguments: Arguments, corpus: Corpus, split: Split) -> dict[str, Any]:
-    """Whatever changes the outcome of a training, as JSON keeps it."""
+def outcome_settings(arguments: Arguments) -> dict[str, Any]:
+    """The options that change the outcome of a training, as JSON keeps them."""
     training = json.loads(arguments.training.to_json_string())
     own = asdict(arguments.data) | asdict(arguments.model) | asdict(arguments.augmentation)
     return {
         **{name: value for name, value in training.items() if not name.startswith(WITHOUT_EFFECT)},
         **json.loads(json.dumps(own)),
         "number of processes": arguments.training.world_size,
-        "clips": fingerprint(corpus.clips),
-        "test clips": split.fingerprint,
     }
 
 
@@ -60,6 +56,12 @@ def last_checkpoint(output_dir: Path) -> str | None:
     """The newest checkpoint that was saved to its end; a kill while saving leaves a torn one."""
     complete = [folder for folder in _checkpoints(output_dir) if _is_complete(folder)]
     return str(complete[-1]) if complete else None
+
+
+def remove_checkpoints(output_dir: Path) -> None:
+    """Removes what only going on needs."""
+    for folder in _checkpoints(output_dir):
+        shutil.rmtree(folder)
 
 
 def require_space(folder: Path, num_parameters: int, num_checkpoints: int) -> None:

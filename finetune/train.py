@@ -9,21 +9,19 @@ command after a kill, it goes on from the last checkpoint that was saved.
 
 import shlex
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from accelerate import PartialState
 
 from finetune.command_line import Arguments, parse_arguments
-from finetune.corpus import environment_prefix
+from finetune.corpus import environment_prefix, load_corpus
 from finetune.fine_tuning import fine_tune
+from finetune.resumption import outcome_settings, remove_checkpoints
+from finetune.series import Fit, Series, over_folds, over_grid, over_seeds
 from inference.cli import EXIT_OK, reports_user_errors
 
-
-def command_line(arguments: Arguments, words: list[str]) -> str:
-    """What to type for this run."""
-    program = ["accelerate", "launch", "finetune/train.py"]
-    if arguments.training.world_size > 1:
-        program[2:2] = ["--multi_gpu", "--num_processes", str(arguments.training.world_size)]
-    return environment_prefix(arguments.data.dataset) + shlex.join([*program, *words])
+SERIES_OPTIONS = ("--seeds", "--grid")
 
 
 @reports_user_errors
@@ -31,11 +29,60 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     words = sys.argv[1:] if argv is None else argv
     arguments = parse_arguments(words)
-    fine_tune(arguments, command_line(arguments, words))
+    if arguments.is_series:
+        series = _series(arguments, words)
+        series((), Path(arguments.training.output_dir or ""))
+    else:
+        fine_tune(arguments, _command(arguments, words))
     # Several processes part together: one that leaves while the threads of its process group still
     # run may be aborted by the C++ runtime after its work is done.
     PartialState().destroy_process_group()
     return EXIT_OK
+
+
+def _series(arguments: Arguments, words: list[str]) -> Fit:
+    """The way to train all runs that were asked for: a grid in each fold in each seed."""
+    single = _without_series(words)
+
+    def fit_one(options: Sequence[str], folder: Path) -> None:
+        run_words = [*single, *options, "--output_dir", str(folder)]
+        run = parse_arguments(run_words)
+        fine_tune(run, _command(run, run_words))
+        remove_checkpoints(folder)
+
+    fit: Fit = fit_one
+    series = Series(_command(arguments, words), outcome_settings(arguments))
+    data, asked = arguments.data, arguments.series
+    if asked.grid:
+        for option, values in asked.grid_axes.items():
+            for value in values:
+                parse_arguments([*single, f"--{option}", value])  # a typing error is found before training
+        fit = over_grid(fit, asked.grid_axes, series)
+    if data.all_folds:
+        fit = over_folds(fit, load_corpus(data.dataset, streaming=data.streaming), series)
+    if asked.seeds:
+        fit = over_seeds(fit, asked.seeds, series)
+    return fit
+
+
+def _without_series(words: list[str]) -> list[str]:
+    """The words of one run: options of the series, and their values, taken out."""
+    kept: list[str] = []
+    skipping = False
+    for word in words:
+        if word.startswith("--"):
+            skipping = word.partition("=")[0] in SERIES_OPTIONS
+        if not skipping:
+            kept.append(word)
+    return kept
+
+
+def _command(arguments: Arguments, words: list[str]) -> str:
+    """What to type for these runs."""
+    program = ["accelerate", "launch", "finetune/train.py"]
+    if arguments.training.world_size > 1:
+        program[2:2] = ["--multi_gpu", "--num_processes", str(arguments.training.world_size)]
+    return environment_prefix(arguments.data.dataset) + shlex.join([*program, *words])
 
 
 if __name__ == "__main__":

@@ -15,29 +15,13 @@ from finetune.command_line import parse_arguments
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.modeling import build_model
-from finetune.resumption import last_checkpoint
 from finetune.split_card import read_split_card
 from inference.backends import load_backend
 from inference.errors import CheckpointError, UserError
 from tests.conftest import PROJECT
-from tests.finetune.test_batches import MICRO
+from tests.finetune.conftest import BATCH, NUM_EPOCHS
 
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch")
-NUM_EPOCHS = 2
-BATCH = 4
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Path:
-    folder = tmp_path_factory.mktemp("config")
-    network = {"model_type": "wav2vec2", "feat_extract_norm": "layer", "do_stable_layer_norm": True, **MICRO}
-    (folder / "micro.json").write_text(json.dumps(network))
-    options = (
-        f"dataset: {spoken_corpus}\nfrom_config: {folder / 'micro.json'}\nnum_train_epochs: {NUM_EPOCHS}\n"
-        f"per_device_train_batch_size: {BATCH}\nlearning_rate: 2.0e-3\nbf16: false\n"
-    )
-    (folder / "micro.yaml").write_text(options)
-    return folder / "micro.yaml"
 
 
 def launch(config: Path, output_dir: Path, *launcher: str, options: tuple[str, ...] = ()) -> list[dict]:
@@ -212,14 +196,6 @@ def test_without_validation_the_last_epoch_is_kept(config: Path, tmp_path: Path)
     card_text = (tmp_path / "last" / "README.md").read_text()
     assert "The last epoch was kept" in card_text
     assert "best epoch" not in card_text
-
-
-def test_torn_checkpoint_is_passed_over(one_process: Path, tmp_path: Path) -> None:
-    for step in (5, 10):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-    assert last_checkpoint(tmp_path) is None
-    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text("{}")
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
 
 
 def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
