@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import wave
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.clip import Clip, Corpus, clip_from_path
 from finetune.corpus.folder import load_folder
 from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
@@ -49,7 +50,7 @@ LEVEL_DBFS = (-32.0, -18.0)
 
 @dataclass(frozen=True)
 class Utterance:
-    """How one synthetic clip is spoken."""
+    """How one synthetic clip is spoken; ``label`` is a digit, or the word itself."""
 
     label: str
     voice: str
@@ -110,14 +111,25 @@ def training_voices(num_utterances: int) -> tuple[Clip, ...]:
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
-    name = f"synthetic-{espeak_version()}-training"
-    folder = cache_folder() / f"{name}-{num_utterances}"
+    return load_utterances("training", training_plan(num_utterances))
+
+
+def load_utterances(name: str, utterances: Sequence[Utterance]) -> tuple[Clip, ...]:
+    """The clips of a plan, made first where the cache does not hold them; sorted by file name.
+
+    Args:
+        name: Of the plan; with the number of clips it names the folder.
+        utterances: A list that depends on the name and its own length alone.
+
+    Raises:
+        CorpusError: If espeak-ng is not installed or fails.
+    """
+    origin = f"synthetic-{espeak_version()}-{name}"
+    folder = cache_folder() / f"{origin}-{len(utterances)}"
     if not folder.is_dir():
-        _make(training_plan(num_utterances), folder)
-    return tuple(
-        replace(clip, clip_id=f"{name}/{clip.clip_id}", official_test=False)
-        for clip in load_folder(folder).clips
-    )
+        _make(utterances, folder)
+    clips = filter(None, map(clip_from_path, sorted(folder.iterdir())))
+    return tuple(replace(clip, clip_id=f"{origin}/{clip.clip_id}", official_test=False) for clip in clips)
 
 
 def training_plan(num_utterances: int) -> list[Utterance]:
@@ -202,7 +214,7 @@ def _espeak(*arguments: str) -> bytes:
         raise CorpusError(f"espeak-ng failed: {error.stderr.decode(errors='replace').strip()}") from error
 
 
-def _make(utterances: list[Utterance], folder: Path) -> None:
+def _make(utterances: Sequence[Utterance], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
@@ -219,7 +231,7 @@ def _make(utterances: list[Utterance], folder: Path) -> None:
 
 
 def _write(utterance: Utterance, folder: Path) -> None:
-    word = SPOKEN_FORMS[utterance.label][0]
+    word = SPOKEN_FORMS.get(utterance.label, (utterance.label,))[0]
     waveform = speak(word, utterance.voice, utterance.words_per_minute, utterance.pitch)
     rms = float(np.sqrt(np.mean(np.square(waveform))))
     waveform = np.clip(waveform * (10 ** (utterance.level_dbfs / 20) / rms), -1.0, 1.0)

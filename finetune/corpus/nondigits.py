@@ -1,0 +1,200 @@
+"""Sounds that are no word of the vocabulary: other words, broken digits, noise, silence.
+
+They make the class ``REJECT_LABEL``. Every sound is an ordinary clip whose audio is made when it is
+read. Words, voices and digits behind the three parts of a split are disjoint.
+"""
+
+import io
+import random
+import wave
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from finetune.augmentation import clip_generator
+from finetune.corpus.clip import Clip
+from finetune.corpus.folder import AUDIO_SUFFIXES
+from finetune.corpus.synthetic import (
+    ACCENTS,
+    LEVEL_DBFS,
+    MORE_VARIANTS,
+    PITCH,
+    WORDS_PER_MINUTE,
+    Utterance,
+    load_utterances,
+)
+from finetune.effects import coloured_noise
+from inference.audio import SAMPLING_RATE
+from inference.errors import CorpusError
+from inference.features import trim_silence
+from inference.labels import REJECT_LABEL
+
+# Everyday words, words that people say to machines, and neighbours of digits; no homophone of a
+# digit ("for", "to", "won", "ate"), and no word in two lists.
+_TRAIN_WORDS = """
+yes no stop left right up down go hello please thanks music play pause next previous open close
+light door window kitchen morning water coffee table mother father sister house garden river
+mountain yellow green purple orange apple banana monkey tiger elephant pencil paper computer
+keyboard telephone number letter question answer minute hour second week summer winter monday friday
+january august tree free three-fold hat fat sat bat late wait gate great line wine shine sign fire
+fly five-fold hive dive life fun sun run gun heaven eleven lemon season six-pack sick mix fix thick
+zebra hero zone narrow hour-glass four-square floor door-bell more store wore fort new blue shoe zoo
+moon food tool twelve twenty thirty hundred thousand million dozen half double plus minus times
+equals point dash okay cancel delete repeat volume louder quiet weather today tomorrow where what
+when who why how because always never maybe again under over between
+"""
+_VALIDATION_WORDS = """
+help back start end enter search message camera picture bedroom bread cheese sugar brother uncle
+forest ocean silver golden lion rabbit bottle basket school teacher doctor tuesday sunday april
+october key tea bee fee sky tie lie pie bone tone phone loan bed red head seventh-day sever bacon
+waiter eighty sixty thirteen first third billion quarter undo exit menu slower brighter sorry
+"""
+_TEST_WORDS = """
+home yesterday reverse wrong correct alarm timer radio dinner lunch chicken butter cousin baby
+island desert black white horse donkey mirror carpet office village hospital thursday saturday march
+december sea knee she eye high guide nice night none tune one-way oven often story forty fifty
+seventeen eleventh fraction comma hyphen select confirm faster darker welcome goodbye zero-in hollow
+shadow sixth-form sister-in-law freeze threat tool-box tooth nightly
+"""
+#: Part of a split -> words.
+WORDS: dict[str, tuple[str, ...]] = {
+    "train": tuple(_TRAIN_WORDS.split()),
+    "validation": tuple(_VALIDATION_WORDS.split()),
+    "test": tuple(_TEST_WORDS.split()),
+}
+#: Voices of the parts; digits in training are spoken by all of ``MORE_VARIANTS``.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "train": MORE_VARIANTS[8:],
+    "validation": MORE_VARIANTS[:4],
+    "test": MORE_VARIANTS[4:8],
+}
+#: What the sounds beside a user's own consist of, in tenths.
+KINDS = ("word",) * 5 + ("reversed", "reversed", "cut", "joined", "noise")
+
+
+def nondigits(
+    digits: Sequence[Clip], part: str, num_clips: int, folder: Path | None = None
+) -> tuple[Clip, ...]:
+    """Clips of the class ``REJECT_LABEL`` for one part of a split.
+
+    Half of them are words of espeak-ng. A model should also learn digits of its voices
+    (``--synthetic_share``), or the class becomes "sounds like espeak-ng".
+
+    Args:
+        digits: Digits of the same part, to be reversed, cut and joined.
+        part: "train", "validation" or "test".
+        num_clips: How many to make.
+        folder: A user's own sounds, added to them; each file always falls into the same part.
+
+    Raises:
+        CorpusError: If espeak-ng is missing or the folder holds no audio.
+    """
+    kinds = [KINDS[number % len(KINDS)] for number in range(num_clips)]
+    words = iter(_words(part, kinds.count("word")))
+    clips = [
+        next(words) if kind == "word" else _made(kind, part, number, digits)
+        for number, kind in enumerate(kinds)
+    ]
+    return (*clips, *(_own(folder, part) if folder else ()))
+
+
+def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
+    """Only the words of espeak-ng, each list as often as it takes."""
+    return tuple(_words(part, num_clips))
+
+
+def word_plan(part: str, num_clips: int) -> list[Utterance]:
+    """Draws a voice for each word; a pure function of its arguments."""
+    generator = random.Random(f"words that are no digits, {part}")
+    words = WORDS[part]
+    return [
+        Utterance(
+            label=words[number % len(words)],
+            voice=f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
+            index=number,
+            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
+            pitch=generator.randint(*PITCH),
+            level_dbfs=generator.uniform(*LEVEL_DBFS),
+        )
+        for number in range(num_clips)
+    ]
+
+
+def _words(part: str, num_clips: int) -> list[Clip]:
+    if not num_clips:
+        return []
+    return [
+        replace(clip, clip_id=f"nondigits/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
+        for clip in load_utterances(f"words-{part}", word_plan(part, num_clips))
+    ]
+
+
+def _made(kind: str, part: str, number: int, digits: Sequence[Clip]) -> Clip:
+    clip_id = f"nondigits/{part}/{kind}_{number}"
+    generator = clip_generator(0, 0, clip_id)
+    chosen = digits[int(generator.integers(len(digits)))]
+    others = [clip for clip in digits if clip.speaker == chosen.speaker and clip.label != chosen.label]
+    second = others[int(generator.integers(len(others)))] if others else chosen
+    make: dict[str, Callable[[], np.ndarray]] = {
+        "reversed": lambda: chosen.waveform()[::-1],
+        "cut": lambda: _cut(chosen.waveform(), clip_generator(1, 0, clip_id)),
+        "joined": lambda: np.concatenate([trim_silence(clip.waveform()) for clip in (chosen, second)]),
+        "noise": lambda: _noise(clip_generator(1, 0, clip_id)),
+    }
+    speaker = "noise" if kind == "noise" else chosen.speaker
+    return Clip(clip_id, REJECT_LABEL, speaker, number, False, partial(_wav, make[kind]))
+
+
+def _cut(waveform: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The first or the last third of a word, or a little more."""
+    word = trim_silence(waveform)
+    length = max(int(word.size * generator.uniform(0.3, 0.45)), SAMPLING_RATE // 8)
+    return word[:length] if generator.random() < 0.5 else word[-length:]
+
+
+def _noise(generator: np.random.Generator) -> np.ndarray:
+    """Steady noise, a burst as of a cough or a knock, or nothing but the faint noise of a room."""
+    num_samples = int(generator.uniform(0.25, 1.0) * SAMPLING_RATE)
+    noise = coloured_noise(num_samples, generator.uniform(0.0, 2.0), generator)
+    kind = generator.integers(3)
+    if kind == 0:
+        return noise * np.float32(10 ** (generator.uniform(-80.0, -60.0) / 20))
+    noise *= np.float32(10 ** (generator.uniform(-45.0, -20.0) / 20))
+    if kind == 1:
+        decay = generator.uniform(0.02, 0.2) * SAMPLING_RATE
+        noise *= np.exp(-np.arange(num_samples) / decay).astype(np.float32)
+    return noise
+
+
+def _own(folder: Path, part: str) -> list[Clip]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise CorpusError(f"{folder} holds no audio files; expected recordings of what is no digit.")
+    parts = ("train", "train", "train", "validation", "test")
+    return [
+        Clip(
+            f"nondigits/own/{path.relative_to(folder)}",
+            REJECT_LABEL,
+            "own",
+            number,
+            False,
+            partial(Path, path),
+        )
+        for number, path in enumerate(paths)
+        if parts[zlib.crc32(path.name.encode()) % len(parts)] == part
+    ]
+
+
+def _wav(make: Callable[[], np.ndarray]) -> bytes:
+    pcm = (np.clip(make(), -1.0, 1.0) * 32767).astype(np.int16)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLING_RATE)
+        file.writeframes(pcm.tobytes())
+    return buffer.getvalue()
