@@ -29,6 +29,9 @@ FORBIDDEN = {
 #: Heavy library -> the only files that may import it.
 HOMES = {
     "transformers": {
+        "benchmarks/peers/plain.py",
+        "benchmarks/peers/random_whisper.py",
+        "benchmarks/peers/stand_ins.py",
         "inference/backends/wav2vec2.py",
         "finetune/arguments.py",
         "finetune/clip_dataset.py",
@@ -42,6 +45,7 @@ HOMES = {
         "finetune/modeling.py",
     },
     "faster_whisper": {
+        "benchmarks/peers/plain.py",
         "inference/backends/whisper.py",
         "inference/backends/whisper_decoder.py",
         "inference/backends/whisper_folder.py",
@@ -61,6 +65,7 @@ HELP_WITHOUT_TORCH = (
     "inference.app",
     "finetune.fit_baseline",
     "benchmarks.run",
+    "benchmarks.peers",
     "benchmarks.report",
 )
 

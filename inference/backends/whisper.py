@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.backends.base import DigitBackend, Prediction
-from inference.backends.ctranslate2_file import count_parameters
+from inference.backends.ctranslate2_file import count_parameters, read_shapes
 from inference.backends.whisper_decoder import LABEL_PROMPT, MAX_NEW_TOKENS, GreedyDecoder, Transcript
 from inference.backends.whisper_folder import checkpoint_files, find_folder
 from inference.backends.whisper_scorer import LabelScorer
 from inference.backends.whisper_tokens import LANGUAGE
-from inference.backends.whisper_window import STANDARD_FRAMES, encode, log_mel, short_window
+from inference.backends.whisper_window import (
+    STANDARD_FRAMES,
+    encode,
+    encoder_multiply_accumulates,
+    log_mel,
+    short_window,
+)
 from inference.errors import CheckpointError
 from inference.rejection import Rejection, read_rejection
 from inference.stages import stage
@@ -78,6 +84,7 @@ class WhisperBackend(DigitBackend):
 
     def __init__(self, folder: Path, threads: int, decode: str = "free", window: str = "standard"):
         self._model = _load_model(folder, threads)
+        self._folder = folder
         self._window = window
         self._prompt = LABEL_PROMPT if decode == "prompted" else None
         self._scorer = LabelScorer(self._model) if decode == "constrained" else None
@@ -103,7 +110,7 @@ class WhisperBackend(DigitBackend):
         predictions: dict[int, Prediction] = {}
         by_window: dict[int, list[int]] = defaultdict(list)
         for row, waveform in enumerate(waveforms):
-            num_frames = short_window(waveform.size) if self._window == "short" else STANDARD_FRAMES
+            num_frames = self._num_frames(waveform.size)
             if num_frames == STANDARD_FRAMES and not self._scorer:
                 predictions[row] = self._transcribe(waveform)
             else:
@@ -116,6 +123,14 @@ class WhisperBackend(DigitBackend):
                 answers = self._decode([waveforms[row] for row in batch], num_frames)
                 predictions |= dict(zip(batch, answers, strict=True))
         return [predictions[row] for row in range(len(waveforms))]
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        """The encoder's part; what the decoder adds depends on what is said, and is a few tokens' worth."""
+        shapes = read_shapes(self._folder / "model.bin")
+        return None if shapes is None else encoder_multiply_accumulates(shapes, self._num_frames(num_samples))
+
+    def _num_frames(self, num_samples: int) -> int:
+        return short_window(num_samples) if self._window == "short" else STANDARD_FRAMES
 
     def _decode(self, waveforms: Sequence[np.ndarray], num_frames: int) -> list[Prediction]:
         """Encodes clips in windows of one length and decodes them together."""

@@ -6,7 +6,8 @@ the answers of public weights stay the same is a question to be measured, so the
 reference and the short one has a row of its own.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,25 @@ def short_window(num_samples: int) -> int:
     if num_frames > LONGEST_SHORT_FRAMES:
         return STANDARD_FRAMES
     return -(-(num_frames + MARGIN_FRAMES) // STEP_FRAMES) * STEP_FRAMES
+
+
+def encoder_multiply_accumulates(shapes: Mapping[str, tuple[int, ...]], num_frames: int) -> int:
+    """Multiplications with addition in the encoder for one window.
+
+    Args:
+        shapes: Of the weights by name, from ``ctranslate2_file.read_shapes``.
+        num_frames: Length of the window.
+    """
+    positions = num_frames // 2
+    total = 0
+    for name, shape in shapes.items():
+        if name.startswith("encoder/conv"):  # the first one slides over frames, the second over every other
+            total += math.prod(shape) * (num_frames if name.startswith("encoder/conv1") else positions)
+        elif name.startswith("encoder/") and len(shape) == 2 and "position" not in name:
+            total += math.prod(shape) * positions
+        if name.startswith("encoder/") and name.endswith("self_attention/linear_0/weight"):
+            total += 2 * positions**2 * shape[1]  # queries with keys, weights with values
+    return total
 
 
 def log_mel(model: "WhisperModel", waveform: np.ndarray) -> np.ndarray:

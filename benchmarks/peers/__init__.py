@@ -1,0 +1,1 @@
+"""Each backend against the plain library call a user would otherwise write."""

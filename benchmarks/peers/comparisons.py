@@ -1,0 +1,63 @@
+"""The table of comparisons: ours, the plain call, and the checkpoint that both load."""
+
+from dataclasses import dataclass
+
+from inference.backends import BACKENDS, parse_variant
+
+#: Clips of mixed lengths in one call.
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row.
+
+    Attributes:
+        variant: Our backend with its options, ``name:option=value``.
+        plain_path: ``module:Class`` of the plain call.
+        plain_call: What a user would write, in words.
+        stand_in: Name of the stand-in checkpoint; None where the shipped checkpoint is loaded.
+        batch_size: Clips per call.
+    """
+
+    variant: str
+    plain_path: str
+    plain_call: str
+    stand_in: str | None = None
+    batch_size: int = 1
+
+    @property
+    def backend(self) -> str:
+        """Our backend's name."""
+        return parse_variant(self.variant)[0]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Our backend's options."""
+        return parse_variant(self.variant)[1]
+
+    @property
+    def import_path(self) -> str:
+        """Our backend's class."""
+        return BACKENDS[self.backend].import_path
+
+
+_PLAIN_WHISPER = "benchmarks.peers.plain:PlainWhisper"
+_TRANSCRIBE = "faster_whisper.WhisperModel.transcribe, its defaults"
+_PIPELINE = 'transformers.pipeline("audio-classification")'
+
+COMPARISONS = (
+    Comparison("mfcc", "benchmarks.peers.plain:PlainMfcc", "librosa features, scikit-learn kernel"),
+    Comparison("wav2vec2", "benchmarks.peers.plain:PlainWav2Vec2", _PIPELINE, "wav2vec2-base"),
+    Comparison(
+        "wav2vec2", "benchmarks.peers.plain:PlainWav2Vec2", _PIPELINE, "wav2vec2-base", batch_size=BATCH_SIZE
+    ),
+    Comparison("whisper:window=short", _PLAIN_WHISPER, _TRANSCRIBE, "whisper-tiny"),
+    Comparison("whisper:decode=constrained,window=short", _PLAIN_WHISPER, _TRANSCRIBE, "whisper-tiny"),
+    Comparison(
+        "whisper:window=short",
+        BACKENDS["whisper"].import_path,
+        "the same call told English, greedy, no time stamps",
+        "whisper-tiny",
+    ),
+)

@@ -1,0 +1,136 @@
+"""How the cost of a clip grows with its length and the batch, beside what the machine could do at best."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.peers.comparisons import Comparison
+from benchmarks.peers.machine import measure_limits
+from benchmarks.peers.measure import CLIP_SECONDS, fit_length
+from benchmarks.peers.side import Side
+from benchmarks.plots import COLOURS
+from benchmarks.tables import align, markdown_table
+from inference.audio import SAMPLING_RATE
+
+SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+#: A point is the median of this many calls, or of fewer when they take longer than this together.
+CALLS, MAX_SECONDS = 15, 8.0
+#: Bytes of a weight in memory, the narrowest type that a runtime of the backend computes with.
+BYTES_PER_WEIGHT = {"mfcc": 4, "logmel-dscnn": 4, "wav2vec2": 2, "whisper": 1}
+
+PICTURE = "growth.svg"
+HEADING = ("backend", "s", "batch", "ms per clip", "limit ms", "share of limit")
+
+Growth = dict[str, Any]
+
+
+def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarray, threads: int) -> Growth:
+    """Times our side of each comparison: one clip of every length, and every batch of equal clips.
+
+    The limit is the larger of two times: that of reading all weights once per batch from memory, and
+    that of the multiplications, each at the rate measured on this machine. It is a bound for weights that
+    lie in memory; those of a small model stay in the processor's caches.
+
+    Args:
+        comparisons: What to time, with the checkpoint; each variant once.
+        clip: Waveform that is cut or repeated to the lengths.
+        threads: CPU threads.
+
+    Returns:
+        ``limits`` of the machine and ``points``, a JSON document.
+    """
+    limits = measure_limits(threads)
+    points = []
+    for comparison, checkpoint in {pair[0].variant: pair for pair in comparisons}.values():
+        with Side(comparison.import_path, checkpoint, threads, comparison.options) as side:
+            side.predict([clip])
+            for seconds, batch in (
+                *((seconds, 1) for seconds in SECONDS),
+                *((CLIP_SECONDS, batch) for batch in BATCHES[1:]),
+            ):
+                ms = _median_ms(side, [fit_length(clip, seconds)] * batch) / batch
+                facts = side.facts(round(seconds * SAMPLING_RATE))
+                weights = (facts["num_parameters"] or 0) * BYTES_PER_WEIGHT[comparison.backend]
+                least_ms = limits.least_ms(weights / batch, facts["multiply_accumulates"] or 0)
+                points.append(
+                    {
+                        "variant": comparison.variant,
+                        "seconds": seconds,
+                        "batch": batch,
+                        "ms_per_clip": ms,
+                        "limit_ms": least_ms,
+                    }
+                )
+    return {"limits": asdict(limits), "threads": threads, "points": points}
+
+
+def _median_ms(side: Side, waveforms: list[np.ndarray]) -> float:
+    times = [side.predict(waveforms).elapsed_ns / 1e6 for _ in range(2)][1:]
+    while len(times) < CALLS and sum(times) < 1e3 * MAX_SECONDS:
+        times.append(side.predict(waveforms).elapsed_ns / 1e6)
+    return statistics.median(times)
+
+
+def growth_lines(growth: Growth, markdown: bool) -> list[str]:
+    """The points as a table, with the rates that the limit is made of."""
+    rows = [
+        [
+            point["variant"],
+            f"{point['seconds']:g}",
+            str(point["batch"]),
+            f"{point['ms_per_clip']:.3g}",
+            f"{point['limit_ms']:.3g}",
+            f"{100 * point['limit_ms'] / point['ms_per_clip']:.0f} %",
+        ]
+        for point in growth["points"]
+    ]
+    limits = growth["limits"]
+    note = (
+        f"limit: reading all weights once a batch at {limits['bytes_per_s'] / 1e9:.1f} GB/s (dot product of "
+        f"512 MB, best of 5), or multiplying at {limits['multiply_accumulates_per_s'] / 1e9:.0f} G "
+        "multiply-accumulates a second (float32 product of 2048 x 2048, best of 5), whichever takes longer; "
+        f"{growth['threads']} thread(s). 8- and 16-bit arithmetic and weights in a cache can beat it."
+    )
+    return [*markdown_table(HEADING, rows), "", note] if markdown else [*align([HEADING, *rows]), note]
+
+
+def plot_growth(growth: Growth, folder: Path) -> None:
+    """Draws the points as ``growth.svg`` and ``growth.png``: measured solid, limit dashed."""
+    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    by_length, by_batch = figure.subplots(1, 2, sharey=True)
+    variants = list(dict.fromkeys(point["variant"] for point in growth["points"]))
+    for colour, variant in zip(np.resize(COLOURS, len(variants)), variants, strict=True):
+        points = [point for point in growth["points"] if point["variant"] == variant]
+        alone = [point for point in points if point["batch"] == 1]
+        batches = [point for point in points if point["seconds"] == CLIP_SECONDS]
+        for axes, chosen, key in ((by_length, alone, "seconds"), (by_batch, batches, "batch")):
+            places, measured, limit = zip(
+                *((point[key], point["ms_per_clip"], point["limit_ms"]) for point in chosen), strict=True
+            )
+            axes.plot(places, measured, color=colour, marker="o", label=variant)
+            axes.plot(places, limit, color=colour, linestyle="--", alpha=0.6)
+    for axes, label, ticks in (
+        (by_length, "length of the clip in s, one a call", SECONDS),
+        (by_batch, f"clips of {CLIP_SECONDS:g} s in a call", BATCHES),
+    ):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel(label)
+        axes.grid(visible=True, alpha=0.25)
+    by_length.set_ylabel("ms per clip; dashed: limit")
+    figure.legend(
+        *by_length.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small"
+    )
+    # No date and fixed ids: the same figures give the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "spoken-digits", "svg.fonttype": "none"}):
+        figure.savefig(folder / PICTURE, metadata={"Date": None})
+    figure.savefig((folder / PICTURE).with_suffix(".png"), dpi=150)

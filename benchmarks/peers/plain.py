@@ -1,0 +1,150 @@
+"""The plain library calls, as the documentation of each library shows them, behind the same interface.
+
+They are written to be what a careful user types first: the right checkpoint, the right number of
+threads, and otherwise the defaults. They answer like any backend, so that one harness times both.
+"""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from inference.audio import SAMPLING_RATE
+from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
+from inference.checkpoint import read_crop_contract, read_json
+from inference.crop import prepare
+from inference.labels import LABELS, label2id
+from inference.transcripts import match_transcript
+
+
+class PlainWhisper(DigitBackend):
+    """``faster_whisper.WhisperModel.transcribe`` at its defaults: beam of 5, language detected, 30 s."""
+
+    def __init__(self, model: Any):
+        self._model = model
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> Self:
+        """Loads a CTranslate2 folder with the weight type of our backend."""
+        from faster_whisper import WhisperModel
+
+        return cls(WhisperModel(checkpoint, device="cpu", compute_type="int8", cpu_threads=threads))
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """One call per clip; the text is mapped to a digit as ours is."""
+        predictions = []
+        for waveform in waveforms:
+            segments, _ = self._model.transcribe(waveform)
+            text = "".join(segment.text for segment in segments).strip()
+            match = match_transcript(text)
+            predictions.append(Prediction(match.label, hypothesis=text, reason=match.reason))
+        return predictions
+
+
+class PlainWav2Vec2(DigitBackend):
+    """``transformers.pipeline("audio-classification")``."""
+
+    def __init__(self, pipeline: Any):
+        self._pipeline = pipeline
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> Self:
+        """Loads a checkpoint folder."""
+        import torch
+        from transformers import pipeline
+
+        torch.set_num_threads(threads)
+        return cls(pipeline("audio-classification", model=checkpoint, device="cpu"))
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """One call for the list; the pipeline takes it clip by clip unless told otherwise."""
+        answers = self._pipeline(list(waveforms), top_k=len(LABELS))
+        rows = np.zeros((len(waveforms), len(LABELS)))
+        for row, answer in zip(rows, answers, strict=True):
+            for entry in answer:
+                row[label2id[entry["label"]]] = entry["score"]
+        return [prediction_from_probabilities(row) for row in rows]
+
+
+class PlainMfcc(DigitBackend):
+    """The features of ``inference.features`` through librosa, the machine through scikit-learn.
+
+    Same settings, same arrays of the checkpoint; librosa's silence trimming takes the place of ours,
+    as its threshold is the nearest thing that the library has.
+    """
+
+    def __init__(self, folder: Path):
+        from safetensors.numpy import load_file
+        from sklearn.preprocessing import StandardScaler
+
+        self._settings = read_json(folder / "features.json")
+        self._contract = read_crop_contract(folder)
+        self._arrays = load_file(folder / "model.safetensors")
+        self._scaler = StandardScaler()
+        self._scaler.mean_, self._scaler.scale_ = self._arrays["mean"], self._arrays["scale"]
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> Self:
+        """Loads a folder of our MFCC backend."""
+        from threadpoolctl import threadpool_limits
+
+        backend = cls(Path(checkpoint))
+        threadpool_limits(limits=threads, user_api="blas")
+        return backend
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """Features clip by clip, then the machine for all."""
+        from sklearn.metrics.pairwise import rbf_kernel
+        from sklearn.utils.extmath import softmax
+
+        statistics = np.stack([self._statistics(prepare(clip, self._contract)) for clip in waveforms])
+        kernel = rbf_kernel(
+            self._scaler.transform(statistics),
+            self._arrays["support_vectors"],
+            gamma=float(self._arrays["gamma"]),
+        )
+        return [
+            prediction_from_probabilities(row)
+            for row in softmax(kernel @ self._arrays["weights"] + self._arrays["bias"])
+        ]
+
+    def _statistics(self, waveform: np.ndarray) -> np.ndarray:
+        import librosa
+
+        settings = self._settings
+        if settings["trim"]:
+            waveform, _ = librosa.effects.trim(waveform, top_db=30, frame_length=400, hop_length=160)
+        mel = librosa.feature.melspectrogram(
+            y=librosa.effects.preemphasis(waveform, coef=0.97),
+            sr=SAMPLING_RATE,
+            n_fft=512,
+            win_length=400,
+            hop_length=160,
+            window=_povey_window(),
+            n_mels=settings["n_mels"],
+            fmin=settings["low_hz"],
+            fmax=settings["high_hz"],
+            htk=True,
+            norm=None,
+        )
+        # librosa counts in decibels of power, our features in natural logarithms.
+        log_mel = librosa.power_to_db(mel, top_db=settings["floor_db"]) * np.log(10.0) / 10.0
+        static = librosa.feature.mfcc(S=log_mel, n_mfcc=settings["n_mfcc"] + 1)[1:]
+        slope = librosa.feature.delta(static, width=5, mode="nearest")
+        frames = np.vstack([static, slope, librosa.feature.delta(slope, width=5, mode="nearest")]).T
+        edges = np.linspace(0, len(frames), settings["num_segments"] + 1)
+        segments = [
+            frames[int(start) : max(int(np.ceil(end)), int(start) + 1)].mean(axis=0)
+            for start, end in itertools.pairwise(edges)
+        ]
+        parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0)]
+        return np.concatenate([*parts, *segments, [np.log(len(frames))]])
+
+
+@functools.cache
+def _povey_window() -> np.ndarray:
+    """Kaldi's window, which librosa does not have by name."""
+    return np.hanning(400) ** 0.85

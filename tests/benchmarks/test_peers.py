@@ -1,0 +1,224 @@
+"""Ours against the plain call: the sides, the figures made of them, the command."""
+
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+
+from benchmarks.peers import __main__ as command
+from benchmarks.peers.comparisons import COMPARISONS, Comparison
+from benchmarks.peers.growth import growth_lines, measure_growth, plot_growth
+from benchmarks.peers.machine import MachineLimits
+from benchmarks.peers.measure import Result, compare, fit_length
+from benchmarks.peers.side import Side
+from benchmarks.peers.table import markdown_lines, screen_lines
+from inference.backends import BACKENDS, backend_class, parse_variant
+from inference.backends.ctranslate2_file import read_shapes
+from inference.backends.whisper_window import encoder_multiply_accumulates
+from inference.errors import UserError
+
+CLIPS = [
+    (0.1 * np.random.default_rng(seed).standard_normal(6000 + 500 * seed)).astype(np.float32)
+    for seed in range(4)
+]
+MFCC = Comparison("mfcc", BACKENDS["mfcc"].import_path, "itself")
+
+
+def result(ours_ms, plain_ms, **changes) -> Result:
+    fields = {
+        "comparison": MFCC,
+        "checkpoint": "here",
+        "stand_in": False,
+        "ours_ms": tuple(ours_ms),
+        "plain_ms": tuple(plain_ms),
+        "same_labels": 5,
+        "num_clips": 6,
+        "max_probability_difference": None,
+        "ours_peak_rss_bytes": 50_000_000,
+        "plain_peak_rss_bytes": None,
+        "load_average": (0.5, None),
+    }
+    return Result(**{**fields, **changes})
+
+
+def test_both_sides_answer_the_same_clips_in_processes_of_their_own() -> None:
+    made = compare(MFCC, BACKENDS["mfcc"].default_checkpoint, False, CLIPS, rounds=6, threads=1, seed=0)
+    assert len(made.ours_ms) == len(made.plain_ms) == 6
+    assert (made.same_labels, made.num_clips) == (6, 6)
+    assert made.max_probability_difference == 0.0
+    assert made.ours_peak_rss_bytes > 10_000_000
+    assert 0 < made.ratio_bounds[0] <= made.ratio_bounds[1]
+
+
+def test_a_batch_is_one_call() -> None:
+    batch = Comparison("mfcc", MFCC.plain_path, "itself", batch_size=3)
+    made = compare(batch, BACKENDS["mfcc"].default_checkpoint, False, CLIPS, rounds=2, threads=1, seed=0)
+    assert (made.same_labels, made.num_clips, len(made.ours_ms)) == (6, 6, 2)
+    assert made.ratio_bounds is None  # too few rounds for an interval
+
+
+def test_a_side_that_cannot_load_or_dies_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="is no folder"):
+        Side(MFCC.import_path, "/nowhere", 1)
+    with pytest.raises(UserError, match="NoSuchClass"):
+        Side("inference.backends.mfcc:NoSuchClass", "here", 1)
+    before = dict(os.environ)
+    with Side(MFCC.import_path, BACKENDS["mfcc"].default_checkpoint, 1) as side:
+        assert dict(os.environ) == before
+        side._process.kill()
+        side._process.join()
+        with pytest.raises(UserError, match="exit code"):
+            side.predict(CLIPS[:1])
+
+
+def test_ratio_is_that_of_paired_rounds() -> None:
+    """A machine that gets three times slower on the way changes both sides and not the ratio."""
+    drift = [1.0] * 5 + [3.0] * 5
+    made = result([2.0 * d for d in drift], [9.0 * d for d in drift])
+    assert made.ratio == pytest.approx(4.5)
+    assert made.ratio_bounds == pytest.approx((4.5, 4.5))
+    assert made.as_record()["plain_p50_ms"] == pytest.approx(18.0)
+
+
+def test_table_says_what_is_a_stand_in_and_what_failed() -> None:
+    lines = markdown_lines([result([1.0], [20.0], stand_in=True)], ["whisper: no weights"])
+    assert "mfcc*" in lines[2]
+    assert "20.0" in lines[2]
+    assert any("random weights" in line for line in lines)
+    assert lines[-1] == "whisper: no weights"
+    assert "random weights" not in "".join(screen_lines([result([1.0], [2.0])], []))
+    assert screen_lines([], ["nothing"]) == ["nothing"]
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda c: f"{c.variant} {c.batch_size}")
+def test_rows_of_the_table_exist(comparison: Comparison) -> None:
+    parse_variant(comparison.variant)
+    module, _, name = comparison.plain_path.partition(":")
+    assert backend_class(BACKENDS[comparison.backend]).__name__ in comparison.import_path
+    assert hasattr(__import__(module, fromlist=[name]), name)
+
+
+def test_plain_mfcc_computes_the_same_features_by_other_means(recordings) -> None:
+    pytest.importorskip("librosa")
+    from benchmarks.peers.plain import PlainMfcc
+    from inference.audio import decode_audio
+    from inference.backends import load_backend
+
+    clips = [decode_audio(path) for path in sorted(recordings.glob("*_0.wav"))[::6]]
+    plain = PlainMfcc.load(BACKENDS["mfcc"].default_checkpoint).predict(clips)
+    ours = load_backend("mfcc").predict(clips)
+    assert sum(a.label == b.label for a, b in zip(plain, ours, strict=True)) >= 0.9 * len(clips)
+
+
+def test_plain_whisper_is_the_library_at_its_defaults(tiny_whisper_folder) -> None:
+    from benchmarks.peers.plain import PlainWhisper
+
+    backend = PlainWhisper.load(str(tiny_whisper_folder))
+    seen = {}
+
+    def transcribe(waveform, **options):
+        seen.update(options)
+        return iter(()), None
+
+    backend._model.transcribe = transcribe
+    assert backend.predict(CLIPS[:1])[0].reason == "empty"
+    assert seen == {}
+
+
+@pytest.fixture(scope="module")
+def tiny_whisper_folder(tmp_path_factory):
+    from tests.tiny_whisper import build_tiny_whisper
+
+    return build_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny")
+
+
+def test_stand_in_says_one_word_and_needs_no_second_decoding(tmp_path) -> None:
+    """What the comparison with random weights rests on: the library is content with the first text."""
+    from faster_whisper import WhisperModel
+
+    from benchmarks.peers.random_whisper import answer_one_word
+    from tests.tiny_whisper import make_model, make_tokenizer, write_ctranslate2
+
+    tokenizer = make_tokenizer()
+    network = make_model(tokenizer)
+    answer_one_word(network, tokenizer, "seven")
+    folder = write_ctranslate2(network, tokenizer, tmp_path / "one-word", "test")
+    segments, info = WhisperModel(str(folder), compute_type="int8").transcribe(CLIPS[0])
+    (segment,) = segments
+    assert segment.text.strip() == "seven"
+    assert segment.temperature == 0.0
+    assert info.language == "en"
+
+
+# --- growth -----------------------------------------------------------------------------------------
+
+
+def test_limit_is_the_slower_of_memory_and_arithmetic() -> None:
+    limits = MachineLimits(bytes_per_s=1e9, multiply_accumulates_per_s=1e10)
+    assert limits.least_ms(2e6, 1e6) == pytest.approx(2.0)
+    assert limits.least_ms(1e6, 1e8) == pytest.approx(10.0)
+
+
+def test_encoder_work_grows_with_positions_and_their_square(tiny_whisper_folder) -> None:
+    shapes = read_shapes(tiny_whisper_folder / "model.bin")
+    width, layers, ffn, bands = 64, 2, 256, 80
+
+    def expected(frames: int) -> int:
+        positions = frames // 2
+        linear = 4 * width**2 + 2 * width * ffn
+        return (
+            3 * bands * width * frames
+            + 3 * width**2 * positions
+            + layers * (linear * positions + 2 * width * positions**2)
+        )
+
+    for frames in (150, 3000):
+        assert encoder_multiply_accumulates(shapes, frames) == expected(frames)
+
+
+def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("benchmarks.peers.growth.CALLS", 2)
+    monkeypatch.setattr("benchmarks.peers.growth.BATCHES", (1, 2))
+    monkeypatch.setattr("benchmarks.peers.growth.measure_limits", lambda _: MachineLimits(1e10, 1e11))
+    pair = (MFCC, BACKENDS["mfcc"].default_checkpoint)
+    growth = measure_growth([pair, pair], CLIPS[0], threads=1)
+    assert [(p["seconds"], p["batch"]) for p in growth["points"]] == [
+        *((seconds, 1) for seconds in (0.25, 0.5, 1.0, 2.0, 5.0)),
+        (0.5, 2),
+    ]
+    assert all(math.isfinite(p["ms_per_clip"]) and p["limit_ms"] > 0 for p in growth["points"])
+    json.dumps(growth)
+    assert len(growth_lines(growth, markdown=True)) == 2 + 6 + 2
+    plot_growth(growth, tmp_path)
+    assert (tmp_path / "growth.svg").stat().st_size > 1000
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def test_clips_have_exactly_the_length_asked_for() -> None:
+    assert fit_length(CLIPS[0], 0.5).shape == (8000,)
+    assert fit_length(CLIPS[0], 0.1).shape == (1600,)
+
+
+@pytest.mark.parametrize("assignment", ["whisper", "nothing=x", "whisper=", "whisper=/no/where"])
+def test_malformed_checkpoint_is_refused(assignment, capsys) -> None:
+    assert command.main(["--checkpoint", assignment]) == 2
+    assert "--checkpoint" in capsys.readouterr().err
+
+
+def test_command_prints_and_writes(monkeypatch, tmp_path, capsys, recordings) -> None:
+    monkeypatch.setattr(command, "COMPARISONS", (MFCC, Comparison("mfcc", "benchmarks:Nothing", "missing")))
+    out = tmp_path / "out"
+    status = command.main(["--backends", "mfcc", "--rounds", "2", "--out", str(out)])
+    assert status == 1  # the second comparison cannot be made
+    printed = capsys.readouterr()
+    assert "itself" in printed.out
+    assert "Nothing" in printed.out
+    assert str(out) in printed.err
+    document = json.loads((out / "peers.json").read_text())
+    assert document["comparisons"][0]["comparison"]["variant"] == "mfcc"
+    assert document["environment"]["threads_per_backend"] == 1
+    assert "itself" in (out / "peers.md").read_text()
