@@ -88,18 +88,17 @@ def with_synthetic(split: Split, share: float, corpus_name: str) -> Split:
     Args:
         split: Where recordings are split already.
         share: Share of the result's training clips that are synthetic, from 0 to below 1.
-        corpus_name: ``Corpus.name`` of the recordings.
+        corpus_name: ``Corpus.name`` of the recordings; the synthetic corpus stays as it is, because a
+            recipe with a share should also run where there are no recordings.
 
     Raises:
-        CorpusError: If the corpus is synthetic itself, or espeak-ng is missing.
+        CorpusError: If espeak-ng is missing.
         UserError: If the share is out of range.
     """
     if not 0.0 <= share < 1.0:
         raise UserError(f"--synthetic_share {share}: expected a share from 0 to below 1.")
-    if share == 0.0:
+    if share == 0.0 or corpus_name == "synthetic":
         return split
-    if corpus_name == "synthetic":
-        raise CorpusError("--synthetic_share adds synthetic voices to recordings; this corpus has no other.")
     # As many of each digit.
     num_utterances = round(share / (1 - share) * len(split.train) / len(LABELS))
     return replace(split, synthetic=training_voices(max(num_utterances, 1)))
