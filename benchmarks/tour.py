@@ -50,7 +50,7 @@ def run(*words: str | Path) -> None:
 corpus = load_corpus("synthetic")
 split = make_split(corpus.clips, "speaker-disjoint")
 print(corpus.description)
-print(f"{len(split.train)} clips to learn from, {len(split.validation)} to choose, {len(split.test)} to judge")
+print(f"{len(split.train)} to learn from, {len(split.validation)} to choose, {len(split.test)} to judge")
 SPLIT = ("--dataset", "synthetic", "--protocol", "speaker-disjoint")
 
 # %% [markdown]
