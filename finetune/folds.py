@@ -79,9 +79,7 @@ class FoldTable:
         low, high = self.interval
         content = asdict(self) | {"mean": self.mean, "t_interval": [low, high], "worst": self.worst}
         (folder / "loso.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        text = (
-            f"{self.description}. Leave one speaker out.\n\n{self.markdown()}\n\n```\n{self.command}\n```\n"
-        )
+        text = f"{self.description}. Leave one speaker out.\n\n{self.markdown()}\n\n"
         (folder / "loso.md").write_text(f"{text}```\n{self.command}\n```\n", encoding="utf-8")
 
 
