@@ -1,4 +1,4 @@
-"""Silence trimming, MFCCs and the fixed-length statistics that the small baselines learn from.
+"""Silence trimming, log-mel windows, MFCCs and the statistics that the small baselines learn from.
 
 Plain numpy over all frames at once. The front end is Kaldi's (``compute-fbank-feats``: frames of
 25 ms every 10 ms, pre-emphasis 0.97, Povey window, triangles on the mel scale), and a test holds it
@@ -20,32 +20,54 @@ N_FFT = 512
 PRE_EMPHASIS = 0.97
 #: Least band energy, far below 16-bit resolution; keeps the logarithm of digital silence finite.
 LEAST_ENERGY = 1e-10
+#: Added to the standard deviation of a window; keeps digital silence finite.
+STANDARDISE_EPSILON = 1e-3
 
 
 @dataclass(frozen=True)
-class FeatureSettings:
-    """Settings of the MFCC statistics; stored as ``features.json`` beside a model.
+class BandSettings:
+    """Settings of the log-mel bands; stored in ``features.json`` beside a model.
 
     Attributes:
         n_mels: Mel bands.
-        n_mfcc: Cepstral coefficients kept, without c0: the level of a recording is a cue to the
-            speaker, not to the digit.
         low_hz: Lower edge of the lowest mel band.
         high_hz: Upper edge of the highest; just under 4 kHz, so that telephone-band recordings and
             wide-band microphones look alike.
         floor_db: Depth below the loudest band and frame at which energies are cut off; what lies lower is
             noise of the room or holes that a lossy codec left.
-        num_segments: Equal stretches of time that are averaged apart, to keep the order of sounds.
         trim: Whether leading and trailing silence is cut off first.
     """
 
     n_mels: int = 40
-    n_mfcc: int = 12
     low_hz: float = 60.0
     high_hz: float = 3800.0
     floor_db: float = 45.0
-    num_segments: int = 8
     trim: bool = True
+
+
+@dataclass(frozen=True)
+class FeatureSettings(BandSettings):
+    """Settings of the MFCC statistics.
+
+    Attributes:
+        n_mfcc: Cepstral coefficients kept, without c0: the level of a recording is a cue to the
+            speaker, not to the digit.
+        num_segments: Equal stretches of time that are averaged apart, to keep the order of sounds.
+    """
+
+    n_mfcc: int = 12
+    num_segments: int = 8
+
+
+@dataclass(frozen=True)
+class WindowSettings(BandSettings):
+    """Settings of the log-mel window that networks look at.
+
+    Attributes:
+        num_frames: Frames of 10 ms; longer words are squeezed into them.
+    """
+
+    num_frames: int = 80
 
 
 def trim_silence(
@@ -83,7 +105,7 @@ def trim_silence(
     return waveform[first:last]
 
 
-def log_mel(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
+def log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
     """Logarithm of the energy in mel bands, 25 ms frames every 10 ms.
 
     Args:
@@ -104,6 +126,40 @@ def log_mel(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     return np.maximum(bands, bands.max() - settings.floor_db * np.log(10.0) / 10.0).astype(np.float32)
 
 
+def word_log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
+    """``log_mel`` of the sounding part of a waveform, if the settings ask for trimming."""
+    return log_mel(trim_silence(waveform) if settings.trim else waveform, settings)
+
+
+def log_mel_window(waveform: np.ndarray, settings: WindowSettings) -> np.ndarray:
+    """The word in the middle of a window of fixed duration, standardised.
+
+    Args:
+        waveform: Shape ``(num_samples,)`` at 16 kHz.
+        settings: Bands and duration.
+
+    Returns:
+        Float32 matrix of shape ``(num_frames, n_mels)``, mean 0 and standard deviation 1; what the
+        word does not fill has its lowest value.
+    """
+    bands = squeeze(word_log_mel(waveform, settings), settings.num_frames)
+    before = (settings.num_frames - len(bands)) // 2
+    floor = bands.max() - settings.floor_db * np.log(10.0) / 10.0
+    window = np.full((settings.num_frames, settings.n_mels), floor, np.float32)
+    window[before : before + len(bands)] = bands
+    return (window - window.mean()) / (window.std() + STANDARDISE_EPSILON)
+
+
+def squeeze(bands: np.ndarray, num_frames: int) -> np.ndarray:
+    """Interpolates linearly over time where there are more than ``num_frames`` rows."""
+    if len(bands) <= num_frames:
+        return bands
+    place = np.linspace(0.0, len(bands) - 1, num_frames)
+    lower = np.minimum(place.astype(int), len(bands) - 2)
+    part = (place - lower).astype(np.float32)[:, None]
+    return bands[lower] * (1.0 - part) + bands[lower + 1] * part
+
+
 def _frames(waveform: np.ndarray) -> np.ndarray:
     """Frames centred every 10 ms, the ends mirrored; shape ``(num_frames, FRAME_SAMPLES)``."""
     num_frames = max((waveform.size + HOP_SAMPLES // 2) // HOP_SAMPLES, 1)
@@ -120,7 +176,7 @@ def _povey_window() -> np.ndarray:
 
 
 @functools.cache
-def _mel_weights(settings: FeatureSettings) -> np.ndarray:
+def _mel_weights(settings: BandSettings) -> np.ndarray:
     """Triangles evenly spaced in mel, shape ``(N_FFT // 2 + 1, n_mels)``."""
     low, high = _mel(np.array([settings.low_hz, settings.high_hz]))
     edges = np.linspace(low, high, settings.n_mels + 2)
@@ -141,11 +197,11 @@ def mfcc(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     Returns:
         Float32 matrix of shape ``(num_frames, n_mfcc)``.
     """
-    return log_mel(waveform, settings) @ _cosines(settings.n_mels, settings.n_mfcc)
+    return log_mel(waveform, settings) @ cosines(settings.n_mels, settings.n_mfcc)
 
 
 @functools.cache
-def _cosines(n_mels: int, n_mfcc: int) -> np.ndarray:
+def cosines(n_mels: int, n_mfcc: int) -> np.ndarray:
     """Columns 1 to ``n_mfcc`` of the orthonormal DCT-II, shape ``(n_mels, n_mfcc)``."""
     bands = (np.arange(n_mels) + 0.5) * np.pi / n_mels
     return (np.cos(np.outer(bands, np.arange(1, n_mfcc + 1))) * np.sqrt(2.0 / n_mels)).astype(np.float32)
@@ -180,9 +236,7 @@ def mfcc_statistics(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarr
     Returns:
         Float32 vector of shape ``(num_statistics(settings),)``.
     """
-    if settings.trim:
-        waveform = trim_silence(waveform)
-    static = mfcc(waveform, settings)
+    static = word_log_mel(waveform, settings) @ cosines(settings.n_mels, settings.n_mfcc)
     slope = deltas(static)
     frames = np.hstack([static, slope, deltas(slope)])
     # A clip of fewer frames than segments repeats frames rather than average nothing.

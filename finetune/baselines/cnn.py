@@ -1,0 +1,204 @@
+"""Fits a small network on log-mel windows, with one learning-rate cycle and averaged weights."""
+
+import copy
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim import swa_utils
+from tqdm import tqdm
+
+from finetune.baselines.networks import LogMelDscnn, MfccCnn
+from finetune.baselines.window_batches import VariationSettings, WordBank
+from finetune.corpus.clip import Clip
+from finetune.metrics import macro_f1
+from inference.backends.cnn import MODEL_NAME
+from inference.crop import CropContract, prepare
+from inference.features import WindowSettings, log_mel_window, word_log_mel
+from inference.labels import LABELS, label2id
+
+NETWORKS: dict[str, type[LogMelDscnn] | type[MfccCnn]] = {"logmel-dscnn": LogMelDscnn, "mfcc-cnn": MfccCnn}
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a network learns.
+
+    Attributes:
+        num_steps: Optimizer steps.
+        batch_size: Words of a step.
+        learning_rate: Peak of the one cycle (Smith and Topin 2018, https://arxiv.org/abs/1708.07120).
+        weight_decay: Of AdamW.
+        mixup: Both parameters of the beta distribution of mixing weights (Zhang et al. 2018,
+            https://arxiv.org/abs/1710.09412).
+        label_smoothing: Probability spread over all labels (Szegedy et al. 2016).
+        average: Decay per step of the running mean of weights that is kept in the end.
+        epochs: Times the history is written; an epoch is a share of the steps, not a pass.
+    """
+
+    num_steps: int = 1500
+    batch_size: int = 64
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.02
+    mixup: float = 0.3
+    label_smoothing: float = 0.1
+    average: float = 0.99
+    epochs: int = 10
+
+
+@dataclass(frozen=True)
+class FittedCnn:
+    """A network ready to be asked or written.
+
+    Attributes:
+        network: In evaluation mode.
+        window: What it looks at.
+        contract: The crop it is made for.
+        history: Loss, and accuracy on the validation clips if there are any, of each epoch.
+    """
+
+    network: nn.Module
+    window: WindowSettings
+    contract: CropContract
+    history: list[dict[str, float]]
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def probabilities(self, clips: Sequence[Clip]) -> np.ndarray:
+        """Probabilities ``(num_clips, num_labels)``."""
+        return _logits(self.network, _windows(clips, self.window, self.contract)).softmax(dim=1).numpy()
+
+    def save(self, folder: Path) -> None:
+        """Writes ``model.onnx`` and ``features.json``."""
+        window = torch.zeros(2, 1, self.window.num_frames, self.window.n_mels)
+        program = torch.onnx.export(
+            self.network,
+            (window,),
+            input_names=["windows"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        program.model.metadata_props["num_parameters"] = str(self.num_parameters)
+        program.save(folder / MODEL_NAME)
+        (folder / "features.json").write_text(json.dumps(asdict(self.window), indent=2) + "\n")
+
+
+def fit_cnn(
+    model: str,
+    clips: Sequence[Clip],
+    validation: Sequence[Clip],
+    window: WindowSettings,
+    contract: CropContract,
+    settings: FitSettings,
+    seed: int,
+) -> FittedCnn:
+    """Fits a network.
+
+    The schedule is fixed beforehand and the last averaged weights are kept: validation clips draw the
+    curve and choose nothing.
+
+    Args:
+        model: A key of ``NETWORKS``.
+        clips: What to learn from; synthetic voices among them count like any other.
+        validation: What to watch; may be empty.
+        window: What the network looks at.
+        contract: The crop it is made for.
+        settings: How it learns.
+        seed: Seed of weights, order and variations.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # weights and dropout
+    network = NETWORKS[model](len(LABELS), window.n_mels).to(memory_format=torch.channels_last)
+    bar = tqdm(clips, desc="features", unit="clip", disable=None)
+    bank = WordBank([_bands(clip, window, contract) for clip in bar], window)
+    label_ids = torch.tensor([label2id[clip.label] for clip in clips])
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.num_steps, pct_start=0.2
+    )
+    averaged = swa_utils.AveragedModel(
+        network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(settings.average), use_buffers=True
+    )
+    watched = _windows(validation, window, contract)
+    history: list[dict[str, float]] = []
+    losses: list[float] = []
+    for step in tqdm(range(1, settings.num_steps + 1), desc=model, unit="step", disable=None):
+        rows = torch.randint(len(clips), (settings.batch_size,), generator=generator)
+        windows = bank.batch(rows, VariationSettings(), generator)
+        network.train()
+        loss = _mixed_loss(network, windows, label_ids[rows], settings, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        averaged.update_parameters(network)
+        losses.append(loss.item())
+        if step % max(settings.num_steps // settings.epochs, 1) == 0 or step == settings.num_steps:
+            record = {"step": step, "epoch": step * settings.batch_size / len(clips), "loss": np.mean(losses)}
+            history.append(record | _watch(averaged.module, watched, validation))
+            losses.clear()
+    return FittedCnn(copy.deepcopy(averaged.module).eval(), window, contract, history)
+
+
+def _mixed_loss(
+    network: nn.Module,
+    windows: torch.Tensor,
+    label_ids: torch.Tensor,
+    settings: FitSettings,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    # Beta(a, a) from two gamma draws of the run's generator.
+    concentration = torch.full((2,), settings.mixup)
+    draws = torch._standard_gamma(concentration, generator=generator).clamp_min(1e-12)
+    weight = float(draws[0] / draws.sum())
+    partners = torch.randperm(len(windows), generator=generator)
+    mixed = weight * windows + (1 - weight) * windows[partners]
+    logits = network(mixed.contiguous(memory_format=torch.channels_last))
+    loss = functools.partial(functional.cross_entropy, logits, label_smoothing=settings.label_smoothing)
+    return weight * loss(label_ids) + (1 - weight) * loss(label_ids[partners])
+
+
+def _watch(network: nn.Module, windows: torch.Tensor, clips: Sequence[Clip]) -> dict[str, float]:
+    if not clips:
+        return {}
+    logits = _logits(network, windows)
+    references = [label2id[clip.label] for clip in clips]
+    answers = logits.argmax(dim=1).tolist()
+    return {
+        "eval_loss": float(functional.cross_entropy(logits, torch.tensor(references))),
+        "eval_accuracy": float(np.mean(np.array(answers) == references)),
+        "eval_macro_f1": macro_f1(answers, references),
+    }
+
+
+@torch.inference_mode()
+def _logits(network: nn.Module, windows: torch.Tensor) -> torch.Tensor:
+    network.eval()
+    batches = windows.contiguous(memory_format=torch.channels_last).split(250)
+    return torch.cat([network(batch) for batch in batches])
+
+
+def _windows(clips: Sequence[Clip], window: WindowSettings, contract: CropContract) -> torch.Tensor:
+    """What the backend would show the network, ``(num_clips, 1, num_frames, n_mels)``."""
+    rows = [log_mel_window(prepare(clip.waveform(), contract), window) for clip in clips]
+    return torch.from_numpy(np.stack(rows)).unsqueeze(1) if rows else torch.empty(0)
+
+
+@functools.cache
+def _bands(clip: Clip, window: WindowSettings, contract: CropContract) -> np.ndarray:
+    """Log-mel of a clip; every fold asks for it again."""
+    return word_log_mel(prepare(clip.waveform(), contract), window)
