@@ -1,1 +1,94 @@
-"""Small models fitted in seconds."""
+"""Small recognisers fitted on the same splits as the big ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inference.crop import CropContract
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from finetune.corpus.clip import Clip
+
+#: The shortest clip, in milliseconds; what is shorter is padded.
+MIN_MS = 100
+
+
+class Fitted(Protocol):
+    """A baseline ready to be asked or written.
+
+    Attributes:
+        history: One record per epoch; empty for models without epochs.
+        choices: What was chosen on training clips, for the card.
+        num_parameters: Number of stored values.
+    """
+
+    history: list[dict[str, float]]
+    choices: dict[str, float]
+
+    @property
+    def num_parameters(self) -> int: ...
+
+    def probabilities(self, clips: "Sequence[Clip]") -> "np.ndarray":
+        """Probabilities ``(num_clips, num_labels)``."""
+
+    def save(self, folder: Path) -> None:
+        """Writes weights and feature settings."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is fitted.
+
+    Attributes:
+        title: For the card.
+        contract: The crop the model is made for.
+        fit: From clips to learn from, and clips to watch meanwhile, to the model.
+    """
+
+    title: str
+    contract: CropContract
+    fit: "Callable[[Sequence[Clip], Sequence[Clip]], Fitted]"
+
+
+def recipe(model: str, seed: int, num_steps: int) -> Recipe:
+    """The recipe of a model.
+
+    Args:
+        model: "mfcc-svm", "mfcc-logreg", "mfcc-cnn" or "logmel-dscnn".
+        seed: Seed of everything drawn.
+        num_steps: Optimizer steps of the networks.
+    """
+    contract = CropContract(min_ms=MIN_MS)
+    # Imported here: who fits a network waits for no scikit-learn, and the other way round.
+    fit: Any
+    if model in _STATISTICS_TITLES:
+        from finetune.baselines.svm import fit_statistics
+
+        title, fit = _STATISTICS_TITLES[model], fit_statistics
+        return Recipe(title, contract, partial(fit, model, contract=contract, seed=seed))
+    from finetune.baselines.cnn import FitSettings, fit_cnn
+    from inference.features import WindowSettings
+
+    fit = partial(
+        fit_cnn,
+        model,
+        window=WindowSettings(),
+        contract=contract,
+        settings=FitSettings(num_steps=num_steps),
+        seed=seed,
+    )
+    return Recipe(_NETWORK_TITLES[model], contract, fit)
+
+
+_STATISTICS_TITLES = {
+    "mfcc-svm": "MFCC statistics and an RBF support vector machine for spoken digits",
+    "mfcc-logreg": "MFCC statistics and logistic regression for spoken digits",
+}
+_NETWORK_TITLES = {
+    "mfcc-cnn": "Separable convolutions over MFCC maps for spoken digits",
+    "logmel-dscnn": "Depthwise-separable convolutions over log-mel windows for spoken digits",
+}

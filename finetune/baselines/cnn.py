@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ class FittedCnn:
     window: WindowSettings
     contract: CropContract
     history: list[dict[str, float]]
+    choices: ClassVar[dict[str, float]] = {}
 
     @property
     def num_parameters(self) -> int:
@@ -148,7 +150,11 @@ def fit_cnn(
         averaged.update_parameters(network)
         losses.append(loss.item())
         if step % max(settings.num_steps // settings.epochs, 1) == 0 or step == settings.num_steps:
-            record = {"step": step, "epoch": step * settings.batch_size / len(clips), "loss": np.mean(losses)}
+            record: dict[str, float] = {
+                "step": step,
+                "epoch": step * settings.batch_size / len(clips),
+                "loss": float(np.mean(losses)),
+            }
             history.append(record | _watch(averaged.module, watched, validation))
             losses.clear()
     return FittedCnn(copy.deepcopy(averaged.module).eval(), window, contract, history)
