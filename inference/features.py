@@ -123,7 +123,12 @@ def log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
     spectrum = np.fft.rfft(frames * _povey_window(), N_FFT)
     power = spectrum.real**2 + spectrum.imag**2
     bands = np.log(np.maximum(power @ _mel_weights(settings), LEAST_ENERGY))
-    return np.maximum(bands, bands.max() - settings.floor_db * np.log(10.0) / 10.0).astype(np.float32)
+    return cut_floor(bands, settings).astype(np.float32)
+
+
+def cut_floor(bands: np.ndarray, settings: BandSettings) -> np.ndarray:
+    """Lifts what lies further than ``floor_db`` below the largest value."""
+    return np.maximum(bands, bands.max() - settings.floor_db * np.log(10.0) / 10.0)
 
 
 def word_log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
@@ -227,7 +232,7 @@ def deltas(features: np.ndarray, reach: int = 2) -> np.ndarray:
 
 
 def mfcc_statistics(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
-    """One vector per clip: statistics of MFCCs and their two slopes, segment means, duration.
+    """One vector per clip, ``band_statistics`` of its sounding part.
 
     Args:
         waveform: Shape ``(num_samples,)`` at 16 kHz.
@@ -236,7 +241,20 @@ def mfcc_statistics(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarr
     Returns:
         Float32 vector of shape ``(num_statistics(settings),)``.
     """
-    static = word_log_mel(waveform, settings) @ cosines(settings.n_mels, settings.n_mfcc)
+    return band_statistics(word_log_mel(waveform, settings), settings)
+
+
+def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
+    """Statistics of MFCCs and their two slopes, segment means, duration.
+
+    Args:
+        bands: Log-mel matrix ``(num_frames, n_mels)``.
+        settings: Feature settings.
+
+    Returns:
+        Float32 vector of shape ``(num_statistics(settings),)``.
+    """
+    static = bands @ cosines(settings.n_mels, settings.n_mfcc)
     slope = deltas(static)
     frames = np.hstack([static, slope, deltas(slope)])
     # A clip of fewer frames than segments repeats frames rather than average nothing.

@@ -18,19 +18,19 @@ MIN_MS = 100
 
 
 class Fitted(Protocol):
-    """A baseline ready to be asked or written.
-
-    Attributes:
-        history: One record per epoch; empty for models without epochs.
-        choices: What was chosen on training clips, for the card.
-        num_parameters: Number of stored values.
-    """
-
-    history: list[dict[str, float]]
-    choices: dict[str, float]
+    """A baseline ready to be asked or written."""
 
     @property
-    def num_parameters(self) -> int: ...
+    def history(self) -> list[dict[str, float]]:
+        """One record per epoch; empty for models without epochs."""
+
+    @property
+    def choices(self) -> dict[str, float]:
+        """What was chosen on training clips, for the card."""
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of stored values."""
 
     def probabilities(self, clips: "Sequence[Clip]") -> "np.ndarray":
         """Probabilities ``(num_clips, num_labels)``."""

@@ -4,9 +4,8 @@ import copy
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -39,7 +38,8 @@ class FitSettings:
         mixup: Both parameters of the beta distribution of mixing weights (Zhang et al. 2018,
             https://arxiv.org/abs/1710.09412).
         label_smoothing: Probability spread over all labels (Szegedy et al. 2016).
-        average: Decay per step of the running mean of weights that is kept in the end.
+        average: Time constant of the running mean of weights that is kept in the end, as a share of
+            the steps.
         epochs: Times the history is written; an epoch is a share of the steps, not a pass.
     """
 
@@ -49,7 +49,7 @@ class FitSettings:
     weight_decay: float = 0.02
     mixup: float = 0.3
     label_smoothing: float = 0.1
-    average: float = 0.99
+    average: float = 1 / 15
     epochs: int = 10
 
 
@@ -62,13 +62,14 @@ class FittedCnn:
         window: What it looks at.
         contract: The crop it is made for.
         history: Loss, and accuracy on the validation clips if there are any, of each epoch.
+        choices: Empty: everything is fixed beforehand.
     """
 
     network: nn.Module
     window: WindowSettings
     contract: CropContract
     history: list[dict[str, float]]
-    choices: ClassVar[dict[str, float]] = {}
+    choices: dict[str, float] = field(default_factory=dict)
 
     @property
     def num_parameters(self) -> int:
@@ -132,8 +133,9 @@ def fit_cnn(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.num_steps, pct_start=0.2
     )
+    decay = 1.0 - 1.0 / max(settings.average * settings.num_steps, 1.0)
     averaged = swa_utils.AveragedModel(
-        network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(settings.average), use_buffers=True
+        network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay), use_buffers=True
     )
     watched = _windows(validation, window, contract)
     history: list[dict[str, float]] = []
@@ -150,11 +152,8 @@ def fit_cnn(
         averaged.update_parameters(network)
         losses.append(loss.item())
         if step % max(settings.num_steps // settings.epochs, 1) == 0 or step == settings.num_steps:
-            record: dict[str, float] = {
-                "step": step,
-                "epoch": step * settings.batch_size / len(clips),
-                "loss": float(np.mean(losses)),
-            }
+            epoch = step * settings.batch_size / len(clips)
+            record = {"step": step, "epoch": epoch, "loss": float(np.mean(losses))}
             history.append(record | _watch(averaged.module, watched, validation))
             losses.clear()
     return FittedCnn(copy.deepcopy(averaged.module).eval(), window, contract, history)

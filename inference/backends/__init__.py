@@ -56,6 +56,13 @@ BACKENDS: dict[str, BackendSpec] = {
             package="safetensors",
         ),
         BackendSpec(
+            name="logmel-dscnn",
+            import_path="inference.backends.cnn:CnnBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "logmel-dscnn"),
+            summary="log-mel window + depthwise-separable CNN (ONNX Runtime)",
+            package="onnxruntime",
+        ),
+        BackendSpec(
             name="wav2vec2",
             import_path="inference.backends.wav2vec2:Wav2Vec2Backend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),

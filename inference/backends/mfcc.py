@@ -1,4 +1,4 @@
-"""MFCC statistics and a support vector machine: a few megabytes, about a millisecond per clip."""
+"""MFCC statistics and a support vector machine or a regression: small, about a millisecond per clip."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,43 +15,50 @@ from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import FeatureSettings, mfcc_statistics, num_statistics
 from inference.labels import LABELS
+from inference.rejection import REJECTION_FILE, read_rejection
+from inference.stages import stage
 
 CHECKPOINT_FILES = ("model.safetensors", "labels.json", "features.json", "crop.json")
 
 
 @dataclass(frozen=True, eq=False)
-class KernelClassifier:
-    """A radial-basis machine as arrays: ``softmax(exp(-gamma * |x - v|^2) @ weights + bias)``.
+class LinearClassifier:
+    """A logistic regression as arrays: ``softmax(x @ weights + bias)`` of standardised statistics x.
 
     Attributes:
         mean: Mean of each statistic, ``(num_statistics,)``.
         scale: Standard deviation of each, same shape.
-        support_vectors: Standardised, ``(num_vectors, num_statistics)``.
-        weights: Each vector's part in each label, ``(num_vectors, num_labels)``.
+        weights: Part of each row in each label, ``(num_rows, num_labels)``.
         bias: ``(num_labels,)``.
-        gamma: Width of the kernel, a scalar.
     """
 
     mean: np.ndarray
     scale: np.ndarray
-    support_vectors: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
-    gamma: np.ndarray
 
-    def __post_init__(self) -> None:
-        # |x - v|^2 = |x|^2 - 2 x v + |v|^2; the last term is the same for every clip.
-        square = np.einsum("ij,ij->i", self.support_vectors, self.support_vectors)
-        object.__setattr__(self, "_squared_norms", square)
-
-    def probabilities(self, statistics: np.ndarray) -> np.ndarray:
+    def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Probabilities ``(num_clips, num_labels)`` of statistics ``(num_clips, num_statistics)``."""
-        rows = (statistics - self.mean) / self.scale
-        distances = np.einsum("ij,ij->i", rows, rows)[:, None] + self._squared_norms  # type: ignore[attr-defined]
-        distances -= 2.0 * rows @ self.support_vectors.T
-        logits = np.exp(-self.gamma * distances) @ self.weights + self.bias
+        rows = self._rows((statistics - self.mean) / self.scale)
+        logits = (rows @ self.weights + self.bias) / temperature
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def _rows(self, standardised: np.ndarray) -> np.ndarray:
+        return standardised
+
+    def fits_together(self) -> bool:
+        """Whether the shapes agree with each other and with the labels, a reject class included."""
+        num_labels = self.bias.size
+        width = self.mean.size
+        return (
+            self.mean.shape == self.scale.shape == (width,)
+            and self.weights.shape == (self._num_rows(), num_labels)
+            and num_labels in (len(LABELS), len(LABELS) + 1)
+        )
+
+    def _num_rows(self) -> int:
+        return self.mean.size
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored, by name."""
@@ -63,10 +70,45 @@ class KernelClassifier:
         return sum(array.size for array in self.arrays().values())
 
 
+@dataclass(frozen=True, eq=False)
+class KernelClassifier(LinearClassifier):
+    """A radial-basis machine as arrays: ``softmax(exp(-gamma * |x - v|^2) @ weights + bias)``.
+
+    Attributes:
+        support_vectors: Standardised, ``(num_vectors, num_statistics)``; each has a row of weights.
+        gamma: Width of the kernel, a scalar.
+    """
+
+    support_vectors: np.ndarray
+    gamma: np.ndarray
+
+    def __post_init__(self) -> None:
+        # |x - v|^2 = |x|^2 - 2 x v + |v|^2; the last term is the same for every clip.
+        square = np.einsum("ij,ij->i", self.support_vectors, self.support_vectors)
+        object.__setattr__(self, "_squared_norms", square)
+
+    def _rows(self, standardised: np.ndarray) -> np.ndarray:
+        squares = np.einsum("ij,ij->i", standardised, standardised)[:, None]
+        distances = squares + self._squared_norms  # type: ignore[attr-defined]
+        distances -= 2.0 * standardised @ self.support_vectors.T
+        return np.exp(-self.gamma * distances)
+
+    def fits_together(self) -> bool:
+        """See ``LinearClassifier.fits_together``."""
+        return (
+            self.support_vectors.shape[1] == self.mean.size
+            and self.gamma.shape == ()
+            and super().fits_together()
+        )
+
+    def _num_rows(self) -> int:
+        return len(self.support_vectors)
+
+
 class MfccBackend(DigitBackend):
     """Runs a model fitted by ``python -m finetune.fit_baseline``; needs numpy alone."""
 
-    def __init__(self, classifier: KernelClassifier, settings: FeatureSettings, contract: CropContract):
+    def __init__(self, classifier: LinearClassifier, settings: FeatureSettings, contract: CropContract):
         self._classifier = classifier
         self._settings = settings
         self.crop_contract = contract
@@ -94,30 +136,45 @@ class MfccBackend(DigitBackend):
                 "the files belong to different models."
             )
         threadpool_limits(limits=threads, user_api="blas")
-        backend.checkpoint_files = tuple(folder / name for name in CHECKPOINT_FILES)
+        backend.rejection = read_rejection(folder)
+        names = (*CHECKPOINT_FILES, REJECTION_FILE)
+        backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
         return backend
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``."""
         if not waveforms:
             return []
-        statistics = np.stack(
-            [mfcc_statistics(prepare(waveform, self.crop_contract), self._settings) for waveform in waveforms]
-        )
-        return [prediction_from_probabilities(row) for row in self._classifier.probabilities(statistics)]
+        with stage("features"):
+            statistics = np.stack(
+                [
+                    mfcc_statistics(prepare(waveform, self.crop_contract), self._settings)
+                    for waveform in waveforms
+                ]
+            )
+        with stage("model"):
+            temperature = self.rejection.temperature if self.rejection else 1.0
+            probabilities = self._classifier.probabilities(statistics, temperature)
+        return [prediction_from_probabilities(row) for row in probabilities]
 
 
-def _read_classifier(path: Path) -> KernelClassifier:
+def _read_classifier(path: Path) -> LinearClassifier:
     try:
         arrays = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
-    names = {field.name for field in fields(KernelClassifier)}
-    if set(arrays) != names:
-        raise CheckpointError(f"{path} holds {sorted(arrays)}, expected {sorted(names)}; make it again.")
-    classifier = KernelClassifier(**arrays)
-    num_vectors, width = classifier.support_vectors.shape
-    shapes = [(width,), (width,), (num_vectors, width), (num_vectors, len(LABELS)), (len(LABELS),), ()]
-    if [array.shape for array in classifier.arrays().values()] != shapes:
+    kinds = {
+        frozenset(field.name for field in fields(kind)): kind for kind in (KernelClassifier, LinearClassifier)
+    }
+    kind = kinds.get(frozenset(arrays))
+    if kind is None:
+        expected = " or ".join(str(sorted(names)) for names in kinds)
+        raise CheckpointError(f"{path} holds {sorted(arrays)}, expected {expected}; make it again.")
+    try:
+        classifier = kind(**arrays)
+        fits_together = classifier.fits_together()
+    except (ValueError, IndexError):  # arrays of other dimensions
+        fits_together = False
+    if not fits_together:
         raise CheckpointError(f"{path}: the arrays do not fit together or the {len(LABELS)} labels.")
     return classifier

@@ -1,5 +1,6 @@
-"""The MFCC baseline: fitted, stored without a pickle, loaded with numpy alone."""
+"""The small baselines: fitted, stored without a pickle, loaded without the libraries that fitted them."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from finetune import fit_baseline
-from finetune.baselines.svm import fit_classifier
+from finetune.baselines.svm import choose, collapse
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.split_card import read_split_card
@@ -26,17 +30,44 @@ def checkpoint(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+@pytest.fixture(scope="module")
+def network(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fit") / "logmel-dscnn"
+    arguments = ["--model", "logmel-dscnn", "--steps", "60", "--synthetic_share", "0"]
+    assert fit_baseline.main([*arguments, "--dataset", str(spoken_corpus), "--out", str(folder)]) == 0
+    return folder
+
+
 def test_collapsed_arrays_equal_the_library() -> None:
     """Multiplying margins and regression out must not change a probability."""
     generator = np.random.default_rng(0)
     label_ids = np.repeat(np.arange(len(LABELS)), 12)
     centres = generator.standard_normal((len(LABELS), 20))
     statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
-    fitted = fit_classifier(statistics, label_ids, np.arange(label_ids.size) // 2, seed=0)
+    scaler = StandardScaler().fit(statistics)
+    machine = SVC(gamma=0.05, decision_function_shape="ovo").fit(scaler.transform(statistics), label_ids)
+    margins = machine.decision_function(scaler.transform(statistics))
+    head = LogisticRegression(max_iter=2000).fit(margins, label_ids)
     fresh = generator.standard_normal((50, 20)).astype(np.float32) * 2
-    expected = fitted.predict_proba(fresh)
-    np.testing.assert_allclose(fitted.collapsed().probabilities(fresh), expected, atol=1e-4)
+    expected = head.predict_proba(machine.decision_function(scaler.transform(fresh)))
+    classifier = collapse(scaler, machine, head)
+    np.testing.assert_allclose(classifier.probabilities(fresh), expected, atol=1e-4)
     assert len(set(expected.argmax(axis=1))) > 3
+
+
+def test_the_grid_is_chosen_over_held_out_speakers() -> None:
+    """Two voices of swapped labels: by clips every point would be perfect, by speakers none is."""
+    generator = np.random.default_rng(0)
+    label_ids = np.tile(np.arange(len(LABELS)), 8)
+    speakers = np.repeat(["a", "b"], 40)
+    shifted = np.where(speakers == "a", label_ids, (label_ids + 1) % len(LABELS))
+    bands = [np.full((20, 40), -20.0, np.float32) for _ in label_ids]
+    for matrix, label_id in zip(bands, shifted, strict=True):
+        matrix[:, 4 * label_id : 4 * label_id + 4] = generator.normal(0.0, 0.1, (20, 4))
+    _, by_speakers = choose("mfcc-svm", bands, label_ids, speakers)
+    _, by_clips = choose("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
+    assert by_speakers < 0.2
+    assert by_clips > 0.9
 
 
 def test_learns_synthetic_voices(checkpoint: Path, spoken_corpus: Path) -> None:
@@ -72,6 +103,70 @@ def test_predicting_needs_neither_torch_nor_scikit_learn(checkpoint: Path, spoke
         "assert not {'torch', 'sklearn', 'scipy', 'pandas', 'onnxruntime'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=60)
+
+
+def test_network_learns_and_runs_without_torch(network: Path, spoken_corpus: Path) -> None:
+    """The stored network says what the card says, in a process that never imports torch."""
+    code = (
+        "import sys\n"
+        "from inference.backends import load_backend\n"
+        "from inference.audio import decode_audio\n"
+        "from pathlib import Path\n"
+        f"backend = load_backend('logmel-dscnn', {str(network)!r})\n"
+        f"names = {[clip.clip_id for clip in make_split(load_corpus(str(spoken_corpus)).clips).test]!r}\n"
+        f"waves = [decode_audio(Path({str(spoken_corpus)!r}) / f'{{name}}.wav') for name in names]\n"
+        "answers = [prediction.label for prediction in backend.predict(waves)]\n"
+        "print(sum(name[0] == answer for name, answer in zip(names, answers)) / len(names))\n"
+        "assert not {'torch', 'sklearn'} & set(sys.modules)\n"
+        "assert backend.num_parameters < 100_000\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=60, capture_output=True, text=True
+    )
+    figures = json.loads((network / "figures.json").read_text())
+    assert float(result.stdout) == pytest.approx(figures["test_accuracy"])
+    assert figures["test_accuracy"] > 0.3
+    history = json.loads((network / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert "eval_accuracy" in history[-1]
+
+
+def test_a_batch_of_windows_equals_clips_alone(network: Path, spoken_corpus: Path) -> None:
+    backend = load_backend("logmel-dscnn", str(network))
+    waveforms = [clip.waveform() for clip in load_corpus(str(spoken_corpus)).clips[::40]]
+    together = [prediction.probabilities for prediction in backend.predict(waveforms)]
+    alone = [backend.predict([waveform])[0].probabilities for waveform in waveforms]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.onnx", "nonsense", "cannot be read as an ONNX model"),
+        ("features.json", '{"num_frames": 40}', "features.json gives windows of 40 x 40"),
+        ("features.json", '{"colour": 1}', "holds no window settings"),
+        ("labels.json", '["0"]', "has the classes"),
+    ],
+)
+def test_damaged_networks_are_refused(network, tmp_path, name, content, message) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(network, folder)
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        load_backend("logmel-dscnn", str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mfcc-logreg", "mfcc-cnn"])
+def test_the_other_models_learn_too(model: str, spoken_corpus: Path, tmp_path: Path) -> None:
+    arguments = ["--model", model, "--steps", "60", "--synthetic_share", "0", "--skip_validation"]
+    dataset = ["--dataset", str(spoken_corpus), "--out", str(tmp_path / model)]
+    assert fit_baseline.main([*arguments, *dataset]) == 0
+    backend = load_backend("logmel-dscnn" if model == "mfcc-cnn" else "mfcc", str(tmp_path / model))
+    test = make_split(load_corpus(str(spoken_corpus)).clips).test
+    predictions = backend.predict([clip.waveform() for clip in test])
+    accuracy = np.mean([p.label == clip.label for p, clip in zip(predictions, test, strict=True)])
+    assert accuracy == json.loads((tmp_path / model / "figures.json").read_text())["test_accuracy"] > 0.3
 
 
 def test_finished_checkpoint_is_not_overwritten(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
