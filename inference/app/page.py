@@ -40,6 +40,7 @@ STYLE = """
 .recording .ticks { position: relative; height: 1.2em; font-size: .75rem; }
 .recording .ticks { color: var(--body-text-color-subdued); }
 .recording .ticks span { position: absolute; }
+#benchmark table { display: block; overflow-x: auto; white-space: nowrap; word-break: normal; }
 .spoken { font-size: 2.4rem; letter-spacing: .15em; min-height: 1.4em; font-variant-numeric: tabular-nums; }
 .spoken .reject { color: var(--body-text-color-subdued); }
 """
@@ -218,6 +219,6 @@ def _show_benchmark(results: Path) -> None:
     if run is None:
         gr.Markdown(f"No benchmark run in `{results}`. Make one: `python -m benchmarks.run`")
         return
-    gr.Markdown(f"## {run.name}\n\n{run.summary}")
+    gr.Markdown(f"## {run.name}\n\n{run.summary}", elem_id="benchmark")
     for picture in run.pictures:
         gr.Image(str(picture), label=picture.stem.replace("_", " "), interactive=False)

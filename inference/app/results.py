@@ -11,7 +11,7 @@ class Run:
 
     Attributes:
         name: Its folder's name.
-        summary: The main table in Markdown.
+        summary: Tables and notes in Markdown, without the pictures.
         pictures: PNG files, sorted by name.
     """
 
@@ -29,6 +29,8 @@ def newest_run(folder: Path) -> Run | None:
             summary = (path.parent / "summary.md").read_text(encoding="utf-8")
         except (OSError, ValueError, KeyError, TypeError):
             continue  # half a run is no run to show
+        # Its links lead nowhere from a page; the pictures are shown below it.
+        summary = "\n".join(line for line in summary.splitlines() if not line.startswith("!["))
         pictures = tuple(sorted(path.parent.glob("plots/*.png")))
         runs.append((str(run_id), Run(path.parent.name, summary, pictures)))
     return max(runs, key=lambda pair: pair[0])[1] if runs else None
