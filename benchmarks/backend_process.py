@@ -13,27 +13,42 @@ import signal
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+import time
 from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.clip_store import StoredClip
-from benchmarks.protocol import Candidate, Settings
+from benchmarks.rows import Row
+from benchmarks.settings import Settings
 
 CLOSE_TIMEOUT_S = 5.0
+#: Lines of standard error that are kept of a process that died.
+LAST_WORDS = 12
+
+#: Kinds of failure after which the process is gone.
+DEADLY = ("crash", "timeout")
+
+Answer = dict[str, Any]
 
 
 class BackendFailure(Exception):
-    """A backend gave no answer: it refused, raised, crashed or hung.
+    """A backend gave no answer: it refused, raised, crashed, hung or ran out of memory.
 
     Args:
-        kind: ``refused`` (the reason says what to do), ``error``, ``crash`` or ``timeout``.
+        kind: ``refused`` (the reason says what to do), ``error``, ``crash``, ``timeout`` or ``oom``.
         reason: What happened, for the table.
+        traceback: The last lines that it wrote.
     """
 
-    def __init__(self, kind: str, reason: str):
+    def __init__(self, kind: str, reason: str, traceback: str | None = None):
         super().__init__(_one_line(reason))
         self.kind = kind
+        self.traceback = traceback
+
+    @property
+    def is_deadly(self) -> bool:
+        """Whether the process is gone."""
+        return self.kind in DEADLY
 
 
 class BackendUnavailable(Exception):
@@ -53,18 +68,20 @@ class BackendProcess:
     """Starts the worker of a backend; as a context manager it also ends it.
 
     Args:
-        candidate: The backend and its checkpoint.
+        row: The backend.
         settings: Threads and time limits.
-        clips_path: The file of stored clips.
+        checkpoint: What to load instead of the row's own checkpoint, as for a fold.
         offline: Whether the Hugging Face libraries must do with what is cached.
     """
 
-    def __init__(self, candidate: Candidate, settings: Settings, clips_path: Path, offline: bool = False):
-        self._candidate = candidate
+    def __init__(self, row: Row, settings: Settings, checkpoint: str | None = None, offline: bool = False):
+        self._row = row
+        self._checkpoint = checkpoint or row.checkpoint
         self._settings = settings
-        self._clips_path = clips_path
         self._pending = b""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        #: When the process was asked for, on the clock of ``time.monotonic_ns``.
+        self.asked_for_ns = time.monotonic_ns()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,
@@ -95,26 +112,38 @@ class BackendProcess:
         self._process.stdout.close()
         self._stderr.close()
 
-    def load(self) -> dict[str, Any]:
-        """Loads the backend: ``load_seconds``, ``parameters``, ``checkpoint_bytes``, ``zero_shot``.
+    def start(self) -> Answer:
+        """Waits until the interpreter is ready: ``started_ns``, ``at_ns``."""
+        return self._ask({"do": "start"}, self._settings.load_timeout_s, "while starting")
+
+    def import_libraries(self) -> Answer:
+        """Imports the backend's module and the library that it stands on."""
+        spec = dataclasses.asdict(self._row.spec)
+        return self._ask({"do": "import", "spec": spec}, self._settings.load_timeout_s, "while importing")
+
+    def load(self) -> Answer:
+        """Loads the checkpoint, after the libraries: ``load_seconds``, ``zero_shot``, ``device``.
 
         Raises:
             BackendUnavailable: If a package or weights are missing.
             BackendFailure: If it cannot be loaded for another reason, or not in time.
         """
-        return self._ask(
-            {
-                "do": "load",
-                "spec": dataclasses.asdict(self._candidate.spec),
-                "checkpoint": self._candidate.checkpoint,
-                "threads": self._settings.threads,
-            },
-            self._settings.load_timeout_s,
-            "while loading",
-        )
+        request = {
+            "do": "load",
+            "checkpoint": self._checkpoint,
+            "threads": self._settings.threads,
+            "options": dict(self._row.options),
+        }
+        return self._ask(request, self._settings.load_timeout_s, "while loading")
 
-    def predict(self, clip: StoredClip) -> dict[str, Any]:
-        """One prediction: the fields of ``Prediction``, ``elapsed_ns`` and ``cpu_ns``.
+    def open(self) -> Answer:
+        """Imports and loads; ``load_seconds`` is the time of both."""
+        start = time.perf_counter()
+        self.import_libraries()
+        return self.load() | {"load_seconds": time.perf_counter() - start}
+
+    def predict(self, *clips: StoredClip) -> Answer:
+        """Answers one batch: ``predictions``, ``t_ns``, ``involuntary_switches``.
 
         Raises:
             BackendFailure: If it raises, answers against its contract, crashes or takes too long.
@@ -122,33 +151,38 @@ class BackendProcess:
         return self._ask(
             {
                 "do": "predict",
-                "clips": str(self._clips_path),
-                "first_sample": clip.first_sample,
-                "num_samples": clip.num_samples,
+                "store": clips[0].store,
+                "clips": [(clip.first_sample, clip.num_samples) for clip in clips],
             },
-            self._settings.clip_timeout_s,
-            f"on clip {clip.clip_id}",
+            self._settings.clip_timeout_s * len(clips),
+            f"on clip {clips[0].clip_id}",
         )
 
-    def peak_rss_bytes(self) -> int | None:
-        """Peak resident memory of the process so far, in bytes; None where the system hides it."""
-        peak: int | None = self._ask(
-            {"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory"
-        )["peak_rss_bytes"]
-        return peak
+    def memory(self) -> Answer:
+        """``peak_rss_bytes`` and ``rss_bytes`` of the process and its children, None where hidden."""
+        return self._ask({"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory")
 
-    def _ask(self, request: dict[str, Any], timeout_s: float, occasion: str) -> dict[str, Any]:
+    def reset_peak(self) -> bool:
+        """Sets the peak back to the present memory; False where the system does not allow it."""
+        answer = self._ask({"do": "reset_peak"}, self._settings.clip_timeout_s, "when asked for its memory")
+        return bool(answer["reset"])
+
+    def size(self) -> Answer:
+        """Parameters, work and bytes, see ``footprint.jsonl``."""
+        return self._ask({"do": "size"}, self._settings.load_timeout_s, "when asked for its size")
+
+    def _ask(self, request: Answer, timeout_s: float, occasion: str) -> Answer:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # The missing answer tells more than the pipe does.
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._read_line(timeout_s, occasion))
+        answer: Answer = json.loads(self._read_line(timeout_s, occasion))
         if "unavailable" in answer:
             raise BackendUnavailable(answer["unavailable"], answer["fix"])
         if "refused" in answer:
             raise BackendFailure("refused", answer["refused"])
         if "error" in answer:
-            raise BackendFailure("error", f"failed {occasion}: {answer['error']}")
+            raise BackendFailure(answer["kind"], f"failed {occasion}: {answer['error']}", answer["traceback"])
         return answer
 
     def _read_line(self, timeout_s: float, occasion: str) -> bytes:
@@ -160,17 +194,24 @@ class BackendProcess:
                 raise BackendFailure("timeout", f"gave no answer within {timeout_s:g} s {occasion}")
             received = os.read(descriptor, 65536)
             if not received:
-                raise BackendFailure("crash", f"crashed {occasion} ({self._last_words()})")
+                ending, words = self._last_words()
+                last = f"; {words[-1]}" if words else ""
+                raise BackendFailure(
+                    "crash", f"crashed {occasion} ({ending}{last})", "\n".join(words) or None
+                )
             self._pending += received
         line, _, self._pending = self._pending.partition(b"\n")
         return line
 
-    def _last_words(self) -> str:
+    def _last_words(self) -> tuple[str, list[str]]:
+        """How the process ended, and the last lines of its standard error."""
         code = self._process.wait(CLOSE_TIMEOUT_S)
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         ending = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return f"{ending}; {lines[-1]}" if lines else ending
+        if code == -signal.SIGKILL:
+            ending += ", as when memory runs out"
+        return ending, lines[-LAST_WORDS:]
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -1,14 +1,20 @@
 """Where a run was made: processor, memory, system, Python, library versions, commit, load."""
 
+import hashlib
+import json
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.backend_process import worker_environment
-from benchmarks.protocol import PROJECT_ROOT
+from benchmarks.contention import steal_ms, waiting_us
+from benchmarks.rows import PROJECT_ROOT
 
 LIBRARIES = (
     "accelerate",
@@ -39,23 +45,45 @@ def describe_environment(threads: int) -> dict[str, Any]:
     Returns:
         A JSON document; a value that this system does not tell is None.
     """
-    return {
+    hardware = {
         "cpu": _cpu_model(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "cores_allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "memory_bytes": _memory_bytes(),
+        "hypervisor": _hypervisor(),
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "gpus": _gpus(),
+        "threads_per_backend": threads,
+    }
+    software = {
         "os": platform.platform(),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "threads_per_backend": threads,
         "thread_variables": {
             name: value
             for name, value in sorted(worker_environment(threads, offline=False).items())
             if name.startswith(("OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "KMP_", "GOMP_"))
         },
+    }
+    return {
+        **hardware,
+        **software,
+        "hw": _hash(hardware),
+        "sw": _hash(software),
+        "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": _uncommitted_changes(),
+    }
+
+
+def load_of_machine() -> dict[str, Any]:
+    """How busy the machine is and was; a value that this system does not tell is None."""
+    return {
+        "load_average": load_average(),
+        "waiting_us": waiting_us(),
+        "steal_ms": steal_ms(),
+        "free_memory_bytes": psutil.virtual_memory().available,
     }
 
 
@@ -108,6 +136,34 @@ def _version(distribution: str) -> str | None:
 def _uncommitted_changes() -> bool | None:
     status = _git("status", "--porcelain", "--untracked-files=no")
     return None if status is None else bool(status)
+
+
+def _hypervisor() -> str | None:
+    """Kind of virtual machine; None on bare metal or where it does not tell."""
+    vendor = _read("/sys/devices/virtual/dmi/id/sys_vendor")
+    flags = _read("/proc/cpuinfo") or ""
+    return (vendor or "unknown") if " hypervisor" in flags else None
+
+
+def _gpus() -> list[str]:
+    """Names and drivers of NVIDIA devices."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return found.stdout.splitlines()
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _hash(part: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _git(*arguments: str) -> str | None:

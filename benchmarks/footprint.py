@@ -1,54 +1,76 @@
-"""How much room a backend takes: a fresh process that loads it, answers a few clips and is asked.
+"""How much room a backend takes: a fresh process that loads it, answers some clips and is asked.
 
-This is also the first time a run meets a backend, so missing packages and weights show here, and
-what has to be fetched is fetched here and not inside a timed load.
+This is also the first time a run meets a backend, so missing packages and weights show here, what has
+to be fetched is fetched here and not inside a timed load, and the times of the calls tell how long the
+rest will take.
 """
 
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.backend_process import BackendProcess
-from benchmarks.clip_store import StoredClip, longest
-from benchmarks.protocol import Candidate, Settings, stratified_subset
+from benchmarks.clip_store import StoredClip
+from benchmarks.protocol import stratified_subset
+from benchmarks.records import Record
+from benchmarks.rows import Row
+from benchmarks.settings import Settings
 
-#: Calls before the peak is read: enough for buffers that grow with use, and the longest clip.
-CALLS = 10
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Three sizes of one backend.
-
-    Attributes:
-        parameters: Stored values of the model, None where the backend cannot count them.
-        checkpoint_bytes: Bytes on disk of the files that must be shipped.
-        peak_rss_bytes: Peak resident memory of the process, None where the system hides it.
-        zero_shot: Whether the backend saw no training clip of the task.
-    """
-
-    parameters: int | None
-    checkpoint_bytes: int
-    peak_rss_bytes: int | None
-    zero_shot: bool
+#: Calls where the memory is not measured: enough to estimate how long the rest takes.
+FEW_CALLS = 3
 
 
 def measure_footprint(
-    candidate: Candidate, clips: Sequence[StoredClip], clips_path: Path, settings: Settings
-) -> Footprint:
-    """Loads a backend in a fresh process, predicts a few clips and reads the peak of its memory.
+    row: Row, clips: Sequence[StoredClip], settings: Settings, num_calls: int = FEW_CALLS
+) -> Record:
+    """Loads a backend in a fresh process, predicts some clips and reads its size and memory.
+
+    The peak is reset between the phases, so that each has its own.
+
+    Args:
+        row: The backend.
+        clips: What to draw from; the longest one is always among the calls.
+        settings: Threads and time limits.
+        num_calls: Predictions before the steady memory is read.
+
+    Returns:
+        A line of ``footprint.jsonl``.
 
     Raises:
         BackendUnavailable: If a package or weights are missing.
         BackendFailure: If it raises, crashes or hangs.
     """
-    with BackendProcess(candidate, settings, clips_path) as process:
+    longest = max(clips, key=lambda clip: clip.num_samples)
+    chosen = [longest, *stratified_subset(clips, num_calls - 1)]
+    chosen = [chosen[number % len(chosen)] for number in range(num_calls)]
+    with BackendProcess(row, settings) as process:
+        process.start()
+        memory = {"start": _memory(process)}
+        resets = process.reset_peak()
+        imported = process.import_libraries()
+        memory["imports"] = _memory(process)
+        process.reset_peak()
         loaded = process.load()
-        for clip in [longest(clips), *stratified_subset(clips, CALLS - 1)]:
-            process.predict(clip)
-        return Footprint(
-            parameters=loaded["parameters"],
-            checkpoint_bytes=loaded["checkpoint_bytes"],
-            peak_rss_bytes=process.peak_rss_bytes(),
-            zero_shot=loaded["zero_shot"],
-        )
+        memory["load"] = _memory(process)
+        process.reset_peak()
+        process.predict(chosen[0])
+        memory["first_call"] = _memory(process)
+        process.reset_peak()
+        call_s = statistics.median(process.predict(clip)["t_ns"]["e2e"] for clip in chosen) / 1e9
+        memory["steady"] = _memory(process)
+        size = process.size()
+        load_s = (imported["at_ns"] - process.asked_for_ns) / 1e9 + loaded["load_seconds"]
+    peaks = [phase["peak_rss_bytes"] for phase in memory.values() if phase["peak_rss_bytes"]]
+    return {
+        "backend": row.name,
+        "zero_shot": loaded["zero_shot"],
+        "device": loaded["device"],
+        **{key: value for key, value in size.items() if key != "at_ns"},
+        "peak_rss_bytes": max(peaks, default=None),
+        "memory": {"method": "clear_refs" if resets else "peak since start", **memory},
+        "pace": {"load_s": load_s, "call_s": call_s},
+    }
+
+
+def _memory(process: BackendProcess) -> dict[str, int | None]:
+    memory = process.memory()
+    return {name: memory[name] for name in ("peak_rss_bytes", "rss_bytes")}

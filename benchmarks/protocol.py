@@ -1,133 +1,161 @@
-"""What is measured and on what: frozen settings, the chosen backends, the clips, the leak guard."""
+"""On which clips is measured, who was held out, and the guards against testing on what was learned."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from inference.backends import BACKENDS, BackendSpec
+from finetune.corpus import Clip, Corpus, load_corpus
+from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from inference.errors import UserError
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+EXTERNAL = "external:"
+LOSO_LITE = "loso-lite"
+PROTOCOL_HELP = f"{', '.join(PROTOCOLS)}, {LOSO_LITE} (few clips of each held-out speaker), {EXTERNAL}FOLDER"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How often and how patiently to measure.
+class Fold:
+    """One test list and what may be learned from.
 
     Attributes:
-        seed: Seed of the split and of the order of the latency rounds.
-        threads: CPU threads per backend.
-        rounds: Latency rounds; 72 is the fewest that carry a 95th percentile.
-        pool_size: Clips that the latency rounds draw from.
-        load_timeout_s: Longest time a backend may take to load.
-        clip_timeout_s: Longest time one prediction may take.
+        speaker: The held-out speaker; None where there are no folds.
+        train: Clips that a checkpoint may know.
+        test: Clips to measure on.
     """
 
-    seed: int = 0
-    threads: int = 1
-    rounds: int = 72
-    pool_size: int = 120
-    load_timeout_s: float = 300.0
-    clip_timeout_s: float = 30.0
+    speaker: str | None
+    train: tuple[Clip, ...]
+    test: tuple[Clip, ...]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A backend with the checkpoint it is measured with.
+class Evaluation:
+    """A protocol applied to a corpus.
 
     Attributes:
-        spec: Its row of the table of backends.
-        checkpoint: Folder, Hub id or model size.
-        leaked_clips: Test clips that its split card says it was trained on; None without a card.
-        trained_on: The corpus that its split card names; None without a card.
-        fixture: What it is a stand-in for, from its ``fixture.json``; None for a real checkpoint.
+        protocol: What was typed, for an outside corpus ``external:`` and the name of its folder.
+        corpus: Where the clips come from.
+        caption: What a figure measured on it says.
+        new_speakers: Whether nobody who is tested was learned from: the speaker is then the unit.
+        folds: The test lists.
+        num_test_clips: All test clips before a subset was taken.
+        fingerprint: Of all test clips.
     """
 
-    spec: BackendSpec
-    checkpoint: str
-    leaked_clips: int | None = None
-    trained_on: str | None = None
-    fixture: str | None = None
+    protocol: str
+    corpus: Corpus
+    caption: str
+    new_speakers: bool
+    folds: tuple[Fold, ...]
+    num_test_clips: int
+    fingerprint: str
 
     @property
-    def name(self) -> str:
-        """What the backend is called in every table."""
-        return self.spec.name
+    def folder(self) -> str:
+        """Its name in the result folder."""
+        return re.sub(r"[^\w.-]+", "-", self.protocol)
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """The clips to measure on, fold after fold."""
+        return tuple(clip for fold in self.folds for clip in fold.test)
 
 
-def choose_checkpoints(backends: Sequence[str], assignments: Sequence[str]) -> dict[str, str]:
-    """Pairs every chosen backend with a checkpoint.
+def make_evaluation(
+    protocol: str, corpus: Corpus, seed: int, speakers: Sequence[str] | None, limit: int | None
+) -> Evaluation:
+    """Applies a protocol.
 
     Args:
-        backends: Names of the table of backends.
-        assignments: ``NAME=PATH`` as typed; backends without one get their default.
+        protocol: One of ``PROTOCOL_HELP``.
+        corpus: The corpus of the run; not used by an outside protocol.
+        seed: Seed of the split.
+        speakers: The held-out speakers to measure; all of them if None.
+        limit: Most clips to measure, spread over speakers and digits.
 
     Raises:
-        UserError: If an assignment is malformed, names a backend that is not measured, or repeats;
-            or if a backend repeats.
+        UserError: If the protocol is unknown.
+        CorpusError: If it does not fit the corpus.
     """
-    repeated = [name for name in dict.fromkeys(backends) if backends.count(name) > 1]
-    if repeated:
-        raise UserError(
-            f"--backends names {', '.join(repeated)} more than once; a run measures each backend once, "
-            "another --checkpoint of it needs a run with another --out."
-        )
-    chosen: dict[str, str] = {}
-    for assignment in assignments:
-        name, separator, checkpoint = assignment.partition("=")
-        if not separator or not checkpoint.strip():
-            raise UserError(f"--checkpoint {assignment}: expected NAME=PATH, as in wav2vec2=runs/my-model.")
-        if name not in backends:
-            raise UserError(
-                f"--checkpoint {assignment}: {name!r} is not measured here; "
-                f"choose one of: {', '.join(backends)} (see --backends)."
-            )
-        if name in chosen:
-            raise UserError(
-                f"--checkpoint gives {name} twice; measure one checkpoint per run and backend, "
-                "with another --out for the second."
-            )
-        # The shell leaves a ~ behind the = as it is.
-        chosen[name] = os.path.expanduser(checkpoint)
-    return {name: chosen.get(name, BACKENDS[name].default_checkpoint) for name in backends}
-
-
-def refuse_leaks(candidates: Sequence[Candidate]) -> None:
-    """Stops before anything is measured on clips that a checkpoint was trained on.
-
-    Raises:
-        UserError: With the checkpoints, the number of clips and the ways out.
-    """
-    leaks = [candidate for candidate in candidates if candidate.leaked_clips]
-    if not leaks:
-        return
-    lines = [
-        f"{portable_path(candidate.checkpoint)} ({candidate.name}) was trained on "
-        f"{candidate.leaked_clips} of the clips of this test split."
-        for candidate in leaks
-    ]
-    others = " ".join(f"--checkpoint {candidate.name}=FOLDER" for candidate in leaks)
-    raise UserError(
-        "\n".join(lines) + "\nIts accuracy here would say nothing about new recordings. Either measure a "
-        f"checkpoint that was trained on this split ({others}), choose the --protocol, --fold and --seed it "
-        "was trained with, leave the backend out (--backends ...), or say --allow-leak: the row is then "
-        "marked LEAK in every table."
+    if protocol.startswith(EXTERNAL):
+        folder = protocol.removeprefix(EXTERNAL)
+        corpus = load_corpus(folder)
+        protocol = f"{EXTERNAL}{Path(folder).name or folder}"
+        caption = f"{protocol}: recordings that no training clip comes from"
+        folds = [Fold(None, (), corpus.clips)]
+    elif protocol in ("loso", LOSO_LITE):
+        caption = f"{protocol}: each speaker held out in turn"
+        chosen = speakers or corpus.speakers
+        folds = [_fold(make_split(corpus.clips, "loso", seed, speaker)) for speaker in chosen]
+        if protocol == LOSO_LITE:
+            folds = [
+                Fold(fold.speaker, fold.train, tuple(clip for clip in fold.test if clip.official_test))
+                for fold in folds
+            ]
+        if speakers:
+            caption = f"{protocol}: held out {', '.join(speakers)}"
+    elif protocol in PROTOCOLS:
+        split = make_split(corpus.clips, protocol, seed)
+        folds, caption = [_fold(split)], split.caption
+    else:
+        raise UserError(f"--protocol {protocol}: expected one of: {PROTOCOL_HELP}.")
+    tests = [clip for fold in folds for clip in fold.test]
+    kept = set(tests if limit is None else stratified_subset(tests, limit))
+    return Evaluation(
+        protocol=protocol,
+        corpus=corpus,
+        caption=caption,
+        new_speakers=protocol != "official",
+        folds=tuple(
+            Fold(fold.speaker, fold.train, test)
+            for fold in folds
+            if (test := tuple(clip for clip in fold.test if clip in kept))
+        ),
+        num_test_clips=len(tests),
+        fingerprint=fingerprint(tests),
     )
 
 
-def portable_path(checkpoint: str) -> str:
-    """A checkpoint as printed: relative to the project where it lies inside, otherwise as given."""
-    path = Path(checkpoint)
-    return path.relative_to(PROJECT_ROOT).as_posix() if path.is_relative_to(PROJECT_ROOT) else checkpoint
+def refuse_overlap(evaluation: Evaluation, hashes: Mapping[str, str]) -> None:
+    """Stops if a fold tests on what it may learn from.
+
+    Args:
+        evaluation: The protocol.
+        hashes: Clip id -> hash of its samples, for its test and training clips.
+
+    Raises:
+        UserError: If a speaker under leave one speaker out, or the same recording under two names, is
+            on both sides.
+    """
+    for fold in evaluation.folds:
+        heard = {clip.speaker for clip in fold.train}
+        shared = sorted(heard & {clip.speaker for clip in fold.test})
+        if evaluation.new_speakers and shared:
+            raise UserError(
+                f"{evaluation.protocol}: {', '.join(shared)} would be both learned from and tested; "
+                "give every person one name in the file names."
+            )
+        learned = {hashes[clip.clip_id]: clip.clip_id for clip in fold.train}
+        twins = [(clip.clip_id, learned.get(hashes[clip.clip_id])) for clip in fold.test]
+        for test_id, train_id in twins:
+            if train_id is not None:
+                raise UserError(
+                    f"{evaluation.protocol}: the clips {test_id} (test) and {train_id} (training) hold the "
+                    "same samples, so the test would measure memory: remove one of them."
+                )
+
+
+def _fold(split: Split) -> Fold:
+    return Fold(split.fold, (*split.train, *split.validation), split.test)
 
 
 class Labelled(Protocol):
     """Anything with the two properties that a subset is balanced over."""
 
     @property
-    def label(self) -> str:
+    def label(self) -> str | None:
         """The digit spoken."""
 
     @property
@@ -138,27 +166,30 @@ class Labelled(Protocol):
 Clips = TypeVar("Clips", bound=Labelled)
 
 
-def stratified_subset(clips: Sequence[Clips], size: int) -> list[Clips]:
-    """The first clips, as evenly over speakers and labels as the size allows; order is kept.
+def stratified_subset(
+    clips: Sequence[Clips], size: int, kind: Callable[[Clips], Any] = lambda clip: clip.label
+) -> list[Clips]:
+    """The first clips, as evenly over speakers and kinds as the size allows; order is kept.
 
-    Clips are taken along the diagonals of the table speakers x labels, so that even ten clips hold
+    Clips are taken along the diagonals of the table speakers x kinds, so that even ten clips hold
     every label once and as many speakers as possible.
 
     Args:
         clips: What to choose from.
         size: How many to take; all of them if there are no more.
+        kind: What to balance over beside the speaker.
     """
-    labels = _positions(clip.label for clip in clips)
+    kinds = _positions(kind(clip) for clip in clips)
     speakers = _positions(clip.speaker for clip in clips)
-    taken: dict[tuple[str, str], int] = {}
+    taken: dict[tuple[str, Any], int] = {}
     ranks = []
     for position, clip in enumerate(clips):
-        cell = (clip.speaker, clip.label)
+        cell = (clip.speaker, kind(clip))
         taken[cell] = taken.get(cell, -1) + 1
-        diagonal = (speakers[clip.speaker] - labels[clip.label]) % len(speakers)
-        ranks.append((taken[cell], diagonal, labels[clip.label], position))
+        diagonal = (speakers[clip.speaker] - kinds[kind(clip)]) % len(speakers)
+        ranks.append((taken[cell], diagonal, kinds[kind(clip)], position))
     return [clips[rank[-1]] for rank in sorted(sorted(ranks)[:size], key=lambda rank: rank[-1])]
 
 
-def _positions(values: Iterable[str]) -> Mapping[str, int]:
+def _positions(values: Iterable[Any]) -> Mapping[Any, int]:
     return {value: position for position, value in enumerate(sorted(set(values)))}

@@ -1,44 +1,171 @@
 """The files of one run: JSON lines per clip and per timed call, and JSON documents.
 
-Everything is written beside its final name first and renamed when it is whole, so a folder never
-holds half a file under a name that promises a whole one, and an earlier run stays until then.
+A file under its final name is whole: what is under way lies beside it, under ``partial_path`` or, for
+the answers of several processes, in part files that are merged at the end. ``results/README.md`` says
+what every field means.
 """
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from inference.errors import UserError
 
-#: Version of the record layout, first field of every line.
-RECORD_VERSION = 1
+#: Version of the record layout, first field of every line and document.
+RECORD_VERSION = 2
 
 RUN_FILE = "run.json"
-PREDICTIONS_FILE = "predictions.jsonl"
-LATENCY_FILE = "latency.jsonl"
+SPLITS_FILE = "splits.json"
 ENVIRONMENT_FILE = "environment.json"
+ANSWERS_FOLDER = "records"
+LATENCY_FILE = "latency.jsonl"
+LOADS_FILE = "loads.jsonl"
+COLD_FILE = "cold.jsonl"
+FOOTPRINT_FILE = "footprint.jsonl"
 SUMMARY_CSV_FILE = "summary.csv"
 SUMMARY_MD_FILE = "summary.md"
+
+#: Lines between two calls of fsync(2): what a power cut may take.
+LINES_PER_SYNC = 50
 
 Record = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class RunRecords:
+    """All that a run wrote, before anything is scored.
+
+    Attributes:
+        run: ``run.json``.
+        environment: ``environment.json``.
+        splits: ``splits.json``.
+        answers: One record per backend, protocol, condition and clip.
+        latency: One record per timed call.
+        loads: One per timed worker.
+        cold: One per cold start.
+        footprint: One per backend.
+    """
+
+    run: Record
+    environment: Record
+    splits: Record
+    answers: list[Record]
+    latency: list[Record]
+    loads: list[Record]
+    cold: list[Record]
+    footprint: list[Record]
+
+
+def read_run(folder: Path) -> RunRecords:
+    """Reads a result folder; a phase that was not measured leaves an empty list.
+
+    Raises:
+        UserError: If it is no folder of a run, or a file of it cannot be used.
+    """
+    run = read_document(folder / RUN_FILE, ("run", "protocols", "conditions", "backends", "settings"))
+    answers = [
+        record
+        for backend in run["backends"]
+        for protocol in run["protocols"]
+        for condition in run["conditions"]
+        for record in _records_if_any(
+            answers_path(folder, backend["folder"], protocol["folder"], condition["condition"])
+        )
+    ]
+    lines = (_records_if_any(folder / name) for name in (LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE))
+    return RunRecords(
+        run,
+        read_document(folder / ENVIRONMENT_FILE),
+        read_document(folder / SPLITS_FILE, ("protocols",)),
+        answers,
+        *lines,
+    )
+
+
+def answers_path(folder: Path, backend_folder: str, protocol_folder: str, condition: str) -> Path:
+    """Where the answers of a backend under a protocol and condition lie."""
+    return folder / ANSWERS_FOLDER / backend_folder / protocol_folder / f"{condition}.jsonl"
+
+
 @contextmanager
 def record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
-    """Opens a file of JSON lines; yields the function that appends one record.
+    """Opens a file of JSON lines for appending; yields the function that appends one record.
 
-    The records lie under ``partial_path`` until ``publish`` gives them their name.
+    A last line that a killed process left torn is cut off first.
     """
-    with partial_path(path).open("w", encoding="utf-8") as lines:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _cut_torn_line(path)
+    with path.open("a", encoding="utf-8") as lines:
+        written = 0
 
         def write(record: Record) -> None:
-            lines.write(json.dumps({"v": RECORD_VERSION, **record}, allow_nan=False) + "\n")
+            nonlocal written
+            lines.write(encode(record))
             lines.flush()
+            written += 1
+            if written % LINES_PER_SYNC == 0:
+                os.fsync(lines.fileno())
 
         yield write
+        os.fsync(lines.fileno())
+
+
+@contextmanager
+def fresh_record_writer(path: Path) -> Iterator[Callable[[Record], None]]:
+    """Like ``record_writer``, for a file that gets its name when the block ends without an exception."""
+    partial_path(path).unlink(missing_ok=True)
+    with record_writer(partial_path(path)) as write:
+        yield write
+    publish(path)
+
+
+def encode(record: Record) -> str:
+    """A record as one line."""
+    return json.dumps({"v": RECORD_VERSION, **record}, allow_nan=False) + "\n"
+
+
+def part_path(path: Path, rank: int) -> Path:
+    """Where the process of that rank appends its answers."""
+    return path.with_name(f"{path.name}.part-{rank}")
+
+
+def part_paths(path: Path) -> list[Path]:
+    """The part files there are, in the order of the ranks."""
+    return sorted(path.parent.glob(f"{path.name}.part-*"), key=lambda part: int(part.suffix.split("-")[1]))
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their offsets; a torn last line does not count."""
+    offset = 0
+    with path.open("rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield offset, line
+            offset += len(line)
+
+
+def merge_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
+    """Copies lines into one file, puts it under its final name and removes the part files.
+
+    Args:
+        path: The final name.
+        places: File and offset of each line, in the order they shall have.
+    """
+    with ExitStack() as stack:
+        sources: dict[Path, BinaryIO] = {}
+        target = stack.enter_context(partial_path(path).open("wb"))
+        for source, offset in places:
+            if source not in sources:
+                sources[source] = stack.enter_context(source.open("rb"))
+            sources[source].seek(offset)
+            target.write(sources[source].readline())
+    publish(path)
+    for part in part_paths(path):
+        part.unlink()
 
 
 def partial_path(path: Path) -> Path:
@@ -77,18 +204,31 @@ def read_document(path: Path, needed: Collection[str] = ()) -> Record:
     Raises:
         UserError: If it cannot be used.
     """
-    return _checked_object(_content(path), path.name, path.parent, needed)
+    return _checked_object(_content(path), path.name, path.parent, ("v", *needed))
 
 
-def write_json(path: Path, document: Record) -> None:
+def write_document(path: Path, document: Record) -> None:
     """Writes a JSON document for people and programs."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps({"v": RECORD_VERSION, **document}, indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial_path(path).write_text(text, encoding="utf-8")
     publish(path)
+
+
+def _records_if_any(path: Path) -> list[Record]:
+    return read_records(path, ("backend",)) if path.is_file() else []
+
+
+def _cut_torn_line(path: Path) -> None:
+    if path.is_file():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
 
 
 def _content(path: Path) -> str:

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 from benchmarks.environment import environment_line
 from benchmarks.records import (
     ENVIRONMENT_FILE,
-    LATENCY_FILE,
-    PREDICTIONS_FILE,
-    RUN_FILE,
     SUMMARY_CSV_FILE,
     SUMMARY_MD_FILE,
     Record,
+    RunRecords,
     read_document,
-    read_records,
+    read_run,
     write_text,
 )
 from inference.cli import EXIT_OK, reports_user_errors
@@ -35,24 +33,7 @@ SCREEN_WIDTH = 100
 MOST_FREQUENT = 5
 README_START = "<!-- results:start -->"
 README_END = "<!-- results:end -->"
-#: Fields that the tables read, by file.
-RUN_FIELDS = (
-    "v",
-    "run",
-    "command",
-    "dataset",
-    "dataset_description",
-    "protocol",
-    "fold",
-    "split_caption",
-    "fingerprint",
-    "test_clips",
-    "measured_clips",
-    "settings",
-    "mapping_version",
-    "complete",
-    "backends",
-)
+#: Fields that the tables read.
 ENVIRONMENT_FIELDS = (
     "cpu",
     "machine",
@@ -64,8 +45,6 @@ ENVIRONMENT_FIELDS = (
     "commit",
     "uncommitted_changes",
 )
-PREDICTION_FIELDS = ("backend", "status", "speaker", "reference")
-LATENCY_FIELDS = ("backend", "round", "duration_s", "t_ns")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -107,14 +86,40 @@ def write_report(folder: Path) -> "Summary":
     from benchmarks.plots import plot_accuracy_latency
     from benchmarks.summary import summarise
 
-    run = read_document(folder / RUN_FILE, RUN_FIELDS)
+    records = read_run(folder)
     environment = read_document(folder / ENVIRONMENT_FILE, ENVIRONMENT_FIELDS)
-    predictions = read_records(folder / PREDICTIONS_FILE, PREDICTION_FIELDS)
-    summary = summarise(run, predictions, read_records(folder / LATENCY_FILE, LATENCY_FIELDS))
+    summary = summarise(*_first_protocol(records))
     write_text(folder / SUMMARY_CSV_FILE, summary.frame.to_csv(index=False))
     pictures = plot_accuracy_latency(folder / SUMMARY_CSV_FILE, folder / "plots")
     write_text(folder / SUMMARY_MD_FILE, markdown_report(summary, environment, pictures))
     return summary
+
+
+def _first_protocol(records: RunRecords) -> tuple[Record, list[Record], list[Record]]:
+    """The run as one protocol: what the tables show."""
+    run, protocol = records.run, records.run["protocols"][0]
+    footprint = {record["backend"]: record for record in records.footprint}
+    loads = {record["backend"]: record for record in reversed(records.loads)}
+    backends = [
+        {
+            **backend,
+            **backend["protocols"][protocol["protocol"]],
+            "status": backend["status"],
+            "reason": backend["reason"],
+            **footprint.get(backend["backend"], {"zero_shot": None}),
+            **loads.get(backend["backend"], {}),
+        }
+        for backend in run["backends"]
+    ]
+    fold = protocol["folds"][0] if len(protocol["folds"]) == 1 else None
+    header = {**run, **protocol, "fold": fold, "split_caption": protocol["caption"], "backends": backends}
+    answers = [
+        record
+        for record in records.answers
+        if (record["protocol"], record["condition"]) == (protocol["protocol"], "clean")
+    ]
+    main = run["settings"]["threads"], 1
+    return header, answers, [r for r in records.latency if (r["threads"], r["batch"]) == main]
 
 
 def print_report(summary: "Summary", folder: Path | None) -> None:

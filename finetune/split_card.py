@@ -1,17 +1,19 @@
 """What travels with a checkpoint, so that nobody tests it on clips it has learned from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.splits import Split
+from inference.audio import waveform_hash
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError
 
 CARD_NAME = "split_card.json"
 TRAIN_CLIPS_NAME = "train_clips.txt"
+TRAIN_HASHES_NAME = "train_hashes.txt"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class SplitCard:
         fingerprint: ``Split.fingerprint`` of the test list.
         train_clips: Ids of the clips learned from or used for choices.
         num_synthetic_clips: Synthetic clips learned from besides.
+        train_hashes: ``waveform_hash`` of those clips; empty in cards of older checkpoints.
     """
 
     corpus: str
@@ -41,10 +44,12 @@ class SplitCard:
     fingerprint: str
     train_clips: frozenset[str]
     num_synthetic_clips: int = 0
+    train_hashes: frozenset[str] = frozenset()
 
     @classmethod
     def from_split(cls, corpus: Corpus, split: Split) -> "SplitCard":
-        """The card of a model trained on a split's training and validation clips."""
+        """The card of a model trained on a split's training and validation clips, which are decoded."""
+        learned = (*split.train, *split.validation)
         return cls(
             corpus=corpus.name,
             protocol=split.protocol,
@@ -54,20 +59,30 @@ class SplitCard:
             validation_speakers=_speakers(split.validation),
             test_speakers=_speakers(split.test),
             fingerprint=split.fingerprint,
-            train_clips=frozenset(clip.clip_id for clip in (*split.train, *split.validation)),
+            train_clips=frozenset(clip.clip_id for clip in learned),
             num_synthetic_clips=len(split.synthetic),
+            train_hashes=frozenset(waveform_hash(clip.waveform()) for clip in learned),
         )
 
     def write(self, folder: Path) -> None:
-        """Writes ``split_card.json`` and, one id a line, ``train_clips.txt``."""
-        fields = {key: value for key, value in vars(self).items() if key != "train_clips"}
+        """Writes ``split_card.json`` and, one a line, ``train_clips.txt`` and ``train_hashes.txt``."""
+        lists = {TRAIN_CLIPS_NAME: self.train_clips, TRAIN_HASHES_NAME: self.train_hashes}
+        fields = {key: value for key, value in vars(self).items() if not isinstance(value, frozenset)}
         text = json.dumps({**fields, "num_train_clips": len(self.train_clips)}, indent=2)
         (folder / CARD_NAME).write_text(text + "\n", encoding="utf-8")
-        lines = "".join(f"{clip_id}\n" for clip_id in sorted(self.train_clips))
-        (folder / TRAIN_CLIPS_NAME).write_text(lines, encoding="utf-8")
+        for name, entries in lists.items():
+            lines = "".join(f"{entry}\n" for entry in sorted(entries))
+            (folder / name).write_text(lines, encoding="utf-8")
 
-    def leaked(self, corpus: Corpus, clips: Iterable[Clip]) -> list[str]:
+    def leaked(
+        self, corpus: Corpus, clips: Iterable[Clip], hashes: Mapping[str, str] | None = None
+    ) -> list[str]:
         """Ids among ``clips`` that the checkpoint was trained on.
+
+        Args:
+            corpus: Where the clips come from.
+            clips: What to look for.
+            hashes: Clip id -> hash of its samples, to find a recording under another name, too.
 
         An id that names label, speaker and take means the same recording in any copy or part of a
         corpus; other ids are compared only within the corpus that the card names.
@@ -75,7 +90,10 @@ class SplitCard:
         return sorted(
             clip.clip_id
             for clip in clips
-            if clip.clip_id in self.train_clips and (corpus.name == self.corpus or clip.names_its_recording)
+            if (hashes or {}).get(clip.clip_id) in self.train_hashes
+            or (
+                clip.clip_id in self.train_clips and (corpus.name == self.corpus or clip.names_its_recording)
+            )
         )
 
 
@@ -91,6 +109,7 @@ def read_split_card(folder: Path) -> SplitCard | None:
     clip_list = folder / TRAIN_CLIPS_NAME
     if not clip_list.is_file():
         raise CheckpointError(f"{folder} has a {CARD_NAME} but no {TRAIN_CLIPS_NAME}; restore it.")
+    hash_list = folder / TRAIN_HASHES_NAME
     fields = read_json(path)
     try:
         return SplitCard(
@@ -104,6 +123,7 @@ def read_split_card(folder: Path) -> SplitCard | None:
             fingerprint=fields["fingerprint"],
             train_clips=frozenset(clip_list.read_text(encoding="utf-8").split()),
             num_synthetic_clips=fields.get("num_synthetic_clips", 0),
+            train_hashes=frozenset(hash_list.read_text().split() if hash_list.is_file() else ()),
         )
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is not a split card: {error}") from error

@@ -6,6 +6,7 @@ the same samples bit for bit without loading torch. soxr is the only resampler:
 fast, band-limited, with a stateful form for streams.
 """
 
+import hashlib
 import io
 from os import PathLike
 from pathlib import Path
@@ -130,6 +131,12 @@ def rms_dbfs(waveform: np.ndarray) -> float:
     """Level of a waveform in dB relative to full scale (RMS 1.0 = 0 dBFS); silence is -inf."""
     mean_square = float(np.mean(np.square(waveform, dtype=np.float64))) if waveform.size else 0.0
     return 10.0 * float(np.log10(mean_square)) if mean_square > 0.0 else float("-inf")
+
+
+def waveform_hash(waveform: np.ndarray) -> str:
+    """First 16 hex digits of the SHA-256 of the float32 samples: tells one recording under two names."""
+    content = np.ascontiguousarray(waveform, dtype=np.float32).tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def describe_source(source: AudioSource) -> str:

@@ -40,10 +40,10 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stored(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[StoredClip], Path]:
+def stored(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StoredClip]:
     """The test clips, decoded."""
     path = tmp_path_factory.mktemp("stored") / "clips.f32"
-    return store_clips(make_split(load_corpus(str(corpus_folder)).clips).test, path), path
+    return store_clips(make_split(load_corpus(str(corpus_folder)).clips).test, path)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,7 @@ def benchmark(
         names = fakes(*class_names, checkpoint=checkpoint)
         folder = tmp_path / "out"
         arguments = ["--backends", *names, "--dataset", str(corpus_folder), "--out", str(folder)]
-        return run.main([*arguments, "--rounds", "8", *options]), folder
+        again = ["--fresh"] if folder.exists() and "--resume" not in options else []
+        return run.main([*arguments, "--rounds", "8", *again, *options]), folder
 
     return start

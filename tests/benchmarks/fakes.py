@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.rows import Row
 from inference.backends import BackendSpec
 from inference.backends.base import DigitBackend, Prediction
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.labels import LABELS, SPOKEN_FORMS
+from inference.stages import stage
 
 
 def fake_spec(class_name: str, checkpoint: str = "none") -> BackendSpec:
@@ -23,6 +25,11 @@ def fake_spec(class_name: str, checkpoint: str = "none") -> BackendSpec:
         summary=f"fake: {class_name}",
         package="numpy",
     )
+
+
+def row_of(class_name: str) -> Row:
+    """A fake as a row of a run."""
+    return Row(class_name.lower(), fake_spec(class_name), "none")
 
 
 def spoken_label(waveform: np.ndarray) -> str:
@@ -40,6 +47,9 @@ class Perfect(DigitBackend):
         backend = cls()
         backend.checkpoint_files = (Path(__file__),)
         return backend
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        return num_samples
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         return [self.answer(waveform) for waveform in waveforms]
@@ -84,6 +94,17 @@ class Slower(Perfect):
         return super().answer(waveform)
 
 
+class Staged(Perfect):
+    """Says where its time goes."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        with stage("features"):
+            time.sleep(0.002)
+        with stage("model"):
+            time.sleep(0.003)
+        return super().answer(waveform)
+
+
 class Raises(Perfect):
     """Raises on every "4"."""
 
@@ -103,14 +124,23 @@ class Crash(Perfect):
 
 
 class LateCrash(Perfect):
-    """Dies after 36 calls: with 25 clips that is in the sixth round, settling calls included."""
+    """Dies after 25 calls: that is enough for 25 clips, and not for many rounds after a warm-up."""
 
-    CALLS = 36
+    CALLS = 25
 
     def answer(self, waveform: np.ndarray) -> Prediction:
         self.calls = getattr(self, "calls", 0) + 1
         if self.calls > self.CALLS:
             os._exit(9)
+        return super().answer(waveform)
+
+
+class OutOfMemory(Perfect):
+    """Asks for more memory than there is on every "4"."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        if spoken_label(waveform) == "4":
+            np.empty(1 << 60, np.uint8)
         return super().answer(waveform)
 
 

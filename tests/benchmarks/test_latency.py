@@ -1,18 +1,24 @@
 """Interleaving, and what timed calls come to."""
 
 import math
+import subprocess
+import sys
 from collections import Counter
+from contextlib import ExitStack
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from benchmarks.backend_process import BackendProcess
 from benchmarks.clip_store import StoredClip
-from benchmarks.latency import balanced_orders, collect_timings, time_rounds
-from benchmarks.protocol import Candidate, Settings
+from benchmarks.cold import time_cold_starts
+from benchmarks.contention import is_contended
+from benchmarks.latency import balanced_orders, collect_timings, stages_agree, time_rounds, warm_up
+from benchmarks.outcomes import Outcome
 from benchmarks.records import Record
-from tests.benchmarks.fakes import fake_spec
+from benchmarks.settings import Settings
+from benchmarks.timing import resident_groups
+from tests.benchmarks.fakes import row_of
 
 
 @pytest.mark.parametrize("num_backends", [1, 2, 3, 4, 5, 6, 7])
@@ -46,19 +52,20 @@ def test_ratio_is_taken_within_rounds() -> None:
     assert timings["b"].log_ratios(timings["a"]) == pytest.approx([math.log(2)] * 2)
 
 
-def test_rounds_interleave_backends_on_the_same_clips(stored: tuple[list[StoredClip], Path]) -> None:
-    clips, path = stored
+def test_rounds_interleave_backends_on_the_same_clips(stored: list[StoredClip]) -> None:
     settings = Settings(rounds=12)
     records: list[Record] = []
-    candidates = [Candidate(fake_spec(name), "none") for name in ("Slow", "Slower")]
-    with (
-        BackendProcess(candidates[0], settings, path) as slow,
-        BackendProcess(candidates[1], settings, path) as slower,
-    ):
-        processes = {"slow": slow, "slower": slower}
+    with ExitStack() as stack:
+        processes = {
+            name.lower(): stack.enter_context(BackendProcess(row_of(name), settings))
+            for name in ("Slow", "Slower")
+        }
         for process in processes.values():
-            process.load()
-        failures = time_rounds(processes, clips, rounds=12, seed=0, write=records.append)
+            process.open()
+        # One core is taken, as on a machine that others use: the ratio must not care.
+        busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+        stack.callback(busy.kill)
+        failures = time_rounds(processes, stored, range(12), seed=0, write=records.append)
     assert failures == {}
     assert len(records) == 24
     for number in range(12):
@@ -71,3 +78,67 @@ def test_rounds_interleave_backends_on_the_same_clips(stored: tuple[list[StoredC
     ratios = timings["slower"].log_ratios(timings["slow"])
     assert math.exp(sorted(ratios)[6]) == pytest.approx(1.25, rel=0.03)
     assert timings["slow"].cpu_ms < 5.0
+    assert set(records[0]["contention"]) == {"psi_us", "steal_ms", "wall_us", "involuntary_switches"}
+
+
+def test_the_harness_adds_next_to_nothing(stored: list[StoredClip]) -> None:
+    with BackendProcess(row_of("Constant"), Settings()) as process:
+        process.open()
+        times = sorted(process.predict(clip)["t_ns"]["e2e"] for clip in stored)
+    assert times[len(times) // 2] <= 50_000
+
+
+def test_stages_must_make_up_the_whole(stored: list[StoredClip]) -> None:
+    with BackendProcess(row_of("Staged"), Settings()) as process:
+        process.open()
+        t_ns = process.predict(stored[0])["t_ns"]
+    assert t_ns.keys() == {"e2e", "cpu", "features", "model"}
+    assert stages_agree(t_ns) is True
+    assert stages_agree(t_ns | {"model": 0}) is False
+    assert stages_agree({"e2e": 5, "cpu": 5}) is None
+
+
+def test_a_batch_is_one_call(stored: list[StoredClip]) -> None:
+    records: list[Record] = []
+    with BackendProcess(row_of("Slow"), Settings()) as process:
+        process.open()
+        time_rounds({"slow": process}, stored, range(2), 0, records.append, batch=3)
+    assert [record["batch"] for record in records] == [3, 3]
+    assert records[0]["t_ns"]["e2e"] > 3 * 20e6
+    assert records[0]["duration_s"] > 2 * stored[0].duration_s
+
+
+def test_warming_up_ends_when_the_time_has_settled(stored: list[StoredClip]) -> None:
+    with BackendProcess(row_of("Slow"), Settings()) as process:
+        process.open()
+        assert 10 <= warm_up(process, stored) < 60
+
+
+def test_cold_starts_have_their_steps(stored: list[StoredClip]) -> None:
+    records: list[Record] = []
+    rows = [row_of("Slow"), row_of("Missing")]
+    failures = time_cold_starts(rows, stored[0], Settings(cold_starts=2), records.append)
+    assert [record["repeat"] for record in records] == [0, 1]
+    assert failures.keys() == {"missing"}
+    seconds = records[0]["seconds"]
+    assert seconds["first_prediction"] > 0.02
+    assert sum(seconds.values()) == pytest.approx(2 * seconds["total"])
+
+
+def test_rows_are_timed_in_pairs_where_memory_is_short() -> None:
+    outcomes = [Outcome(row_of(name)) for name in ("Slow", "Slower", "Constant")]
+    rss = {outcome.name: 100 for outcome in outcomes}
+    assert [len(group) for group in resident_groups(outcomes, rss, free_bytes=1000)] == [3]
+    pairs = resident_groups(outcomes, rss, free_bytes=400)
+    assert [[outcome.name for outcome in pair] for pair in pairs] == [
+        ["slow", "slower"],
+        ["slow", "constant"],
+    ]
+
+
+def test_what_others_took_is_noticed() -> None:
+    quiet = {"psi_us": 100, "steal_ms": 0, "wall_us": 1000}
+    assert not is_contended(quiet)
+    assert is_contended(quiet | {"psi_us": 300})
+    assert is_contended(quiet | {"steal_ms": 10})
+    assert not is_contended({"psi_us": None, "steal_ms": None, "wall_us": 1000})

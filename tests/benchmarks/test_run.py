@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from shutil import copytree
 
@@ -14,8 +15,11 @@ import pandas as pd
 import pytest
 
 from benchmarks import report
-from benchmarks.records import read_records
-from benchmarks.run import main, prepare_folder
+from benchmarks.arguments import parse_request
+from benchmarks.manifest import open_folder
+from benchmarks.records import read_records, read_run
+from benchmarks.run import main
+from benchmarks.settings import Settings
 from benchmarks.summary import COLUMNS
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
@@ -66,34 +70,63 @@ def test_one_good_one_constant_one_writer_one_missing(
     assert (folder / "plots" / "accuracy_latency.svg").is_file()
     assert json.loads((folder / "environment.json").read_text())["threads_per_backend"] == 1
 
-    predictions = read_records(folder / "predictions.jsonl")
-    assert len(predictions) == 180
-    assert {record["hypothesis"] for record in predictions if record["clip"] == "2_ann_0"} == {None, " To."}
-    assert len(read_records(folder / "latency.jsonl")) == 3 * 72
-    assert not list(folder.glob("*.partial"))
+    records = read_run(folder)
+    assert len(records.answers) == 180
+    texts = {record["hypothesis"] for record in records.answers if record["clip"] == "2_ann_0"}
+    assert texts == {None, " To."}
+    assert len(records.latency) == 3 * 72
+    assert [record["backend"] for record in records.footprint] == ["perfect", "constant", "writer"]
+    assert len(records.splits["protocols"]["official"]["all"]) == 60
+    assert not [path for path in folder.rglob("*") if ".part" in path.name]
 
 
-@pytest.mark.parametrize("class_name", ["Raises", "Crash"])
-def test_a_backend_that_fails_does_not_stop_the_others(benchmark: Benchmark, class_name: str) -> None:
-    code, folder = benchmark(class_name, "Perfect")
-    assert code == 3
+@pytest.mark.parametrize("class_name", ["Crash", "Hang", "NotANumber"])
+def test_a_backend_that_fails_does_not_stop_the_others(
+    benchmark: Benchmark, class_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "__init__", partialmethod(Settings.__init__, clip_timeout_s=0.5))
+    code, folder = benchmark(class_name, "Perfect", options=("--phases", "accuracy"))
     table = rows(folder)
+    assert table["perfect"]["status"] == "ok"
+    assert code == 3
     failed = table[class_name.lower()]
     assert failed["status"] == "failed"
-    assert "clip 4_" in failed["reason"]
     assert pd.isna(failed["accuracy"])
-    assert table["perfect"]["status"] == "ok"
+    (entry, _) = read_run(folder).run["backends"]
+    assert entry["failures"]
+    assert "clip" in entry["reason"]
+
+
+@pytest.mark.parametrize(("class_name", "kind"), [("Raises", "error"), ("OutOfMemory", "oom")])
+def test_single_errors_are_recorded_and_the_rest_goes_on(
+    benchmark: Benchmark, class_name: str, kind: str
+) -> None:
+    code, folder = benchmark(class_name, options=("--phases", "accuracy"))
+    kinds = [record["status"] for record in read_run(folder).answers]
+    assert (code, kinds.count("ok"), kinds.count(kind)) == (0, 54, 6)
+    (entry,) = read_run(folder).run["backends"]
+    assert {failure["kind"] for failure in entry["failures"]} == {kind}
+
+
+def test_a_dead_backend_is_started_again_once(benchmark: Benchmark) -> None:
+    _, folder = benchmark("Crash", options=("--phases", "accuracy"))
+    kinds = [record["status"] for record in read_run(folder).answers]
+    assert kinds.count("crash") == 2
+    assert kinds[-1] == "crash"
+    assert kinds.count("ok") > 10
 
 
 def test_a_late_failure_keeps_what_was_complete(benchmark: Benchmark) -> None:
-    code, folder = benchmark("LateCrash", "Offline", options=("--limit", "25"))
+    options = ("--limit", "25", "--rounds", "20", "--phases", "accuracy", "latency")
+    code, folder = benchmark("LateCrash", "Offline", options=options)
     assert code == 3
     row = rows(folder)["latecrash"]
     assert row[["status", "n", "accuracy"]].tolist() == ["failed", 25, 1.0]
     assert "exit code 9" in row["reason"]
     assert rows(folder)["offline"]["accuracy"] == 1.0
     timed = [record["backend"] for record in read_records(folder / "latency.jsonl")]
-    assert (timed.count("latecrash"), timed.count("offline")) == (5, 8)
+    assert timed.count("latecrash") < 10
+    assert timed.count("offline") == 20
 
 
 def test_nothing_measured_has_its_own_exit_code(
@@ -105,37 +138,21 @@ def test_nothing_measured_has_its_own_exit_code(
     assert not (folder / "plots" / "accuracy_latency.svg").exists()
 
 
-def files_of(folder: Path) -> dict[Path, bytes]:
-    return {
-        path: path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith(".partial")
-    }
-
-
-def test_a_failed_run_leaves_an_earlier_good_one(
+def test_an_earlier_run_is_replaced_only_on_request(
     benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, folder = benchmark("Perfect")
-    made = files_of(folder)
+    made = (folder / "run.json").read_bytes()
     capsys.readouterr()
-    code, _ = benchmark("Broken")
-    assert code == 4
-    assert files_of(folder) == made
-    screen = capsys.readouterr()
-    assert "is left as it was" in screen.err
-    assert "make model" in screen.out
-    assert "Written to" not in screen.out
+    arguments = ["--backends", "perfect", "--dataset", str(folder.parent), "--out", str(folder)]
+    arguments[3] = json.loads(made)["command"].split("--dataset ")[1].split()[0]
+    assert main(arguments) == 2
+    assert "--resume to measure what it lacks, --fresh to replace it" in capsys.readouterr().err
+    assert (folder / "run.json").read_bytes() == made
     code, _ = benchmark("Constant")
     assert code == 0
     assert list(rows(folder)) == ["constant"]
-    assert not list(folder.glob("*.partial"))
-
-
-def test_a_failed_run_gives_way_to_the_next(benchmark: Benchmark) -> None:
-    benchmark("Broken")
-    _, folder = benchmark("Missing")
-    assert list(rows(folder)) == ["missing"]
+    assert not (folder / "records" / "perfect").exists()
 
 
 def test_a_clip_that_cannot_be_decoded_leaves_no_folder(
@@ -259,13 +276,14 @@ def test_the_report_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+    request = parse_request([])
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="holds other files"):
-        prepare_folder(tmp_path)
+        open_folder(tmp_path, request)
     with pytest.raises(UserError, match="cannot be made"):
-        prepare_folder(tmp_path / "thesis.tex" / "results")
+        open_folder(tmp_path / "thesis.tex" / "results", request)
     with pytest.raises(UserError, match="cannot be made"):
-        prepare_folder(Path("/proc/results"))
+        open_folder(Path("/proc/results"), request)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -276,20 +294,22 @@ def test_folders_without_permission_are_refused(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    prepare_folder(tmp_path)
+    request = parse_request([])
+    open_folder(tmp_path, request)
     assert not list(tmp_path.iterdir())
     with monkeypatch.context() as patch:
         patch.setattr(*owner_and_name, refuse)
         with pytest.raises(UserError, match="cannot be made or written: Permission denied"):
-            prepare_folder(tmp_path)
+            open_folder(tmp_path, request)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backends", "siri"], "invalid choice: 'siri'"),
         (["--limit", "0"], "0 is not 1 or more"),
-        (["--protocol", "kfold"], "invalid choice: 'kfold'"),
+        (["--phases", "speed"], "invalid choice: 'speed'"),
+        (["--budget", "soon"], "'soon' is no time such as 90s"),
+        (["--resume", "--fresh"], "not allowed with"),
     ],
 )
 def test_wrong_options_are_refused(
@@ -299,6 +319,35 @@ def test_wrong_options_are_refused(
         main(arguments)
     assert ending.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backends", "siri"], "unknown backend 'siri'"),
+        (["--protocol", "kfold"], "--protocol kfold: expected one of"),
+    ],
+)
+def test_unknown_names_are_refused(
+    arguments: list[str], message: str, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--dataset", str(corpus_folder)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_plan_is_printed_and_nothing_is_written(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--plan", "--phases", "accuracy", "robustness", "--protocol", "official", "--budget", "1s")
+    code, folder = benchmark("Slow", "Missing", options=options)
+    assert code == 0
+    assert not folder.exists()
+    plan = capsys.readouterr().out
+    assert "slow  official  clean  60 clips" in plan
+    assert "accuracy: about" in plan
+    assert "missing: skipped: the weights are not here. Fetch them: fetch weights" in plan
+    assert "conditions left out: clean@8kHz, rejection" in plan
+    assert "no clip is left out" in plan
 
 
 START_WITH_FAKES = """

@@ -1,17 +1,28 @@
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.splits import make_split
 from finetune.split_card import SplitCard, read_split_card
+from inference.audio import waveform_hash
 from inference.errors import CheckpointError
 from inference.labels import LABELS
 
 
+def wav(samples: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, samples, 16_000, format="WAV")
+    return content.getvalue()
+
+
 def corpus_of(name: str, speakers: str, prefix: str = "") -> Corpus:
+    sound = wav(np.full(2000, 0.1))
     clips = [
-        Clip(f"{prefix}{label}_{speaker}_{take}", label, speaker, take, take < 5, lambda: Path("none"))
+        Clip(f"{prefix}{label}_{speaker}_{take}", label, speaker, take, take < 5, lambda: sound)
         for label in LABELS
         for speaker in speakers
         for take in range(8)
@@ -47,3 +58,11 @@ def test_ids_without_a_speaker_are_compared_within_their_corpus(card: SplitCard)
     own = SplitCard.from_split(rows, make_split(rows.clips))
     assert own.leaked(rows, rows.clips)
     assert own.leaked(corpus_of("other", "abc", prefix="train/"), rows.clips) == []
+
+
+def test_a_recording_under_another_name_leaks(card: SplitCard, tmp_path: Path) -> None:
+    card.write(tmp_path)
+    renamed = corpus_of("mine", "xyz", prefix="copy/")
+    hashes = {clip.clip_id: waveform_hash(clip.waveform()) for clip in renamed.clips}
+    assert len(read_split_card(tmp_path).leaked(renamed, renamed.clips, hashes)) == len(renamed.clips)
+    assert card.leaked(renamed, renamed.clips, dict.fromkeys(hashes, "0" * 16)) == []

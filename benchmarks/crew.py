@@ -1,0 +1,71 @@
+"""The processes that share the answers of a run: one, or those that ``accelerate launch`` started."""
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+#: Others wait while the first process fits baselines or weighs backends.
+PATIENCE = timedelta(hours=12)
+
+
+class Crew:
+    """This process alone.
+
+    Attributes:
+        rank: Number of this process; the first one does what cannot be shared.
+        size: Number of processes.
+    """
+
+    rank = 0
+    size = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first process."""
+        return self.rank == 0
+
+    def share(self, items: list[Item]) -> Sequence[Item]:
+        """This process's part of a list that is the same for all; every item is in one part."""
+        return items
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+
+    def agree(self, value: Any) -> Any:
+        """The first process's value, in all of them."""
+        return value
+
+
+class AcceleratedCrew(Crew):
+    """One of several processes, on one machine or several."""
+
+    def __init__(self) -> None:
+        from accelerate import PartialState
+
+        # The backends compute in processes of their own: this one only passes lists around.
+        self._state = PartialState(cpu=True, timeout=PATIENCE)
+        self.rank = self._state.process_index
+        self.size = self._state.num_processes
+
+    def share(self, items: list[Item]) -> Sequence[Item]:
+        """See ``Crew.share``; the parts are never padded with copies."""
+        with self._state.split_between_processes(items, apply_padding=False) as part:
+            return list(part)
+
+    def wait(self) -> None:
+        """See ``Crew.wait``."""
+        self._state.wait_for_everyone()
+
+    def agree(self, value: Any) -> Any:
+        """See ``Crew.agree``."""
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
+
+
+def find_crew() -> Crew:
+    """The processes that a launcher started, or this one alone."""
+    return AcceleratedCrew() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Crew()
