@@ -91,9 +91,7 @@ class SplitCard:
             clip.clip_id
             for clip in clips
             if (hashes or {}).get(clip.clip_id) in self.train_hashes
-            or (
-                clip.clip_id in self.train_clips and (corpus.name == self.corpus or clip.names_its_recording)
-            )
+            or (clip.clip_id in self.train_clips and (corpus.name == self.corpus or clip.names_its_recording))
         )
 
 

@@ -55,7 +55,9 @@ def test_linked_files_exist(path: str) -> None:
 def test_options_of_every_command_are_known(command: str) -> None:
     """Each option of a command stands in the help of its program."""
     words = shlex.split(command)
-    if words[0] == "accelerate":
+    if words[:3] == ["accelerate", "launch", "-m"]:
+        program = [sys.executable, "-m", words[3]]
+    elif words[0] == "accelerate":
         program = [sys.executable, "-m", "finetune.train"]
         words = words[words.index("finetune/train.py") :]
     else:
