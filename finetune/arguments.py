@@ -8,9 +8,9 @@ from transformers import TrainingArguments
 from finetune.augmentation import AugmentationSettings
 from finetune.corpus import DATASET_HELP
 from finetune.corpus.splits import PROTOCOLS
-from finetune.precision import multiplies_in_bf16
 from inference.crop import CropContract
 from inference.errors import UserError
+from inference.processor import multiplies_in_bf16
 
 #: Beside a GPU one worker prepares some 300 clips a second.
 MAX_WORKERS = 4

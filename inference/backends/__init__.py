@@ -67,7 +67,11 @@ BACKENDS: dict[str, BackendSpec] = {
             import_path="inference.backends.wav2vec2:Wav2Vec2Backend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),
             summary="fine-tuned Wav2Vec2 with a classification head",
-            package="transformers",
+            package="safetensors",
+            options={
+                "runtime": ("auto", "openvino", "onnxruntime", "torch"),
+                "precision": ("auto", "fp32", "bf16", "int8"),
+            },
         ),
         BackendSpec(
             name="whisper",

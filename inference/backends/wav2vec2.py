@@ -1,105 +1,153 @@
-"""A fine-tuned audio classifier: any ``AutoModelForAudioClassification`` folder or Hub id."""
+"""A fine-tuned audio classifier: Wav2Vec2, HuBERT, WavLM or kin, on the runtime that suits the machine."""
 
-from collections import defaultdict
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HTTPError, StrictDataclassError
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
-    AutoModelForAudioClassification,
-    PreTrainedModel,
-    Wav2Vec2FeatureExtractor,
-)
-from transformers.utils.logging import disable_progress_bar
 
-from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
-from inference.checkpoint import read_crop_contract, require_files
+from inference.backends.encoder_runtimes import Choice, choose, require_modules
+from inference.backends.encoder_runtimes.checkpoint import (
+    EXPORT_FILE,
+    SETTINGS_FILES,
+    WEIGHTS_FILE,
+    EncoderCheckpoint,
+    read_encoder_checkpoint,
+)
+from inference.backends.encoder_runtimes.input_values import normalised, padded, plan_batches
+from inference.backends.encoder_runtimes.runtime import EncoderRuntime
+from inference.checkpoint import read_crop_contract
 from inference.crop import prepare
-from inference.errors import BackendUnavailableError, CheckpointError
-from inference.hub import hub_is_reachable
-from inference.labels import check_labels
+from inference.errors import BackendUnavailableError, UserError
+from inference.rejection import REJECTION_FILE, read_rejection
+from inference.stages import stage
 
-CHECKPOINT_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
-_MADE_BY = "accelerate launch finetune/train.py --config finetune/configs/wav2vec2-small.yaml"
+_SHIPPED_FILES = (
+    *SETTINGS_FILES,
+    EXPORT_FILE,
+    WEIGHTS_FILE,
+    "model.onnx",
+    "openvino_model.xml",
+    "openvino_model.bin",
+    "labels.json",
+    "crop.json",
+    REJECTION_FILE,
+)
+_logger = logging.getLogger(__name__)
 
 
 class Wav2Vec2Backend(DigitBackend):
-    """Runs the classifier with torch, on a GPU where there is one."""
+    """Runs the classifier of a checkpoint folder or a Hub id.
 
-    def __init__(self, model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor):
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = model.eval().to(self._device)
-        self._feature_extractor = feature_extractor
-        self.num_parameters = model.num_parameters()
+    Args:
+        checkpoint: The folder's settings.
+        runtime: What computes.
+        choice: Its name and precision.
+    """
+
+    def __init__(self, checkpoint: EncoderCheckpoint, runtime: EncoderRuntime, choice: Choice):
+        folder = checkpoint.folder
+        self.choice = choice
+        self.num_parameters = checkpoint.num_parameters
+        self.checkpoint_files = tuple(folder / name for name in _SHIPPED_FILES if (folder / name).is_file())
+        self.crop_contract = read_crop_contract(folder)
+        self.rejection = read_rejection(folder)
+        self.device = runtime.device
+        self._runtime = runtime
+        self._normalises = checkpoint.normalises
+        self._may_pad = checkpoint.pads_exactly
 
     @classmethod
-    def load(cls, checkpoint: str, threads: int = 1) -> "Wav2Vec2Backend":
-        """Loads a folder written by ``finetune.train``, or a Hub id."""
-        torch.set_num_threads(threads)
-        disable_progress_bar()  # a bar for loading one small file clutters every output
-        folder = _find_folder(checkpoint)
-        require_files(folder, CHECKPOINT_FILES, _MADE_BY)
-        try:
-            check_labels(AutoConfig.from_pretrained(folder).id2label, checkpoint)
-            feature_extractor = AutoFeatureExtractor.from_pretrained(folder)
-            # safetensors only: a pickled weight file could run code.
-            model, loading = AutoModelForAudioClassification.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise CheckpointError(f"{checkpoint} cannot be loaded: {reason} Make it: {_MADE_BY}") from error
-        if loading["missing_keys"] or loading["mismatched_keys"]:
-            # The library would fill the gaps with random weights.
-            raise CheckpointError(
-                f"{checkpoint}: the weights lack {len(loading['missing_keys'])} arrays and "
-                f"{len(loading['mismatched_keys'])} have another shape; restore it or make it: {_MADE_BY}"
-            )
-        if feature_extractor.sampling_rate != SAMPLING_RATE:
-            raise CheckpointError(
-                f"{checkpoint} expects {feature_extractor.sampling_rate} Hz, the audio border gives "
-                f"{SAMPLING_RATE} Hz: fine-tune a 16 kHz encoder."
-            )
-        backend = cls(model, feature_extractor)
-        names = (*CHECKPOINT_FILES, "labels.json", "crop.json")
-        backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
-        backend.crop_contract = read_crop_contract(folder)
-        return backend
+    def load(
+        cls, checkpoint: str, threads: int = 1, runtime: str = "auto", precision: str = "auto"
+    ) -> "Wav2Vec2Backend":
+        """Loads a folder written by ``finetune.train`` or ``finetune.export``, or a Hub id.
 
-    @torch.inference_mode()
-    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
-        """See ``DigitBackend.predict``.
-
-        A batch gives the same answers as its clips alone: where the encoder takes no attention
-        mask, padding would change them, so only clips of equal length share a batch.
+        Args:
+            checkpoint: Folder or Hub id.
+            threads: CPU threads of one prediction.
+            runtime: ``openvino``, ``onnxruntime``, ``torch`` or ``auto``, see ``choose``.
+            precision: ``fp32``, ``bf16``, ``int8`` or ``auto``.
         """
-        waveforms = [prepare(waveform, self.crop_contract) for waveform in waveforms]
-        if self._feature_extractor.return_attention_mask:
-            groups = [list(range(len(waveforms)))] if waveforms else []
+        found = read_encoder_checkpoint(_find_folder(checkpoint))
+        if found.exported:
+            choice = _exported_choice(found.exported, runtime, precision, checkpoint)
         else:
-            by_length: dict[int, list[int]] = defaultdict(list)
-            for row, waveform in enumerate(waveforms):
-                by_length[waveform.size].append(row)
-            groups = list(by_length.values())
-        predictions: dict[int, Prediction] = {}
-        for rows in groups:
-            probabilities = self._probabilities([waveforms[row] for row in rows])
-            for row, values in zip(rows, probabilities, strict=True):
-                predictions[row] = prediction_from_probabilities(values)
-        return [predictions[row] for row in range(len(waveforms))]
+            choice = choose(runtime, precision, found.num_parameters, found.pads_exactly)
+        try:
+            return cls(found, _load_runtime(found, choice, threads), choice)
+        except OSError as error:
+            if runtime != "auto" or found.exported:
+                raise
+            _logger.warning("%s could not be prepared for %s (%s): torch it is", checkpoint, choice, error)
+            choice = Choice("torch", "fp32")
+            return cls(found, _load_runtime(found, choice, threads), choice)
 
-    def _probabilities(self, waveforms: list[np.ndarray]) -> np.ndarray:
-        batch = self._feature_extractor(
-            waveforms, sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt"
-        ).to(self._device)
-        return self._model(**batch).logits.float().softmax(dim=-1).cpu().numpy()
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """See ``DigitBackend.predict``; a batch gives the same answers as its clips alone."""
+        with stage("features"):
+            clips = [prepare(waveform, self.crop_contract) for waveform in waveforms]
+            if self._normalises:
+                clips = [normalised(clip) for clip in clips]
+            lengths = [clip.size for clip in clips]
+            batches = plan_batches(lengths, self._runtime.max_batch, self._runtime.length_step, self._may_pad)
+        temperature = self.rejection.temperature if self.rejection else 1.0
+        predictions: dict[int, Prediction] = {}
+        for batch in batches:
+            with stage("features"):
+                input_values = padded([clips[row] for row in batch.rows], batch.num_samples)
+                num_samples = np.array([lengths[row] for row in batch.rows])
+            with stage("model"):
+                logits = self._runtime.logits(input_values, num_samples)
+            with stage("post"):
+                for row, values in zip(batch.rows, _softmax(logits / temperature), strict=True):
+                    predictions[row] = prediction_from_probabilities(values)
+        return [predictions[row] for row in range(len(clips))]
+
+
+def _exported_choice(exported: Choice, runtime: str, precision: str, checkpoint: str) -> Choice:
+    """What an exported folder was made for; anything else that is asked for cannot be had from it."""
+    if runtime not in ("auto", exported.runtime) or precision not in ("auto", exported.precision):
+        raise UserError(
+            f"{checkpoint} was exported for {exported.runtime} in {exported.precision}; leave --runtime and "
+            "--precision out, or name the checkpoint it was made from."
+        )
+    require_modules(exported, exported=True)
+    return exported
+
+
+def _load_runtime(checkpoint: EncoderCheckpoint, choice: Choice, threads: int) -> EncoderRuntime:
+    """Loads the one library that is needed, and the others only if a checkpoint must be converted.
+
+    Raises:
+        CheckpointError: If the model is damaged.
+        OSError: If a converted model cannot be kept.
+    """
+    if choice.runtime == "torch":
+        from inference.backends.encoder_runtimes.classifier import load_classifier
+        from inference.backends.encoder_runtimes.torch_runtime import TorchRuntime
+
+        return TorchRuntime(load_classifier(checkpoint), choice.precision, threads)
+    if checkpoint.exported:
+        folder = checkpoint.folder
+    else:
+        from inference.backends.encoder_runtimes.conversion import converted_folder
+
+        folder = converted_folder(checkpoint, choice)
+    if choice.runtime == "openvino":
+        from inference.backends.encoder_runtimes.openvino_runtime import OpenVinoRuntime
+
+        return OpenVinoRuntime(folder, choice.precision, threads, checkpoint.hidden_size)
+    from inference.backends.encoder_runtimes.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(folder, threads)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _find_folder(checkpoint: str) -> Path:
@@ -111,11 +159,16 @@ def _find_folder(checkpoint: str) -> Path:
     folder = Path(checkpoint).expanduser()
     if folder.is_dir() or not _is_hub_id(checkpoint):
         return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    from inference.hub import hub_is_reachable
+
     try:
         copy = snapshot_download(
             checkpoint,
             local_files_only=not hub_is_reachable(),
-            allow_patterns=["*.json", "model.safetensors"],
+            allow_patterns=["*.json", WEIGHTS_FILE, "model.onnx", "openvino_model.*"],
         )
     except (HTTPError, OSError) as error:
         raise BackendUnavailableError(

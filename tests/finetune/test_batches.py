@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
@@ -18,7 +17,6 @@ from finetune.corpus.splits import make_split
 from finetune.fine_tuning import fine_tune
 from finetune.waveform_cache import WaveformCache
 from inference.backends import load_backend
-from inference.backends.wav2vec2 import Wav2Vec2Backend
 from inference.crop import CropContract
 from inference.labels import LABELS, id2label, label2id
 
@@ -55,17 +53,6 @@ def micro_model(norm: str):
 
 def noise(num_samples: int) -> np.ndarray:
     return np.random.default_rng(num_samples).uniform(-0.5, 0.5, num_samples).astype(np.float32)
-
-
-@pytest.mark.parametrize("norm", ["group", "layer"])
-def test_backend_batch_equals_clips_alone(norm: str) -> None:
-    backend = Wav2Vec2Backend(*micro_model(norm))
-    waveforms = [noise(num_samples) for num_samples in (4000, 16_000, 7123, 4000, 9000)]
-    batch = backend.predict(waveforms)
-    for waveform, together in zip(waveforms, batch, strict=True):
-        (alone,) = backend.predict([waveform])
-        np.testing.assert_allclose(together.probabilities, alone.probabilities, atol=1e-5)
-    assert backend.predict([]) == []
 
 
 def test_padded_training_batch_equals_clips_alone() -> None:

@@ -1,0 +1,119 @@
+"""From the weights of a checkpoint to a runtime's own format, kept so that it is made once."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.backends.encoder_runtimes import Choice
+from inference.backends.encoder_runtimes.checkpoint import WEIGHTS_FILE, EncoderCheckpoint
+
+#: Beside the checkpoint, hidden: the folder's visible files are what is published.
+CACHE_NAME = ".runtimes"
+
+_logger = logging.getLogger(__name__)
+
+
+def converted_folder(checkpoint: EncoderCheckpoint, choice: Choice) -> Path:
+    """The folder with a checkpoint in a runtime's format, converted now if it was not before.
+
+    It lies beside the checkpoint or, where that cannot be written, in the user's cache.
+
+    Raises:
+        CheckpointError: If the weights are damaged.
+        OSError: If there is no room for it.
+    """
+    key = _key(checkpoint.folder, choice)
+    beside = checkpoint.folder / CACHE_NAME
+    places = (beside / key, _user_cache() / key)
+    for place in places:
+        if place.is_dir():
+            return place
+    _logger.warning(
+        "preparing %s for %s in %s, once per checkpoint", checkpoint.folder, choice.runtime, choice.precision
+    )
+    place = places[0] if _is_writable(beside) else places[1]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=place.parent))
+    try:
+        convert_checkpoint(checkpoint, choice, unfinished)
+        unfinished.chmod(0o755)  # a temporary folder is its owner's alone
+        with contextlib.suppress(OSError):  # of a process that was here first; its result is as good
+            unfinished.rename(place)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return place
+
+
+def convert_checkpoint(
+    checkpoint: EncoderCheckpoint, choice: Choice, folder: Path, calibration: Sequence[np.ndarray] = ()
+) -> None:
+    """Writes the files of a runtime's format into a folder.
+
+    Args:
+        checkpoint: With weights of torch.
+        choice: ``openvino`` or ``onnxruntime``, and the precision.
+        folder: Where to write.
+        calibration: Normalised waveforms for ``int8``, see the runtime's ``convert``.
+    """
+    from inference.backends.encoder_runtimes.classifier import load_classifier
+
+    classifier = load_classifier(checkpoint)
+    with _silent():
+        if choice.runtime == "openvino":
+            from inference.backends.encoder_runtimes import openvino_runtime
+
+            openvino_runtime.convert(classifier, folder, choice.precision, calibration)
+        else:
+            from inference.backends.encoder_runtimes import onnx_runtime
+
+            onnx_runtime.convert(classifier, folder, choice.precision, calibration)
+
+
+def _key(folder: Path, choice: Choice) -> str:
+    """Changes with the weights, the settings, the runtime, its version and the precision."""
+    digest = hashlib.sha256()
+    for name in ("config.json", WEIGHTS_FILE):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    version = importlib.metadata.version(choice.runtime)
+    return f"{choice.runtime}-{version}-{choice.precision}-{digest.hexdigest()[:16]}"
+
+
+def _user_cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "spoken-digits" / "runtimes"
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps the progress reports of exporters off the streams, out of the log and out of the warnings."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,60 @@
+"""From waveforms to what an encoder is given: normalised, and padded in batches of like lengths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Share of a batch that may be padding; more costs more than a call saves.
+MAX_PADDING = 0.15
+#: Keeps silence finite: added to the variance by transformers' Wav2Vec2FeatureExtractor.
+_EPSILON = 1e-7
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips that are classified together.
+
+    Attributes:
+        rows: Their places in the list they come from.
+        num_samples: Length that all are padded to.
+    """
+
+    rows: tuple[int, ...]
+    num_samples: int
+
+
+def normalised(waveform: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance, as transformers' ``Wav2Vec2FeatureExtractor`` computes it."""
+    return (waveform - waveform.mean()) / np.sqrt(waveform.var() + _EPSILON)
+
+
+def plan_batches(lengths: Sequence[int], max_batch: int, step: int, may_pad: bool) -> list[Batch]:
+    """Groups clips of like lengths, the longest first.
+
+    Args:
+        lengths: Samples of each clip.
+        max_batch: Most clips of a batch.
+        step: Batches are padded to a multiple of this many samples.
+        may_pad: Whether padding changes no answer; if not, only clips of one length are grouped.
+    """
+    batches: list[Batch] = []
+    rows: list[int] = []
+    longest = 0
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        shortest = longest * (1 - MAX_PADDING) if may_pad else longest
+        if rows and (len(rows) == max_batch or lengths[row] < shortest):
+            batches.append(Batch(tuple(rows), longest))
+            rows = []
+        if not rows:
+            longest = -(-lengths[row] // step) * step if may_pad else lengths[row]
+        rows.append(row)
+    return [*batches, Batch(tuple(rows), longest)] if rows else []
+
+
+def padded(waveforms: Sequence[np.ndarray], num_samples: int) -> np.ndarray:
+    """Stacks waveforms with zeros at the end: float32, ``(len(waveforms), num_samples)``."""
+    batch = np.zeros((len(waveforms), num_samples), np.float32)
+    for row, waveform in zip(batch, waveforms, strict=True):
+        row[: waveform.size] = waveform
+    return batch
