@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.environment import describe_environment
-from benchmarks.records import write_json
+from benchmarks.records import write_document
 from inference.cli import EXIT_OK, add_backend_arguments, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
 
@@ -76,8 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name:22} {value}")
     if options.out:
         asked = {"backend": options.backend, "clients": options.clients, "seconds": options.seconds}
-        document = {"v": 1, **asked, **figures, "environment": describe_environment(options.threads)}
-        write_json(options.out, document)
+        document = {**asked, **figures, "environment": describe_environment(options.threads)}
+        write_document(options.out, document)
         sys.stderr.write(f"wrote {options.out}\n")
     return EXIT_REQUESTS_FAILED if load.failures else EXIT_OK
 

@@ -162,10 +162,10 @@ def _timed(backend: Any, waveforms: list[np.ndarray]) -> Answer:
 
 
 def _facts(backend: Any, num_samples: int) -> dict[str, Any]:
-    from benchmarks.worker import peak_rss_bytes
+    from benchmarks.process_memory import resident_bytes
 
     return {
-        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_rss_bytes": resident_bytes()["peak_rss_bytes"],
         "num_parameters": backend.num_parameters,
         "multiply_accumulates": backend.multiply_accumulates(num_samples),
     }
