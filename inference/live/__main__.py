@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import signal
 import sys
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from inference.backends import load_backend
@@ -16,9 +18,11 @@ from inference.cli import (
 )
 from inference.errors import UserError
 from inference.live.arguments import parse_arguments
+from inference.live.keyboard import Commands, Keyboard
 
 if TYPE_CHECKING:
     from inference.backends.base import DigitBackend
+    from inference.live.recording import RecordedSource
     from inference.live.session import Session
     from inference.live.sources import Source
     from inference.live.terminal import Output
@@ -59,7 +63,7 @@ def _list_devices() -> int:
 def _check_microphone(options: argparse.Namespace) -> int:
     from inference.live.doctor import check_microphone
 
-    return EXIT_OK if check_microphone(_source(options)).verdict is None else EXIT_NO_MICROPHONE
+    return EXIT_OK if check_microphone(_recorded(options)).verdict is None else EXIT_NO_MICROPHONE
 
 
 def _listen(options: argparse.Namespace) -> int:
@@ -67,15 +71,16 @@ def _listen(options: argparse.Namespace) -> int:
     from inference.live.scoring import Scorer, read_labels
 
     scorer = Scorer(read_labels(options.labels)) if options.labels else None
-    source = _source(options)
+    source = _recorded(options)
     try:
         backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BACKEND_FAILED
     with contextlib.ExitStack() as resources:
+        keyboard = resources.enter_context(Keyboard())
         screen, outputs = _outputs(options, resources)
-        session = _session(options, backend, screen, [*outputs, scorer] if scorer else outputs)
+        session = _session(options, backend, screen, [*outputs, scorer] if scorer else outputs, keyboard)
         try:
             session.run(source)
             code = EXIT_MICROPHONE_LOST if session.is_lost else EXIT_OK
@@ -95,33 +100,46 @@ def _listen(options: argparse.Namespace) -> int:
 
 def _source(options: argparse.Namespace) -> "Source":
     from inference.live.microphone import Microphone
-    from inference.live.recording import RecordedSource
     from inference.live.replay import Replay
 
-    source: Source = (
-        Replay(options.replay, options.speed)
-        if options.replay
-        else Microphone(options.device, reconnect=not options.no_reconnect)
-    )
-    return RecordedSource(source, options.record) if options.record else source
+    if options.replay:
+        return Replay(options.replay, options.speed)
+    return Microphone(options.device, reconnect=not options.no_reconnect)
+
+
+def _recorded(options: argparse.Namespace) -> "RecordedSource":
+    from inference.live.recording import RecordedSource
+
+    path = options.record or time.strftime("spoken-digits-%Y%m%d-%H%M%S.wav")
+    return RecordedSource(_source(options), path, is_recording=options.record is not None)
 
 
 def _session(
-    options: argparse.Namespace, backend: "DigitBackend", screen: "Output", outputs: "list[Output]"
+    options: argparse.Namespace,
+    backend: "DigitBackend",
+    screen: "Output",
+    outputs: "list[Output]",
+    keyboard: Keyboard,
 ) -> "Session":
     from inference.live.endpointing import PROFILES
     from inference.live.engine import LiveEngine
     from inference.live.recognition import Recogniser
     from inference.live.session import Session
+    from inference.live.splitter import MAX_SPEECH_MS, Splitter
     from inference.live.voice_activity import build_detector
 
     detector = build_detector(options.detector)
+    settings = PROFILES[options.profile]
+    if options.string:
+        settings = replace(settings, max_speech_ms=MAX_SPEECH_MS)
     return Session(
-        LiveEngine(PROFILES[options.profile], detector, backend.crop_contract),
+        LiveEngine(settings, detector, backend.crop_contract, paused=options.mode != "always"),
         Recogniser(backend, options.backend, options.min_score, options.force_emit),
         screen,
         outputs,
         names=(options.backend, detector.name),
+        commands=Commands(keyboard.pressed, push_to_talk=options.mode == "push-to-talk").poll,
+        split=Splitter(backend.predict, backend.crop_contract).split if options.string else None,
     )
 
 
@@ -129,11 +147,12 @@ def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tu
     """The screen, and the outputs that are shown events after it."""
     from inference.live.hints import SilenceWatch
     from inference.live.recording import UtteranceFolder
+    from inference.live.strings import Strings, StringSettings
     from inference.live.terminal import JsonLines, PlainOutput
 
     screen: Output
     if options.jsonl == "-":
-        screen = PlainOutput(None, sys.stderr)
+        screen = PlainOutput(None, sys.stderr, options.string)
     elif sys.stdout.isatty():
         from rich.console import Console
 
@@ -141,10 +160,13 @@ def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tu
 
         screen = resources.enter_context(Screen(Console(), options.backend))
     else:
-        screen = PlainOutput(sys.stdout, sys.stderr)
+        screen = PlainOutput(sys.stdout, sys.stderr, options.string)
     outputs: list[Output] = []
     if options.jsonl:
         outputs.append(JsonLines(_open_lines(options.jsonl, resources)))
+    if options.string:
+        strings = StringSettings(length=options.length, luhn=options.luhn)
+        outputs.append(Strings(strings, [screen, *outputs]))
     if not options.replay:
         outputs.append(SilenceWatch([screen, *outputs]))
     if options.record_utterances:

@@ -4,10 +4,13 @@ import argparse
 import itertools
 import os
 
-from inference.cli import add_backend_arguments
+from inference.cli import add_backend_arguments, positive_int
+from inference.live.keyboard import KEYS_HELP, Keyboard
 
 DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one digit per spoken word."
+MODES = ("always", "push-to-talk", "toggle")
 EXIT_CODES = (
+    f"Keys in a terminal: {KEYS_HELP}. "
     "Exit codes: 0 the end, 1 --require not met, 2 usage, 3 no usable microphone, 4 microphone lost, "
     "5 backend failed, 130 interrupted."
 )
@@ -23,6 +26,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--require judges a score: add --replay FILE --labels CSV")
     if options.replay and options.device is not None:
         parser.error("--device chooses a microphone: leave it out, or leave out --replay")
+    if (options.length or options.luhn) and not options.string:
+        parser.error("--length and --luhn describe a string: add --string")
+    if options.luhn and options.length == 1:
+        parser.error("--luhn checks the last digit by the others: --length 1 leaves none")
+    if options.mode != "always" and options.replay:
+        parser.error(f"--mode {options.mode} is for a microphone: leave it out, or leave out --replay")
+    if options.mode != "always" and not Keyboard.is_available():
+        parser.error(f"--mode {options.mode} needs keys: start it in a terminal, in the foreground")
+    if options.profile is None:
+        options.profile = "string" if options.string else "isolated"
     if options.device is None:
         options.device = os.environ.get("DIGITS_MIC")
     _refuse_shared_files(parser, options)
@@ -69,12 +82,26 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="with --labels, exit with 1 if fewer of the digits are answered right, for example 0.98",
     )
+    source.add_argument(
+        "--mode",
+        choices=MODES,
+        default=MODES[0],
+        help="listen always (default), while the space bar is held, or between two presses of t",
+    )
     words = parser.add_argument_group("words")
     words.add_argument(
         "--profile",
         choices=("isolated", "string", "noisy"),
-        default="isolated",
-        help="silence that ends a word: 128, 96 or 256 ms (default: isolated)",
+        help="silence that ends a word: 128, 96 or 256 ms (default: isolated, with --string string)",
+    )
+    words.add_argument(
+        "--string",
+        action="store_true",
+        help="collect digits into strings, which end with 1.5 s of silence; take apart what runs together",
+    )
+    words.add_argument("--length", type=positive_int, metavar="N", help="digits of a string; ends it at once")
+    words.add_argument(
+        "--luhn", action="store_true", help="check the last digit of a string, as of a bank card"
     )
     words.add_argument(
         "--detector",
@@ -82,9 +109,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="voice activity (default: silero where its network is installed)",
     )
     words.add_argument(
-        "--min-score", type=_share, default=0.0, help="reject digits scored lower (default: 0)"
+        "--min-score",
+        type=_share,
+        help="reject digits scored lower (default: as calibrated with the checkpoint, else 0)",
     )
-    words.add_argument("--force-emit", action="store_true", help="print low-scored digits nevertheless")
+    words.add_argument("--force-emit", action="store_true", help="print the best digit of rejects, marked")
     output = parser.add_argument_group("output")
     output.add_argument(
         "--jsonl",

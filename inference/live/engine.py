@@ -12,6 +12,7 @@ from inference.audio import SAMPLING_RATE, rms_dbfs
 from inference.crop import CropContract, crop
 from inference.live.endpointing import Endpointer, EndpointSettings, Segment, State
 from inference.live.events import Event, Gap, Level, StateChange, Utterance
+from inference.live.gate import BEFORE_MS, Gate
 from inference.live.history import History
 from inference.live.voice_activity import SILENCE_DBFS, Detector, NoiseFloor
 
@@ -31,6 +32,7 @@ class LiveEngine:
         detector: Scores frames; owned by the engine from now on.
         crop_contract: What the backend declares about its audio.
         sampling_rate: Rate of the blocks that will be pushed, in Hz.
+        paused: Whether to be deaf until ``resume`` is called.
     """
 
     def __init__(
@@ -39,15 +41,18 @@ class LiveEngine:
         detector: Detector,
         crop_contract: CropContract,
         sampling_rate: int = SAMPLING_RATE,
+        paused: bool = False,
     ):
         self._detector = detector
         self._contract = crop_contract
         self._frame_samples = detector.frame_samples
         self._endpointer = Endpointer(settings, detector.frame_samples, SAMPLING_RATE)
         self._lead = crop_contract.pre_ms * SAMPLING_RATE // 1000
-        keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + 200
+        self._gate = Gate(detector.frame_samples, is_open=not paused)
+        keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
         self._history = History(keep_ms * SAMPLING_RATE // 1000)
         self._level_frames = max(1, SAMPLING_RATE // LEVEL_EVENTS_PER_S // self._frame_samples)
+        self._is_paused = False
         self._next_id = 1
         self._previous_end = 0
         self._received = 0.0
@@ -74,6 +79,19 @@ class LiveEngine:
         """
         self._received += block.size * SAMPLING_RATE / self._sampling_rate
         return self._process(block, last=False)
+
+    def pause(self) -> None:
+        """Makes the engine deaf, once the end of a word under way had time to come."""
+        self._gate.close()
+
+    def resume(self) -> None:
+        """Makes the engine listen again, from a moment before now."""
+        self._gate.open()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether words are heard at this position of the stream."""
+        return self._gate.is_open
 
     def flush(self) -> list[Event]:
         """Ends the stream: an open utterance is closed where the audio stops."""
@@ -106,6 +124,7 @@ class LiveEngine:
         )
         self._pending = np.zeros(0, np.float32)
         self._detector.reset()
+        self._gate.forget()
         self._noise = NoiseFloor(1000 * self._frame_samples / SAMPLING_RATE)
         self._idle_frames = 0
         self._frames_seen = 0
@@ -127,24 +146,43 @@ class LiveEngine:
     def _frame(self, frame: np.ndarray) -> list[Event]:
         position = self.position
         self._history.append(frame)
-        was_speaking = self._endpointer.is_speaking
-        segment = self._endpointer.push(self._detector.score(frame), position)
+        events: list[Event] = []
+        frames = self._gate.push(self._detector.score(frame), position)
+        if frames and self._is_paused:
+            self._is_paused = False
+            events.append(StateChange("listening", frames[0][1]))
+        for score, first in frames:
+            events += self._endpoint(score, first)
+        if not self._gate.is_open and not self._is_paused:
+            events += self._pause()
         level_dbfs = max(rms_dbfs(frame), SILENCE_DBFS)
         if self._endpointer.state is State.IDLE:
             self._listen(level_dbfs)
         else:
             self._idle_frames = 0
+        self._frames_seen += 1
+        if self._frames_seen % self._level_frames == 0:
+            events.append(Level(self.position, level_dbfs, self._noise.dbfs))
+        return events
+
+    def _endpoint(self, score: float, position: int) -> list[Event]:
         events: list[Event] = []
+        was_speaking = self._endpointer.is_speaking
+        segment = self._endpointer.push(score, position)
         if self._endpointer.is_speaking and not was_speaking:
             events.append(StateChange("speech", self._endpointer.start))
         if segment:
             events.append(self._utterance(segment))
         if was_speaking and not self._endpointer.is_speaking:
             events.append(StateChange("listening", self.position))
-        self._frames_seen += 1
-        if self._frames_seen % self._level_frames == 0:
-            events.append(Level(self.position, level_dbfs, self._noise.dbfs))
         return events
+
+    def _pause(self) -> list[Event]:
+        """Becomes deaf; a word that is still open is taken as it stands."""
+        self._is_paused = True
+        segment = self._endpointer.cut(self.position)
+        utterances: list[Event] = [self._utterance(segment)] if segment else []
+        return [*utterances, StateChange("paused", self.position)]
 
     def _listen(self, level_dbfs: float) -> None:
         """Between utterances: follows the background, and restarts a detector that may have drifted."""
@@ -182,6 +220,7 @@ class LiveEngine:
             last_speech=segment.last_speech,
             decided=segment.decided,
             reason=reason,
+            lead=min(self._lead, start, segment.start - self._previous_end),
             waveform=crop(waveform, start, end, self._contract, earliest=self._previous_end - base),
         )
         self._next_id += 1

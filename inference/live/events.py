@@ -34,7 +34,7 @@ class Ready(Event):
 
 @dataclass(frozen=True)
 class StateChange(Event):
-    """Someone began or stopped speaking; ``state`` is ``speech`` or ``listening``."""
+    """The engine is now in ``state``: ``listening``, ``speech``, or ``paused`` and deaf."""
 
     state: str
     position: int
@@ -65,6 +65,7 @@ class Utterance(Event):
         last_speech: First sample after the last frame that surely was speech.
         decided: First sample after the frame that made the end certain.
         reason: Why it is not to be recognised, None if it is.
+        lead: Samples of the crop before ``start``.
         waveform: The crop for the backend, float32 of shape ``(num_samples,)``.
     """
 
@@ -74,6 +75,7 @@ class Utterance(Event):
     last_speech: int
     decided: int
     reason: str | None
+    lead: int
     waveform: np.ndarray = field(compare=False, repr=False)
 
 
@@ -101,6 +103,7 @@ class Answer(Event):
         end: First sample after the detected speech.
         latency_ms: Stages between the end of speech and the printed line, and their ``total``.
         backend: Name of the backend.
+        late: Whether it took longer than a speaker waits, because the backend is behind.
     """
 
     id: int
@@ -114,11 +117,69 @@ class Answer(Event):
     end: int
     latency_ms: dict[str, float]
     backend: str
+    late: bool = False
 
     @property
     def type(self) -> str:
         """``digit`` or ``reject``."""
         return "reject" if self.digit is None else "digit"
+
+
+@dataclass(frozen=True)
+class Withdrawn(Event):
+    """The speaker took an answer back."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class Cleared(Event):
+    """The speaker dropped the string under way."""
+
+
+@dataclass(frozen=True)
+class Partial(Event):
+    """A string of digits under way; ``?`` stands for a word that was not understood."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DigitString(Event):
+    """A finished string of digits.
+
+    Attributes:
+        digits: What was heard; ``?`` stands for a word that was not understood.
+        text: The same with a space at each short pause, as in ``555 0123``.
+        ids: The answer behind each digit.
+        scores: The backend's score for each, None where it has none.
+        start: First sample of the first digit.
+        end: First sample after the last digit.
+        length_ok: Whether it has the expected length, None if any length will do.
+        luhn_ok: Whether its Luhn check digit is right, None if none was asked for.
+    """
+
+    digits: str
+    text: str
+    ids: tuple[int, ...]
+    scores: tuple[float | None, ...]
+    start: int
+    end: int
+    length_ok: bool | None
+    luhn_ok: bool | None
+
+    @property
+    def type(self) -> str:
+        """``string``."""
+        return "string"
+
+
+@dataclass(frozen=True)
+class Recording(Event):
+    """What is heard is being written to ``path``; an empty one says that the recording ended."""
+
+    path: str
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The parent's side of the microphone: starts the capture child, watches it and replaces it."""
 
+import itertools
 import multiprocessing
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -10,11 +11,13 @@ import numpy as np
 from inference.audio import SAMPLING_RATE
 from inference.live.capture import CaptureRequest, Failed, Opened, RawBlock, send_audio, send_devices
 from inference.live.devices import InputDevice, MicrophoneError
-from inference.live.sources import Block, Loss, Opening
+from inference.live.sources import Block, Item, Loss, Opening, Waiting
 from inference.live.timing import SampleClock
 
 RATES = (SAMPLING_RATE, 48_000, 44_100, 32_000, 8_000)
 OPEN_SECONDS = 10.0
+#: While there is no audio, whoever listens gets the word this often.
+WAITING_SECONDS = 0.1
 STALL_SECONDS = 1.0
 RETRY_SECONDS = (0.5, 1.0)
 
@@ -31,7 +34,7 @@ class Microphone:
         self._request = CaptureRequest(device, RATES)
         self._reconnect = reconnect
 
-    def stream(self) -> Generator[Opening | Block | Loss, None, None]:
+    def stream(self) -> Generator[Item, None, None]:
         """Yields audio for ever; closing the iterator kills the child.
 
         Raises:
@@ -46,23 +49,16 @@ class Microphone:
                 child.kill()
                 if not self._reconnect:
                     return
-                child, opened = self._reopen()
+                for delay in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
+                    yield from _wait(delay)
+                    child = Child(send_audio, self._request)
+                    message = yield from _first_message(child)
+                    if isinstance(message, Opened):
+                        opened = message
+                        break
+                    child.kill()
         finally:
             child.kill()
-
-    def _reopen(self) -> "tuple[Child, Opened]":
-        attempt = 0
-        while True:
-            time.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
-            attempt += 1
-            child = Child(send_audio, self._request)
-            try:
-                return child, _expect_opening(child)
-            except MicrophoneError:
-                child.kill()
-            except BaseException:
-                child.kill()
-                raise
 
 
 def list_devices() -> list[InputDevice]:
@@ -105,6 +101,11 @@ class Child:
         except (EOFError, OSError):
             return None
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
+
     def kill(self) -> None:
         """Ends the process at once, whatever it is doing; may be called again."""
         self._process.kill()
@@ -119,6 +120,24 @@ def _expect_opening(child: Child) -> Opened:
     if isinstance(message, Failed):
         raise MicrophoneError(message.message)
     raise MicrophoneError("the microphone did not answer; is it blocked or held by another program?")
+
+
+def _wait(seconds: float) -> Iterator[Waiting]:
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        time.sleep(WAITING_SECONDS)
+        yield Waiting()
+
+
+def _first_message(child: Child) -> Generator[Waiting, None, Any]:
+    """Returns what a child says first, None if it says nothing in time."""
+    until = time.perf_counter() + OPEN_SECONDS
+    while time.perf_counter() < until and child.is_alive:
+        message = child.receive(WAITING_SECONDS)
+        if message is not None:
+            return message
+        yield Waiting()
+    return child.receive(0.0)
 
 
 def _blocks(child: Child, opened: Opened) -> Iterator[Block | Loss]:

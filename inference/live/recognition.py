@@ -1,17 +1,28 @@
 """From an utterance to its one answer: a digit, or a reject with the reason."""
 
 import logging
+from dataclasses import replace
 
 from inference.audio import check_waveform
 from inference.backends.base import DigitBackend, Prediction
 from inference.labels import LABELS, label2id
 from inference.live.events import Answer, Utterance
+from inference.rejection import Rejection
 
 logger = logging.getLogger(__name__)
 
 TOP = 3
 #: A backend may stumble over one utterance; one that fails this often in a row is broken.
 MAX_FAILURES = 3
+#: The operating point of a backend that was not calibrated: every digit is shown.
+SHOW_ALL = Rejection(
+    temperature=1.0,
+    threshold=0.0,
+    false_reject_rate=0.0,
+    false_accept_rate=1.0,
+    num_digits=0,
+    num_others=0,
+)
 
 
 class BackendFailedError(Exception):
@@ -24,14 +35,19 @@ class Recogniser:
     Args:
         backend: Any backend of the table.
         name: Its name, for the records.
-        min_score: Digits scored lower are rejected as ``low_score``.
-        force_emit: Give the best digit even then, marked as forced.
+        min_score: Digits scored lower are rejected as ``low_score``; None for the threshold that was
+            calibrated with the checkpoint.
+        force_emit: Give the best digit where the backend's answer would be rejected, marked as forced.
     """
 
-    def __init__(self, backend: DigitBackend, name: str, min_score: float = 0.0, force_emit: bool = False):
+    def __init__(
+        self, backend: DigitBackend, name: str, min_score: float | None = None, force_emit: bool = False
+    ):
         self._backend = backend
         self._name = name
-        self._min_score = min_score
+        self._rejection = backend.rejection or SHOW_ALL
+        if min_score is not None:
+            self._rejection = replace(self._rejection, threshold=min_score)
         self._force_emit = force_emit
         self._failures = 0
 
@@ -54,18 +70,12 @@ class Recogniser:
             logger.warning("backend %s failed on utterance %d: %r", self._name, utterance.id, error)
             return self._build(utterance, None, "backend_error")
         self._failures = 0
-        return self._build(utterance, prediction, self._reject_reason(prediction))
-
-    def _reject_reason(self, prediction: Prediction) -> str | None:
-        if prediction.label is None:
-            return "unknown_class"
-        if prediction.score is not None and prediction.score < self._min_score:
-            return "low_score"
-        return None
+        return self._build(utterance, prediction, self._rejection.reason(prediction))
 
     def _build(self, utterance: Utterance, prediction: Prediction | None, reason: str | None) -> Answer:
-        forced = reason == "low_score" and self._force_emit
-        label = prediction.label if prediction and (reason is None or forced) else None
+        best = prediction.label if prediction else None
+        forced = self._force_emit and reason is not None and best is not None
+        label = best if reason is None or forced else None
         return Answer(
             id=utterance.id,
             digit=None if label is None else label2id[label],

@@ -10,7 +10,7 @@ import numpy as np
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.live.events import Answer, Event, Utterance
-from inference.live.sources import Block, Loss, Opening, Source
+from inference.live.sources import Block, Item, Opening, Source
 
 
 class RecordedSource:
@@ -18,50 +18,64 @@ class RecordedSource:
 
     Microphones deliver 16-bit samples, so replaying the file gives the same events again. Missing
     samples are written as silence, to keep positions. A microphone that comes back at another rate
-    goes on in a second file.
+    goes on in a second file, and so does a recording that was stopped and started again.
 
     Args:
         source: What is recorded.
         path: The file.
+        is_recording: Whether to begin at once, and not when ``toggle`` is called.
 
     Raises:
         UserError: If the file cannot be written.
     """
 
-    def __init__(self, source: Source, path: str):
+    def __init__(self, source: Source, path: str, is_recording: bool = True):
         self._source = source
         self._path = Path(path)
+        self._is_recording = is_recording
         self._sampling_rate = 0
-        self._openings = 0
-        _check_file(self._path, f"--record {path}")
+        self._num_files = 0
+        self._writer: wave.Wave_write | None = None
+        if is_recording:
+            _check_file(self._path, f"--record {path}")
 
-    def stream(self) -> Generator[Opening | Block | Loss, None, None]:
+    def toggle(self) -> str:
+        """Stops recording, or goes on in a new file from the next block; returns that file's path."""
+        self._close()
+        self._is_recording = not self._is_recording
+        return str(self._next_path()) if self._is_recording else ""
+
+    def stream(self) -> Generator[Item, None, None]:
         """Yields what the source yields."""
-        writer: wave.Wave_write | None = None
         items = self._source.stream()
         try:
             for item in items:
                 if isinstance(item, Opening) and item.sampling_rate != self._sampling_rate:
-                    if writer:
-                        writer.close()
-                    writer = self._open(item.sampling_rate)
-                elif isinstance(item, Block) and writer:
+                    self._close()
+                    self._sampling_rate = item.sampling_rate
+                elif isinstance(item, Block) and self._is_recording:
                     # The header is brought up to date with every block, so a killed session leaves
                     # a file that can be played.
-                    writer.writeframes(bytes(2 * item.missing) + to_int16(item.waveform))
+                    self._open().writeframes(bytes(2 * item.missing) + to_int16(item.waveform))
                 yield item
         finally:
             items.close()
-            if writer:
-                writer.close()
+            self._close()
 
-    def _open(self, sampling_rate: int) -> wave.Wave_write:
-        self._sampling_rate = sampling_rate
-        self._openings += 1
-        path = self._path
-        if self._openings > 1:
-            path = path.with_stem(f"{path.stem}-{self._openings}")
-        return _open_wave(path, sampling_rate)
+    def _open(self) -> wave.Wave_write:
+        if self._writer is None:
+            self._writer = _open_wave(self._next_path(), self._sampling_rate)
+            self._num_files += 1
+        return self._writer
+
+    def _close(self) -> None:
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def _next_path(self) -> Path:
+        number = self._num_files + 1
+        return self._path if number == 1 else self._path.with_stem(f"{self._path.stem}-{number}")
 
 
 class UtteranceFolder:

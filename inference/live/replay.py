@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inference.errors import AudioError
-from inference.live.sources import Block, Loss, Opening
+from inference.live.sources import Block, Item, Opening
 
 BLOCK_MS = 10
 
@@ -38,7 +38,7 @@ class Replay:
         self._path = path
         self._speed = speed
 
-    def stream(self) -> Generator[Opening | Block | Loss, None, None]:
+    def stream(self) -> Generator[Item, None, None]:
         """Yields the opening and then blocks of 10 ms.
 
         Raises:

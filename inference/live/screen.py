@@ -8,7 +8,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from inference.live.events import Answer, Event, Gap, Level, Lost, Ready, Recovered, StateChange
+from inference.live.events import (
+    Answer,
+    Cleared,
+    DigitString,
+    Event,
+    Gap,
+    Level,
+    Lost,
+    Partial,
+    Ready,
+    Recording,
+    Recovered,
+    StateChange,
+)
+from inference.live.keyboard import KEYS_HELP, Keyboard
 from inference.live.terminal import describe
 
 REDRAW_SECONDS = 0.1
@@ -17,7 +31,13 @@ QUIET_DBFS, LOUD_DBFS = -66.0, -10.0
 NUM_BARS = 12
 #: Width of a full score bar.
 BAR_CELLS = 10
-LABELS = {"opening": "yellow", "listening": "green", "speech": "bold red", "lost": "bold yellow"}
+LABELS = {
+    "opening": "yellow",
+    "listening": "green",
+    "speech": "bold red",
+    "paused": "dim",
+    "lost": "bold yellow",
+}
 
 
 class Screen:
@@ -38,6 +58,8 @@ class Screen:
         self._noise_dbfs = QUIET_DBFS
         self._totals_ms: collections.deque[float] = collections.deque(maxlen=100)
         self._lost_samples = 0
+        self._partial = ""
+        self._is_recording = False
         self._drawn_at = 0.0
         self._live = Live(self._status(), console=console, auto_refresh=False, transient=True)
 
@@ -62,6 +84,12 @@ class Screen:
                 self._state = "listening"
             case Lost():
                 self._state = "lost"
+            case Partial():
+                self._partial = event.text
+            case DigitString() | Cleared():
+                self._partial = ""
+            case Recording():
+                self._is_recording = bool(event.path)
             case Gap():
                 self._lost_samples += event.num_samples
             case Answer() if event.digit is not None:
@@ -71,11 +99,15 @@ class Screen:
             self._console.print(
                 self._permanent(event, line), no_wrap=isinstance(event, Answer), overflow="crop"
             )
+        if isinstance(event, Ready) and Keyboard.is_available():
+            self._console.print(Text(f"keys: {KEYS_HELP}", style="dim"))
         if line is not None or time.perf_counter() - self._drawn_at >= REDRAW_SECONDS:
             self._drawn_at = time.perf_counter()
             self._live.update(self._status(), refresh=True)
 
     def _permanent(self, event: Event, line: str) -> Text:
+        if isinstance(event, DigitString):
+            return Text(line, style="bold red" if False in (event.length_ok, event.luhn_ok) else "bold cyan")
         if not isinstance(event, Answer):
             return Text(line, style="dim")
         if event.digit is None:
@@ -97,6 +129,10 @@ class Screen:
             (f"{bullet} {self._state.upper():9}", LABELS[self._state]),
             f"  {self._bars()}  noise {self._noise_dbfs:.0f} dB  {self._backend}",
         ]
+        if self._partial:
+            parts.insert(1, (f" {self._partial}", "bold cyan"))
+        if self._is_recording:
+            parts.append(("  REC", "bold red"))
         if self._totals_ms:
             parts.append(f"  p50 {sorted(self._totals_ms)[len(self._totals_ms) // 2]:.0f} ms")
         if self._lost_samples:

@@ -2,17 +2,39 @@
 
 import contextlib
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from inference.audio import SAMPLING_RATE
 from inference.live.engine import LiveEngine
-from inference.live.events import Event, Gap, Lost, Ready, Recovered, Summary, Utterance
+from inference.live.events import (
+    Answer,
+    Cleared,
+    Event,
+    Gap,
+    Hint,
+    Lost,
+    Ready,
+    Recording,
+    Recovered,
+    Summary,
+    Utterance,
+    Withdrawn,
+)
+from inference.live.keyboard import Command
 from inference.live.recognition import Recogniser
-from inference.live.sources import Block, Loss, Opening, Source
+from inference.live.recording import RecordedSource
+from inference.live.sources import Block, Item, Loss, Opening, Source
 from inference.live.terminal import Output
 from inference.live.timing import LatencyLog, latency_ms
+
+#: An answer that took longer is marked as late; several in a row mean that the backend is too slow.
+LATE_MS = 2000.0
+LATE_IN_A_ROW = 3
+TOO_SLOW = "the backend answers slower than you speak: choose a lighter one, for example --backend mfcc."
+#: As many answers can be taken back.
+MAX_UNDO = 1000
 
 
 class Session:
@@ -24,6 +46,8 @@ class Session:
         screen: The output whose printing ends the latency of an answer.
         outputs: Others, shown every event after the screen and with the full latency.
         names: Backend and detector, for the ready record.
+        commands: Gives what the speaker asked for since it was last called.
+        split: Takes an utterance apart that may hold several words.
     """
 
     def __init__(
@@ -33,12 +57,18 @@ class Session:
         screen: Output,
         outputs: Sequence[Output],
         names: tuple[str, str],
+        commands: Callable[[], Iterable[Command]] = tuple,
+        split: Callable[[Utterance], list[Utterance]] | None = None,
     ):
         self._engine = engine
         self._recogniser = recogniser
         self._screen = screen
         self._outputs = outputs
         self._backend_name, self._detector_name = names
+        self._commands = commands
+        self._split = split or (lambda utterance: [utterance])
+        self._undo: deque[int] = deque(maxlen=MAX_UNDO)
+        self._late_in_a_row = 0
         self._lost_at: float | None = None
         self._received_at = 0.0
         self._block: Block
@@ -49,17 +79,16 @@ class Session:
         self._latencies = LatencyLog()
 
     def run(self, source: Source) -> None:
-        """Listens until the source ends; whatever interrupts it, the source is released."""
+        """Listens until the source ends or the speaker quits; the source is released in any case."""
         with contextlib.closing(source.stream()) as stream:
             for item in stream:
                 self._received_at = time.perf_counter()
-                if isinstance(item, Opening):
-                    self._open(item)
-                elif isinstance(item, Loss):
-                    self._lost_at = self._received_at
-                    self._handle([*self._engine.skip(0), Lost(item.reason)])
-                else:
-                    self._take(item)
+                self._take(item)
+                commands = list(self._commands())
+                if Command.QUIT in commands:
+                    break
+                for command in commands:
+                    self._obey(command, source)
         self._handle(self._engine.flush())
 
     @property
@@ -80,6 +109,29 @@ class Session:
             )
         )
 
+    def _take(self, item: Item) -> None:
+        if isinstance(item, Block):
+            self._hear(item)
+        elif isinstance(item, Opening):
+            self._open(item)
+        elif isinstance(item, Loss):
+            self._lost_at = self._received_at
+            self._handle([*self._engine.skip(0), Lost(item.reason)])
+
+    def _obey(self, command: Command, source: Source) -> None:
+        listens = command is Command.LISTEN or (command is Command.TOGGLE and not self._engine.is_listening)
+        if listens:
+            self._engine.resume()
+        elif command in (Command.PAUSE, Command.TOGGLE):
+            self._engine.pause()
+        elif command is Command.RECORD and isinstance(source, RecordedSource):
+            self.show(Recording(source.toggle()))
+        elif command is Command.UNDO and self._undo:
+            self.show(Withdrawn(self._undo.pop()))
+        elif command is Command.CLEAR:
+            self._undo.clear()
+            self.show(Cleared())
+
     def _open(self, opening: Opening) -> None:
         self._engine.skip(0, opening.sampling_rate)
         if self._lost_at is None:
@@ -90,7 +142,7 @@ class Session:
             self.show(Recovered(opening.name, opening.sampling_rate, seconds))
             self._lost_at = None
 
-    def _take(self, block: Block) -> None:
+    def _hear(self, block: Block) -> None:
         self._block = block
         self._overflows += block.overflowed
         if block.missing:
@@ -100,33 +152,44 @@ class Session:
     def _handle(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Utterance):
-                self._answer(event)
+                started = time.perf_counter()
+                for part in self._split(event):
+                    self._answer(part, started)
             elif isinstance(event, Gap):
                 self._lost_samples += event.num_samples
                 self.show(event)
             else:
                 self.show(event)
 
-    def _answer(self, utterance: Utterance) -> None:
+    def _answer(self, utterance: Utterance, started: float) -> None:
         not_yet_due = (self._engine.received - utterance.decided) / SAMPLING_RATE
         moments = [
             self._block.captured_at - not_yet_due,
             self._block.delivered_at,
             self._received_at,
-            time.perf_counter(),
+            started,
         ]
         answer = self._recogniser.answer(utterance)
         moments.append(time.perf_counter())
-        self._screen.show(replace(answer, latency_ms=latency_ms(utterance, [*moments, moments[-1]])))
+        so_far = latency_ms(utterance, [*moments, moments[-1]])
+        answer = replace(answer, latency_ms=so_far, late=so_far["total"] > LATE_MS)
+        self._screen.show(answer)
         moments.append(time.perf_counter())
         answer = replace(answer, latency_ms=latency_ms(utterance, moments))
         for output in self._outputs:
             output.show(utterance)
             output.show(answer)
+        self._count(answer)
+
+    def _count(self, answer: Answer) -> None:
+        self._late_in_a_row = self._late_in_a_row + 1 if answer.late else 0
+        if self._late_in_a_row == LATE_IN_A_ROW:
+            self.show(Hint(TOO_SLOW))
         if answer.digit is None:
             self._rejects[answer.reason or ""] += 1
         else:
             self._digits += 1
+            self._undo.append(answer.id)
             self._latencies.add(answer.latency_ms)
 
     def show(self, event: Event) -> None:

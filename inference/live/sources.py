@@ -41,8 +41,16 @@ class Loss:
     reason: str
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing came for a moment; a session can look at its keys."""
+
+
+Item = Opening | Block | Loss | Waiting
+
+
 class Source(Protocol):
     """Anything that yields audio."""
 
-    def stream(self) -> Generator[Opening | Block | Loss, None, None]:
+    def stream(self) -> Generator[Item, None, None]:
         """Yields an ``Opening``, then blocks; closing the iterator releases the device or file."""

@@ -7,16 +7,20 @@ from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.live.events import (
     Answer,
+    Cleared,
+    DigitString,
     Event,
     Gap,
     Hint,
     Level,
     Lost,
     Ready,
+    Recording,
     Recovered,
     Score,
     Summary,
     Utterance,
+    Withdrawn,
     to_json,
 )
 
@@ -34,15 +38,21 @@ class PlainOutput:
     Args:
         digits: Where digits go, None to leave them out.
         diagnostics: Where the rest goes.
+        strings: Whether digits are to come as whole strings.
     """
 
-    def __init__(self, digits: TextIO | None, diagnostics: TextIO):
+    def __init__(self, digits: TextIO | None, diagnostics: TextIO, strings: bool = False):
         self._digits = digits
         self._diagnostics = diagnostics
+        self._strings = strings
 
     def show(self, event: Event) -> None:
         """Writes the line of an event, if it has one, and flushes."""
-        if isinstance(event, Answer) and event.digit is not None:
+        if isinstance(event, DigitString):
+            _write(self._digits, event.digits)
+            if self._digits is None or event.length_ok is False or event.luhn_ok is False:
+                _write(self._diagnostics, describe(event))
+        elif isinstance(event, Answer) and event.digit is not None and not self._strings:
             _write(self._digits, str(event.digit))
         else:
             _write(self._diagnostics, describe(event))
@@ -74,6 +84,14 @@ def describe(event: Event) -> str | None:
             )
         case Answer():
             return describe_answer(event)
+        case DigitString():
+            return describe_string(event)
+        case Withdrawn():
+            return f"undone: answer {event.id}"
+        case Cleared():
+            return "cleared"
+        case Recording():
+            return f"recording to {event.path}" if event.path else "recording ended"
         case Gap():
             return f"lost {1000 * event.num_samples / SAMPLING_RATE:.0f} ms of audio"
         case Lost():
@@ -101,6 +119,17 @@ def describe_answer(answer: Answer) -> str:
         return f"\N{MIDDLE DOT}  {answer.reason}  {score}".rstrip()
     forced = "  forced" if answer.forced else ""
     return f"{answer.digit}  {answer.latency_ms['total']:4.0f} ms  {score}{forced}".rstrip()
+
+
+def describe_string(string: DigitString) -> str:
+    """The string, what is wrong with it, and the score of each digit."""
+    marks = [
+        f"{name} {'ok' if ok else 'WRONG'}"
+        for name, ok in (("length", string.length_ok), ("check digit", string.luhn_ok))
+        if ok is not None
+    ]
+    scores = " ".join("-" if score is None else f"{score:.2f}" for score in string.scores)
+    return "  ".join(["=", string.text, *marks, f"[{scores}]"])
 
 
 def describe_summary(summary: Summary) -> str:

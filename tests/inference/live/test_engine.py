@@ -150,3 +150,57 @@ def test_memory_stays_bounded():
     run(engine, words(*([0.3, 0.3] * 100), 0.3), [4096])
     assert engine._history._buffer.size == kept
     assert engine._pending.size < engine._frame_samples
+
+
+def states(events) -> list[str]:
+    return [event.state for event in events if isinstance(event, StateChange)]
+
+
+def test_a_paused_engine_is_deaf_and_says_so_once():
+    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract(), paused=True)
+    events = run(engine, words(0.3, 0.4, 0.3, 0.4, 0.3), [160])
+    assert states(events) == ["paused"]
+    assert utterances(events) == []
+
+
+def test_a_word_begun_a_moment_before_the_key_is_heard_whole():
+    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract(), paused=True)
+    events = run_on(engine, words(0.512, 0.096))
+    engine.resume()
+    events += run_on(engine, words(0.0, 0.416, 0.3))
+    (utterance,) = utterances(events)
+    assert (utterance.start, utterance.end) == (8192, 8192 + 8192)
+    assert states(events) == ["paused", "listening", "speech", "listening"]
+
+
+def test_a_word_that_outlasts_the_key_is_heard_for_another_moment():
+    engine = make_engine()
+    events = run_on(engine, words(0.512, 0.512))
+    engine.pause()
+    assert engine.is_listening
+    events += run_on(engine, words(0.0, 0.16, 0.5))
+    (utterance,) = utterances(events)
+    assert utterance.end - utterance.start >= 0.6 * 16_000
+    assert states(events)[-1] == "paused"
+    assert not engine.is_listening
+    assert utterances(run_on(engine, words(0.2, 0.4, 0.4))) == []
+
+
+def test_a_key_pressed_again_at_once_interrupts_nothing():
+    engine = make_engine()
+    events = run_on(engine, words(0.512, 0.256))
+    engine.pause()
+    events += run_on(engine, words(0.0, 0.064))
+    engine.resume()
+    events += run_on(engine, words(0.0, 0.192, 0.3))
+    assert states(events) == ["speech", "listening"]
+    assert len(utterances(events)) == 1
+
+
+def run_on(engine: LiveEngine, waveform: np.ndarray) -> list:
+    """Feeds more of an endless waveform."""
+    return [
+        event
+        for first in range(0, waveform.size, 160)
+        for event in engine.push(waveform[first : first + 160])
+    ]

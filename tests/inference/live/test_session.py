@@ -5,14 +5,17 @@ import logging
 import numpy as np
 import pytest
 
+from inference.backends.base import Prediction
 from inference.crop import CropContract
 from inference.live.endpointing import EndpointSettings
 from inference.live.engine import LiveEngine
-from inference.live.events import Answer, Gap, Level, Lost, Ready, Recovered, Summary
+from inference.live.events import Answer, Gap, Hint, Level, Lost, Ready, Recovered, Summary, Withdrawn
+from inference.live.keyboard import Command
 from inference.live.recognition import BackendFailedError, Recogniser
-from inference.live.session import Session
+from inference.live.session import TOO_SLOW, Session
 from inference.live.sources import Loss
 from inference.live.timing import STAGES, SampleClock
+from inference.rejection import Rejection
 from tests.inference.live.fakes import (
     AmplitudeDetector,
     BrokenBackend,
@@ -104,6 +107,49 @@ def test_a_low_score_is_rejected_unless_forced():
     (forced,) = run(*items, min_score=0.95, force_emit=True)[0].of(Answer)
     assert (forced.digit, forced.reason, forced.forced) == (7, None, True)
     assert forced.type == "digit"
+
+
+def test_the_calibrated_operating_point_rejects_unless_a_threshold_is_given():
+    items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
+    backend = ConstantBackend()
+    backend.rejection = Rejection(1.0, 0.95, 0.02, 0.05, 100, 100)
+    assert run(*items, backend=backend)[0].of(Answer)[0].reason == "low_score"
+    assert run(*items, backend=backend, min_score=0.9)[0].of(Answer)[0].digit == 7
+
+
+def test_a_sound_that_the_backend_takes_for_no_word_is_rejected_unless_forced():
+    class Doubting(ConstantBackend):
+        def predict(self, waveforms):
+            return [Prediction("7", 0.4, none_probability=0.6) for _ in waveforms]
+
+    items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
+    assert run(*items, backend=Doubting())[0].of(Answer)[0].reason == "unknown_class"
+    (forced,) = run(*items, backend=Doubting(), force_emit=True)[0].of(Answer)
+    assert (forced.digit, forced.forced) == (7, True)
+
+
+def test_late_answers_are_marked_and_a_backend_that_stays_late_is_named(monkeypatch):
+    monkeypatch.setattr("inference.live.session.LATE_MS", -1.0)
+    screen, output = run(opening(), *blocks(words(*[0.3, 0.4] * 4, 0.4)))
+    assert all(answer.late for answer in output.of(Answer))
+    assert [hint.text for hint in screen.of(Hint)] == [TOO_SLOW]
+
+
+def test_answers_are_taken_back_in_order_and_quitting_ends_the_session():
+    script = iter([[]] * 400 + [[Command.UNDO], [Command.UNDO], [Command.UNDO], [Command.QUIT]])
+    items = [opening(), *blocks(words(*[0.3, 0.4] * 2, 2.0))] * 2
+    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract())
+    output = Memory()
+    session = Session(
+        engine,
+        Recogniser(ConstantBackend(), "constant"),
+        Memory(),
+        [output],
+        ("a", "b"),
+        lambda: next(script),
+    )
+    session.run(MemorySource(*items))
+    assert [event.id for event in output.of(Withdrawn)] == [2, 1]
 
 
 def test_the_best_digits_come_first():
