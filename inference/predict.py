@@ -1,6 +1,6 @@
-"""Recognises audio files: one line each.
+"""Recognises audio files: one line each, or one line per spoken word of long recordings.
 
-    python -m inference.predict FILE_OR_FOLDER... [--backend NAME] [--json]
+    python -m inference.predict FILE_OR_FOLDER... [--backend NAME] [--segments] [--json]
 
 Exit code: 0 if every file was answered, 1 if some could not be read, 2 after a mistake of usage.
 """
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from inference.cli import (
 from inference.errors import AudioError
 
 if TYPE_CHECKING:
-    from inference.backends.base import DigitBackend, Prediction
+    from inference.backends.base import DigitBackend
 
 EXIT_SOME_UNREADABLE = 1
 #: What is taken for audio inside a folder; a file named on the command line is always tried.
@@ -36,7 +37,7 @@ AUDIO_SUFFIXES = frozenset(
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
     parser = argparse.ArgumentParser(
-        prog="python -m inference.predict", description="Recognises one spoken digit per audio file."
+        prog="python -m inference.predict", description="Recognises spoken digits in audio files."
     )
     parser.add_argument(
         "paths",
@@ -47,9 +48,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_backend_arguments(parser)
     parser.add_argument(
+        "--segments",
+        action="store_true",
+        help="find the words of recordings of any length: one line each with its start and end in seconds",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
-        help="one JSON object a line: path, label, score, hypothesis, reason, error",
+        help="one JSON object a line: path, label, score, hypothesis, reason, error; with --segments also "
+        "start_s, end_s",
     )
     return parser
 
@@ -77,32 +84,85 @@ def find_audio(paths: Iterable[Path]) -> Iterator[tuple[Path, str | None]]:
             yield path, f"holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})"
 
 
-def predict_file(backend: "DigitBackend", path: Path) -> "Prediction":
+@dataclass(frozen=True)
+class Line:
+    """What is said of one file, or of one word in it.
+
+    Attributes:
+        label: The digit, None where the answer was rejected.
+        score: The backend's score for its best digit, None where it has none.
+        hypothesis: A text recogniser's raw text.
+        reason: Why there is no digit, or the rule that mapped the text.
+        start_s: Where a word begins, None for a whole file.
+        end_s: Where it ends.
+        error: Why the file cannot be read; the others are then None.
+    """
+
+    label: str | None = None
+    score: float | None = None
+    hypothesis: str | None = None
+    reason: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    error: str | None = None
+
+
+def predict_file(backend: "DigitBackend", path: Path) -> Line:
     """Recognises one file; AudioError if it cannot be read."""
     from inference.audio import decode_audio
 
-    return backend.predict([decode_audio(path)])[0]
+    prediction = backend.predict([decode_audio(path)])[0]
+    refused = backend.rejection.reason(prediction) if backend.rejection else None
+    return Line(
+        label=None if refused else prediction.label,
+        score=prediction.score,
+        hypothesis=prediction.hypothesis,
+        reason=refused or prediction.reason,
+    )
 
 
-def as_record(path: Path, prediction: "Prediction | None", error: str | None) -> dict[str, object]:
+def predict_words(backend: "DigitBackend", name: str, path: Path) -> Iterator[Line]:
+    """Recognises the words of one file; AudioError if it cannot be read."""
+    from inference.audio import SAMPLING_RATE
+    from inference.labels import id2label
+    from inference.live.segments import find_segments
+
+    for answer in find_segments(str(path), backend, name):
+        yield Line(
+            label=None if answer.digit is None else id2label[answer.digit],
+            score=answer.score,
+            hypothesis=answer.hypothesis,
+            reason=answer.reason,
+            start_s=round(answer.start / SAMPLING_RATE, 3),
+            end_s=round(answer.end / SAMPLING_RATE, 3),
+        )
+
+
+def as_record(path: Path, line: Line, segments: bool) -> dict[str, object]:
     """One JSON line; every line has the same keys."""
+    times = {"start_s": line.start_s, "end_s": line.end_s} if segments else {}
     return {
         "path": str(path),
-        "label": prediction.label if prediction else None,
-        "score": prediction.score if prediction else None,
-        "hypothesis": prediction.hypothesis if prediction else None,
-        "reason": prediction.reason if prediction else None,
-        "error": error,
+        **times,
+        "label": line.label,
+        "score": line.score,
+        "hypothesis": line.hypothesis,
+        "reason": line.reason,
+        "error": line.error,
     }
 
 
-def format_prediction(path: Path, prediction: "Prediction") -> str:
-    """One line for people: path, digit, score, and the raw text where there is one."""
-    answer = prediction.label if prediction.label is not None else "-"
-    score = f"{prediction.score:.3f}" if prediction.score is not None else "-"
-    text = f"\t{prediction.hypothesis!r}" if prediction.hypothesis is not None else ""
-    reason = f"\t{prediction.reason}" if prediction.label is None and prediction.reason else ""
-    return f"{path}\t{answer}\t{score}{text}{reason}"
+def format_line(path: Path, line: Line) -> str:
+    """One line for people: path, times of a word, digit, score, and the raw text where there is one."""
+    fields = [str(path)]
+    if line.start_s is not None:
+        fields += [f"{line.start_s:.3f}", f"{line.end_s:.3f}"]
+    fields += [line.label or "-", "-" if line.score is None else f"{line.score:.3f}"]
+    if line.hypothesis is not None:
+        fields.append(repr(line.hypothesis))
+    if line.label is None and line.reason:
+        fields.append(line.reason)
+    return "\t".join(fields)
 
 
 @reports_user_errors
@@ -118,24 +178,32 @@ def main(argv: list[str] | None = None) -> int:
     num_files = num_unreadable = 0
     for path, problem in find_audio(options.paths):
         num_files += 1
-        prediction = None
         try:
             if problem:
                 raise AudioError(f"{path} {problem}.")
-            prediction = predict_file(backend, path)
+            lines = (
+                predict_words(backend, options.backend, path)
+                if options.segments
+                else [predict_file(backend, path)]
+            )
+            for line in lines:
+                _write(path, line, options)
         except AudioError as error:
             num_unreadable += 1
-            problem = str(error)
-        if options.json:
-            print(json.dumps(as_record(path, prediction, problem)), flush=True)
-        elif prediction is None:
-            print(f"{path}\terror\t{problem}", file=sys.stderr, flush=True)
-        else:
-            print(format_prediction(path, prediction), flush=True)
+            _write(path, Line(error=str(error)), options)
     if num_unreadable:
         print(f"{num_unreadable} of {num_files} files could not be read", file=sys.stderr)
         return EXIT_SOME_UNREADABLE
     return EXIT_OK
+
+
+def _write(path: Path, line: Line, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(as_record(path, line, options.segments)), flush=True)
+    elif line.error:
+        print(f"{path}\terror\t{line.error}", file=sys.stderr, flush=True)
+    else:
+        print(format_line(path, line), flush=True)
 
 
 if __name__ == "__main__":

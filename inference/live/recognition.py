@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from inference.audio import check_waveform
 from inference.backends.base import DigitBackend, Prediction
+from inference.errors import UserError
 from inference.labels import LABELS, label2id
 from inference.live.events import Answer, Utterance
 from inference.rejection import Rejection
@@ -25,7 +26,7 @@ SHOW_ALL = Rejection(
 )
 
 
-class BackendFailedError(Exception):
+class BackendFailedError(UserError):
     """The backend failed on several utterances in a row."""
 
 

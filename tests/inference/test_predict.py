@@ -6,10 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from inference import predict
+from inference.audio import SAMPLING_RATE, decode_audio
+from inference.backends import load_backend
 from inference.labels import LABELS
+from inference.rejection import Rejection
 from tests.conftest import PROJECT
 
 
@@ -107,3 +112,41 @@ def test_missing_checkpoint_names_the_command_that_makes_one(
     clip = next(spoken_corpus.glob("*.wav"))
     assert predict.main([str(clip), "--checkpoint", str(tmp_path / "none")]) == 2
     assert "finetune.fit_baseline" in capsys.readouterr().err
+
+
+def test_the_words_of_a_long_recording_come_with_their_times(
+    spoken_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    clips = [decode_audio(next(spoken_corpus.glob(f"{digit}_*_0.wav"))) for digit in "314"]
+    parts, expected, position = [], [], 0
+    for clip in clips:
+        parts += [np.zeros(SAMPLING_RATE), clip]
+        position += SAMPLING_RATE
+        expected.append((position / SAMPLING_RATE, (position + clip.size) / SAMPLING_RATE))
+        position += clip.size
+    soundfile.write(tmp_path / "long.flac", np.concatenate([*parts, np.zeros(SAMPLING_RATE)]), SAMPLING_RATE)
+    (tmp_path / "broken.wav").write_text("no sound")
+    paths = [str(tmp_path / "long.flac"), str(tmp_path / "broken.wav")]
+    assert predict.main([*paths, "--segments", "--json"]) == predict.EXIT_SOME_UNREADABLE
+    *words, broken = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [word.keys() for word in words] == [broken.keys()] * 3
+    assert "broken.wav" in broken["error"]
+    for word, (start_s, end_s) in zip(words, expected, strict=True):
+        assert start_s - 0.1 < word["start_s"] < start_s + 0.2
+        assert word["start_s"] < word["end_s"] < end_s + 0.2
+    assert predict.main([paths[0], "--segments"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [float(line[1]) for line in lines] == [word["start_s"] for word in words]
+
+
+def test_a_doubtful_file_is_rejected_as_calibrated(
+    spoken_corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clip = next(spoken_corpus.glob("*_0.wav"))
+    backend = load_backend("mfcc")
+    backend.rejection = Rejection(1.0, 1.0, 0.02, 0.05, 100, 100)
+    monkeypatch.setattr("inference.backends.load_backend", lambda *arguments: backend)
+    assert predict.main([str(clip), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["label"], record["reason"]) == (None, "low_score")
+    assert record["score"] > 0
