@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.live.virtual_microphone import PulseServer, missing_tool
 from inference.live.recording import to_int16
-from tests.inference.live.pulse import PulseServer, missing_tool
 from tests.inference.live.test_main import start
 
 pytestmark = [

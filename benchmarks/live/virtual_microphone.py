@@ -1,10 +1,12 @@
-"""A PulseAudio server of the test's own, with a null sink whose monitor is the microphone."""
+"""A PulseAudio server of one's own, with a null sink whose monitor is the microphone."""
 
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
+
+from inference.errors import UserError
 
 
 def missing_tool() -> str | None:
@@ -16,7 +18,7 @@ def missing_tool() -> str | None:
 
 
 class PulseServer:
-    """Runs in a folder of its own and touches no other server.
+    """Runs in a folder of its own and touches no other server; a context manager that starts and ends it.
 
     Args:
         folder: Empty folder for sockets and settings.
@@ -33,7 +35,19 @@ class PulseServer:
         }
         self.process: subprocess.Popen | None = None
 
+    def __enter__(self) -> "PulseServer":
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill()
+
     def start(self) -> None:
+        """Starts the server and loads the sink.
+
+        Raises:
+            UserError: If it does not come up.
+        """
         self.socket.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [
@@ -45,15 +59,19 @@ class PulseServer:
         )  # fmt: skip
         deadline = time.monotonic() + 10
         while not self.socket.exists():
-            assert time.monotonic() < deadline, "PulseAudio did not start"
+            if time.monotonic() > deadline:
+                self.kill()
+                raise UserError("the PulseAudio server did not start; try: pulseaudio -n --daemonize=no -v")
             time.sleep(0.05)
         self.load_sink()
 
     def load_sink(self) -> None:
+        """Plugs the microphone in."""
         self._pactl("load-module", "module-null-sink", "sink_name=virtual", "rate=48000")
         self._pactl("set-default-source", "virtual.monitor")
 
     def unload_sink(self) -> None:
+        """Unplugs the microphone."""
         self._pactl("unload-module", "module-null-sink")
 
     def play(self, samples: bytes, sampling_rate: int = 16_000) -> None:

@@ -1,0 +1,1 @@
+"""Figures of the live microphone: ``python -m benchmarks.live``."""

@@ -1,0 +1,155 @@
+"""Entry point: every figure of the live microphone beside its target.
+
+python -m benchmarks.live --minutes 10 --backends mfcc wav2vec2
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.corpus import DATASET_HELP, load_corpus
+from finetune.corpus.splits import make_split
+from inference.backends import BACKENDS, load_backend
+from inference.cli import EXIT_OK, positive_int, reports_user_errors
+from inference.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.live.figures import Figure
+
+PARTS = ("stream", "timing", "idle", "callback", "noise", "words", "memory")
+EXIT_MISSED = 1
+SNR_DB = 20.0
+SEED = 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.live",
+        description="Measures the live microphone, through a PulseAudio null sink and by replay.",
+        epilog="Parts: stream (delay, misses, accuracy), timing (delay of a full-size Wav2Vec2 with random "
+        "weights), idle (processor, start), callback, noise (false digits in an hour), words (other words "
+        "and digits rejected), memory (8 h). A part that was measured is not measured again: its figures lie "
+        "in --out. Exit code: 0 if every target is met, 1 if not, 2 after a mistake of usage.",
+    )
+    parser.add_argument("--backends", nargs="+", choices=list(BACKENDS), default=["mfcc", "wav2vec2"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--minutes", type=positive_int, default=10, help="of the played stream (default: 10)")
+    parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/live"), help="folder (default: %(default)s)"
+    )
+    parser.add_argument("--again", action="store_true", help="measure parts again that --out holds already")
+    return parser
+
+
+@reports_user_errors
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; exit codes as in ``--help``."""
+    options = build_parser().parse_args(argv)
+    from benchmarks.live.figures import Figure, figure_table
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    figures: list[Figure] = []
+    for part in options.parts:
+        path = options.out / f"{part}.json"
+        if options.again or not path.is_file():
+            sys.stderr.write(f"measuring: {part}\n")
+            measured = [dataclasses.asdict(figure) for figure in _measure(part, options)]
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+        figures += [Figure(**values) for values in json.loads(path.read_text(encoding="utf-8"))]
+    table = "\n".join(figure_table(figures))
+    (options.out / "summary.md").write_text(table + "\n", encoding="utf-8")
+    sys.stdout.write(f"{table}\n\nwrote {options.out}\n")
+    return EXIT_MISSED if any(figure.is_met is False for figure in figures) else EXIT_OK
+
+
+def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
+    from benchmarks.live import played, replayed
+
+    if part == "callback":
+        return played.callback_figures()
+    if part in ("stream", "timing", "idle"):
+        _check_pulse()
+    if part == "idle":
+        return [
+            figure for name in options.backends for figure in played.idle_figures(name, ["--backend", name])
+        ]
+    clips = [(int(clip.label), clip.waveform()) for clip in _test_clips(options.dataset)]
+    if part == "stream":
+        return _stream(clips, options)
+    if part == "timing":
+        return _timing(clips, options)
+    measure: Callable[..., list[Figure]]
+    if part == "noise":
+        measure = replayed.noise_figures
+    else:
+        measure = {"words": replayed.word_figures, "memory": replayed.memory_figures}[part]
+    arguments: tuple[Any, ...] = () if part == "noise" else (clips,)
+    names = options.backends[:1] if part == "memory" else options.backends
+    return [figure for name in names for figure in measure(load_backend(name), name, *arguments)]
+
+
+def _stream(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "list[Figure]":
+    from benchmarks.live import played
+    from benchmarks.live.stream import build_stream
+
+    stream = build_stream(itertools.cycle(clips), SNR_DB, 60.0 * options.minutes, SEED)
+    accuracy = {}
+    for name in options.backends:
+        answers = load_backend(name).predict([waveform for _, waveform in clips])
+        right = [answer.label == str(digit) for answer, (digit, _) in zip(answers, clips, strict=True)]
+        said = right[: len(stream.labels)] if len(stream.labels) < len(clips) else right
+        accuracy[name] = sum(said) / len(said)
+    commands = {name: ["--backend", name] for name in options.backends}
+    figures, records = played.stream_figures(stream, commands, accuracy)
+    _write_records(options.out / "stream.jsonl", records)
+    return figures
+
+
+def _timing(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "list[Figure]":
+    from benchmarks.live import played, random_base
+    from benchmarks.live.stream import build_stream
+
+    stream = build_stream(itertools.cycle(clips), SNR_DB, 60.0 * min(options.minutes, 3), SEED)
+    with tempfile.TemporaryDirectory() as folder:
+        random_base.write_random_base(Path(folder))
+        command = ["--backend", "wav2vec2", "--checkpoint", folder, "--threads", "2"]
+        figures, records = played.stream_figures(stream, {random_base.NAME: command}, {})
+    _write_records(options.out / "timing.jsonl", records)
+    return figures
+
+
+def _write_records(path: Path, records: list[dict[str, Any]]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    partial.replace(path)
+
+
+def _test_clips(dataset: str) -> list[Any]:
+    """The corpus' test clips in an order of their own, the same each time."""
+    import numpy as np
+
+    clips = list(make_split(load_corpus(dataset).clips).test)
+    np.random.default_rng(SEED).shuffle(clips)
+    return clips
+
+
+def _check_pulse() -> None:
+    from benchmarks.live.virtual_microphone import missing_tool
+
+    problem = missing_tool()
+    if problem:
+        raise UserError(f"the virtual microphone cannot be made: {problem}; or choose other --parts.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

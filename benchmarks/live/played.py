@@ -1,0 +1,195 @@
+"""Figures through a virtual microphone: a PulseAudio null sink that plays a labelled stream."""
+
+import contextlib
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing import Pipe
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.live.figures import Figure
+from benchmarks.live.listener import Listener
+from benchmarks.live.stream import Stream, locate
+from benchmarks.live.virtual_microphone import PulseServer
+from inference.audio import SAMPLING_RATE, decode_audio
+from inference.live.capture import BLOCK_MS, Tap
+from inference.live.events import Answer
+from inference.live.recording import to_int16
+from inference.live.scoring import Label, Scorer
+from inference.live.timing import percentiles
+
+#: Backend -> most milliseconds from the end of speech to the printed digit: p50 and p95.
+LATENCY_TARGETS_MS = {
+    "mfcc": (190.0, 260.0),
+    "wav2vec2": (220.0, 320.0),
+    "wav2vec2-base-random": (260.0, 380.0),
+}
+IDLE_SECONDS = 30.0
+STARTS = 3
+CALLBACKS = 20_000
+#: The stream is found in the recording by this much of its beginning.
+LOCATED_SECONDS = 20
+SETTLE_SECONDS = 2.0
+
+
+def stream_figures(
+    stream: Stream, backends: Mapping[str, Sequence[str]], clip_accuracy: Mapping[str, float]
+) -> tuple[list[Figure], list[dict[str, Any]]]:
+    """Plays a stream once to all backends at the same time.
+
+    Args:
+        stream: What is played.
+        backends: Name -> options of the live command.
+        clip_accuracy: Share of right answers to the clips themselves; no accuracy is reported of a
+            backend that is not in it.
+
+    Returns:
+        The figures, and every record that the processes wrote, with its backend's name.
+    """
+    figures: list[Figure] = []
+    records: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as resources:
+        server = resources.enter_context(PulseServer(Path(folder)))
+        listeners = {}
+        for name, options in backends.items():
+            recording = Path(folder, f"{name}.wav")
+            listeners[name] = Listener([*options, "--record", str(recording)], server.environment)
+            resources.callback(listeners[name].kill)
+        for listener in listeners.values():
+            listener.wait_until_ready()
+        server.play(to_int16(stream.waveform))
+        time.sleep(SETTLE_SECONDS)
+        for name, listener in listeners.items():
+            summary = listener.stop()
+            records += [{"name": name} | record for record in listener.records]
+            heard = decode_audio(Path(folder, f"{name}.wav"), max_seconds=1e6)
+            labels = _shifted(stream, heard)
+            answers = [
+                _answer(record) for record in listener.records if record["type"] in ("digit", "reject")
+            ]
+            if name in clip_accuracy:
+                figures += _accuracy_figures(name, labels, answers, clip_accuracy[name])
+            figures += _latency_figures(name, labels, answers)
+            figures.append(Figure("stream", f"{name}: samples lost", summary["lost_samples"], "", 0.0))
+    return figures, records
+
+
+def idle_figures(name: str, options: Sequence[str]) -> list[Figure]:
+    """Processor time while nobody speaks, and the time until the command listens."""
+    with tempfile.TemporaryDirectory() as folder, PulseServer(Path(folder)) as server:
+        listeners = [Listener(options, server.environment)]
+        try:
+            listeners[0].wait_until_ready()
+            time.sleep(SETTLE_SECONDS)
+            before, started = listeners[0].cpu_seconds(), time.perf_counter()
+            time.sleep(IDLE_SECONDS)
+            after, seconds = listeners[0].cpu_seconds(), time.perf_counter() - started
+            # The page cache is warm now, and the sink is awake as long as somebody listens.
+            for _ in range(STARTS):
+                listeners.append(Listener(options, server.environment))
+                listeners[-1].wait_until_ready()
+                listeners[-1].stop()
+        finally:
+            for listener in listeners:
+                listener.kill()
+    shares = {process: 100 * (after[process] - before[process]) / seconds for process in after}
+    parts = ", ".join(f"{process} {share:.1f}" for process, share in shares.items())
+    starts = [listener.ready_seconds for listener in listeners[1:]]
+    return [
+        Figure("idle", f"{name}: one core while nobody speaks ({parts})", sum(shares.values()), "%", 3.0),
+        Figure("idle", f"{name}: start to ready, median", statistics.median(starts), "s", 1.5, len(starts)),
+    ]
+
+
+def callback_figures() -> list[Figure]:
+    """Time that the capture callback takes, while its blocks are sent to another process's pipe."""
+    frames = SAMPLING_RATE * BLOCK_MS // 1000
+    tap = Tap(SAMPLING_RATE, channels=1)
+    receiver, sender = Pipe(duplex=False)
+
+    def drain() -> None:
+        for block in tap.blocks():
+            sender.send(block)
+
+    def receive() -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                receiver.recv()
+
+    threads = [threading.Thread(target=task, daemon=True) for task in (drain, receive)]
+    for thread in threads:
+        thread.start()
+    data, status = bytes(2 * frames), SimpleNamespace(input_overflow=False)
+    times = SimpleNamespace(currentTime=1.0, inputBufferAdcTime=0.99)
+    durations_ms = []
+    for _ in range(CALLBACKS):
+        started = time.perf_counter()
+        tap(data, frames, times, status)
+        durations_ms.append(1000 * (time.perf_counter() - started))
+        time.sleep(0.0001)
+    tap.finish()
+    threads[0].join(5)
+    sender.close()
+    return [
+        Figure("callback", "capture callback, p99", percentiles(durations_ms)["p99"], "ms", 1.0, CALLBACKS)
+    ]
+
+
+def _shifted(stream: Stream, heard: np.ndarray) -> list[Label]:
+    """The labels at their places in what a process heard."""
+    begin = stream.waveform[: LOCATED_SECONDS * SAMPLING_RATE]
+    offset = locate(begin, heard[: begin.size + 60 * SAMPLING_RATE])
+    return [Label(label.start + offset, label.end + offset, label.digit) for label in stream.labels]
+
+
+def _answer(record: dict[str, Any]) -> Answer:
+    fields = ("id", "digit", "start", "end", "latency_ms", "backend", "forced")
+    absent = {"score": None, "top": (), "reason": None, "hypothesis": None}
+    return Answer(**absent | {name: record[name] for name in fields})
+
+
+def _accuracy_figures(name: str, labels: list[Label], answers: list[Answer], clips: float) -> list[Figure]:
+    scorer = Scorer(labels)
+    for answer in answers:
+        scorer.show(answer)
+    score = scorer.score()
+    percent = 100 / score.labels
+    lost = 100 * clips - score.hits * percent
+    rows = (
+        ("missed", score.missed * percent, "%", 0.5),
+        ("merged", score.merged * percent, "%", 0.5),
+        ("duplicates", float(score.duplicates), "", 0.0),
+        ("false digits in the pauses", float(score.false_digits), "", None),
+        (f"accuracy of the stream below that of the clips ({100 * clips:.1f} %)", lost, "points", 1.0),
+    )
+    return [
+        Figure("stream", f"{name}: {what}", value, unit, most, score.labels)
+        for what, value, unit, most in rows
+    ]
+
+
+def _latency_figures(name: str, labels: list[Label], answers: list[Answer]) -> list[Figure]:
+    """The engine estimates the end of speech by its detector; here the clip's own end takes its place."""
+    ends = np.array([label.end for label in labels])
+    totals = []
+    for answer in answers:
+        nearest = ends[np.argmin(np.abs(ends - answer.end))]
+        if answer.digit is None or abs(nearest - answer.end) > SAMPLING_RATE // 4:
+            continue
+        stages = answer.latency_ms
+        after_end = {stage: ms for stage, ms in stages.items() if stage not in ("total", "detector_lag")}
+        totals.append(sum(after_end.values()) + (answer.end - nearest) / SAMPLING_RATE * 1000)
+    if not totals:
+        return []
+    values = percentiles(totals)
+    targets = dict(zip(("p50", "p95"), LATENCY_TARGETS_MS.get(name, (None, None)), strict=True))
+    return [
+        Figure("stream", f"{name}: end of speech to printed digit, {p}", values[p], "ms", most, len(totals))
+        for p, most in targets.items()
+    ]

@@ -1,0 +1,121 @@
+"""Figures that need no microphone: rejection in hours of noise, other words, memory over a day's work."""
+
+import itertools
+import os
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.live.figures import Figure
+from benchmarks.live.sounds import noise_minutes, other_words
+from benchmarks.live.stream import build_stream
+from inference.audio import SAMPLING_RATE
+from inference.backends.base import DigitBackend
+from inference.live.endpointing import PROFILES
+from inference.live.engine import LiveEngine
+from inference.live.events import Answer, Event
+from inference.live.recognition import Recogniser
+from inference.live.session import Session
+from inference.live.sources import Block, Item, Opening
+from inference.live.terminal import JsonLines
+from inference.live.voice_activity import build_detector
+
+NOISE_MINUTES = 60
+WORDS_SNR_DB = 20.0
+MEMORY_HOURS = 8
+BLOCK = SAMPLING_RATE // 10
+MEGABYTE = 2**20
+
+
+class Answers(list[Answer]):
+    """An output that keeps the answers."""
+
+    def show(self, event: Event) -> None:
+        """Keeps an answer."""
+        if isinstance(event, Answer):
+            self.append(event)
+
+
+class Waveforms:
+    """A source that plays waveforms as fast as they are taken."""
+
+    def __init__(self, waveforms: Iterator[np.ndarray]):
+        self._waveforms = waveforms
+
+    def stream(self) -> Generator[Item, None, None]:
+        """Yields blocks of 100 ms; the engine gives the same events for any size."""
+        yield Opening("replay", SAMPLING_RATE)
+        for waveform in self._waveforms:
+            for first in range(0, waveform.size, BLOCK):
+                now = time.perf_counter()
+                yield Block(waveform[first : first + BLOCK], captured_at=now, delivered_at=now)
+
+
+def noise_figures(backend: DigitBackend, name: str) -> list[Figure]:
+    """Digits printed in an hour without speech."""
+    minutes = tqdm(noise_minutes(NOISE_MINUTES), total=NOISE_MINUTES, desc="noise", unit="min", disable=None)
+    answers = _answers(backend, name, iter(minutes))
+    per_hour = _printed(answers) * 60 / NOISE_MINUTES
+    text = f"{name}: digits printed in an hour of noise, hum and music; n: sounds taken for speech"
+    return [Figure("noise", text, per_hour, "", 0.5, len(answers))]
+
+
+def word_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
+    """Other words taken for digits, and digits refused, in streams of both."""
+    others = [(0, word) for word in other_words()]
+    accepted = _answers(backend, name, iter([build_stream(others, WORDS_SNR_DB, 1e9, seed=1).waveform]))
+    digits = _answers(backend, name, iter([build_stream(clips, WORDS_SNR_DB, 1e9, seed=2).waveform]))
+    shares = (
+        (
+            "other words (espeak-ng) printed as digits",
+            100 * _printed(accepted) / len(others),
+            5.0,
+            len(others),
+        ),
+        ("digits rejected", 100 * (1 - _printed(digits) / len(clips)), 2.0, len(clips)),
+    )
+    return [Figure("words", f"{name}: {what}", share, "%", most, n) for what, share, most, n in shares]
+
+
+def memory_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
+    """Growth of resident memory while hours of speech are replayed, after the first half hour."""
+    half_hour = build_stream(itertools.cycle(clips), WORDS_SNR_DB, 1800.0, seed=3).waveform
+    sizes: list[int] = []
+
+    def hours() -> Iterator[np.ndarray]:
+        for _ in tqdm(range(2 * MEMORY_HOURS), desc="memory", unit="half hour", disable=None):
+            yield half_hour
+            sizes.append(_resident_bytes())
+
+    with open(os.devnull, "w", encoding="utf-8") as sink:
+        _run(backend, name, hours(), JsonLines(sink))
+    growth = (sizes[-1] - sizes[0]) / MEGABYTE
+    text = f"{name}: growth of memory from hour 0.5 to hour {MEMORY_HOURS} of a stream of digits"
+    return [Figure("memory", text, growth, "MB", 5.0, len(sizes))]
+
+
+def _answers(backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray]) -> list[Answer]:
+    answers = Answers()
+    _run(backend, name, waveforms, answers)
+    return answers
+
+
+def _run(
+    backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray], output: "Answers | JsonLines"
+) -> None:
+    detector = build_detector()
+    engine = LiveEngine(PROFILES["isolated"], detector, backend.crop_contract)
+    session = Session(engine, Recogniser(backend, name), output, [], (name, detector.name))
+    session.run(Waveforms(waveforms))
+
+
+def _printed(answers: list[Answer]) -> int:
+    return sum(answer.digit is not None for answer in answers)
+
+
+def _resident_bytes() -> int:
+    """Linux's resident set size of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
