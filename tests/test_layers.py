@@ -32,6 +32,7 @@ HOMES = {
         "benchmarks/peers/plain.py",
         "benchmarks/peers/random_whisper.py",
         "benchmarks/peers/stand_ins.py",
+        "benchmarks/live/random_base.py",
         "inference/backends/encoder_runtimes/classifier.py",
         "finetune/arguments.py",
         "finetune/clip_dataset.py",
@@ -68,6 +69,7 @@ HELP_WITHOUT_TORCH = (
     "benchmarks.run",
     "benchmarks.peers",
     "benchmarks.report",
+    "benchmarks.live",
 )
 
 

@@ -10,15 +10,16 @@ import pytest
 from inference.live.capture import BACKLOG_SECONDS, Tap
 from inference.live.devices import InputDevice, MicrophoneError, choose_device
 from inference.live.microphone import Microphone, list_devices
-from inference.live.sources import Block, Loss, Opening
+from inference.live.sources import Block, Loss, Opening, Waiting
 
 
 def listen(num_blocks: int = 20, **options):
-    """The first items of a microphone, up to the given number of blocks."""
+    """The first items of a microphone, up to the given number of blocks; idle waiting is left out."""
     items, blocks = [], 0
     stream = Microphone(**options).stream()
     for item in stream:
-        items.append(item)
+        if not isinstance(item, Waiting):
+            items.append(item)
         blocks += isinstance(item, Block)
         if blocks == num_blocks:
             break
