@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.records import Record
-from benchmarks.uncertainty import Interval, exact_interval, speaker_interval, wilson_interval
+from finetune.intervals import Interval, exact_interval, speaker_interval, wilson_interval
 from finetune.metrics import macro_f1
 from inference.transcripts import match_transcript
 

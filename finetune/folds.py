@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from finetune.checkpoint import FIGURES_NAME, claim_folder
 from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import fingerprint, make_split
+from finetune.intervals import CONFIDENCE, Interval, speaker_interval
 from finetune.split_card import CARD_NAME
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,9 @@ class FoldTable:
         return float(np.mean(list(self.accuracy.values())))
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """Student t interval of the mean, cut to [0, 1].
-
-        The speaker is the unit: the clips of one voice succeed and fail together.
-        """
-        values = list(self.accuracy.values())
-        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-        half_width = quantile * float(stats.sem(values))
-        return max(self.mean - half_width, 0.0), min(self.mean + half_width, 1.0)
+    def interval(self) -> Interval:
+        """Student t interval of the mean; see ``speaker_interval``."""
+        return speaker_interval(list(self.accuracy.values()))
 
     @property
     def worst(self) -> str:
@@ -61,7 +53,7 @@ class FoldTable:
 
     def markdown(self) -> str:
         """One row per speaker, then the mean with its interval and the worst speaker."""
-        low, high = self.interval
+        low, high, _ = self.interval
         rows = [f"| {name} | {self.num_clips[name]} | {value:.3f} |" for name, value in self.accuracy.items()]
         return "\n".join(
             [
@@ -76,7 +68,7 @@ class FoldTable:
 
     def write(self, folder: Path) -> None:
         """Writes ``loso.json`` and ``loso.md``."""
-        low, high = self.interval
+        low, high, _ = self.interval
         content = asdict(self) | {"mean": self.mean, "t_interval": [low, high], "worst": self.worst}
         (folder / "loso.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         text = f"{self.description}. Leave one speaker out.\n\n{self.markdown()}\n\n"
