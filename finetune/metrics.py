@@ -1,4 +1,4 @@
-"""Accuracy and macro F1: after each epoch, where they choose the best one, and in the benchmark."""
+"""Accuracy, F1, ROC area and calibration: after each epoch, in evaluations and in the benchmark."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -34,3 +34,71 @@ def macro_f1(predictions: Sequence[Hashable], references: Sequence[Hashable]) ->
     spoken, answered = Counter(references), Counter(predictions)
     values = [2 * hits[label] / (spoken[label] + answered[label]) for label in spoken]
     return sum(values) / len(values)
+
+
+def per_class(
+    predictions: Sequence[Hashable], references: Sequence[Hashable]
+) -> dict[Hashable, dict[str, float]]:
+    """Precision, recall, F1 and number of references of each label that occurs as a reference.
+
+    Precision is 0 where a label was never answered.
+    """
+    pairs = list(zip(predictions, references, strict=True))
+    hits = Counter(reference for prediction, reference in pairs if prediction == reference)
+    spoken, answered = Counter(references), Counter(predictions)
+    return {
+        label: {
+            "precision": hits[label] / max(answered[label], 1),
+            "recall": hits[label] / spoken[label],
+            "f1": 2 * hits[label] / (spoken[label] + answered[label]),
+            "support": spoken[label],
+        }
+        for label in sorted(spoken, key=str)
+    }
+
+
+def roc_auc(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
+    """Area under the ROC curve, each label against the rest, unweighted mean over labels.
+
+    By ranks, ties counting half (Hanley and McNeil, Radiology 143, 1982, 29-36).
+
+    Args:
+        probabilities: Shape ``(num_clips, num_labels)``.
+        label_ids: Shape ``(num_clips,)``; labels that never or always occur are left out.
+    """
+    from scipy.stats import rankdata
+
+    areas = []
+    for label_id in np.unique(label_ids):
+        positive = label_ids == label_id
+        num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+        if num_negative:
+            ranks = rankdata(probabilities[:, label_id])[positive].sum()
+            areas.append((ranks - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray, num_bins: int = 15) -> float:
+    """Expected calibration error of the best label (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+
+    Args:
+        probabilities: Shape ``(num_clips, num_labels)``.
+        label_ids: Shape ``(num_clips,)``.
+        num_bins: Bins of equal width, open below and closed above.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == label_ids
+    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    surplus = np.bincount(bins, weights=confidence - correct, minlength=num_bins)
+    return float(np.abs(surplus).sum() / len(label_ids))
+
+
+def confusion(
+    predictions: Sequence[Hashable], references: Sequence[Hashable], labels: Sequence[Hashable]
+) -> np.ndarray:
+    """Counts, one row per spoken label and one column per answer, ``(len(labels), len(labels))``."""
+    place = {label: row for row, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)), int)
+    for prediction, reference in zip(predictions, references, strict=True):
+        counts[place[reference], place[prediction]] += 1
+    return counts

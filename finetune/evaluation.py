@@ -1,0 +1,133 @@
+"""What a checkpoint gets right: figures, a confusion matrix and the curves of its training.
+
+python -m finetune.evaluation runs/mine
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from finetune.corpus import DATASET_HELP, Clip, load_corpus
+from finetune.corpus.splits import make_split
+from finetune.split_card import CARD_NAME, read_split_card
+from inference.backends import BACKENDS, load_backend
+from inference.checkpoint import read_json
+from inference.cli import EXIT_OK, path_argument, reports_user_errors
+from inference.errors import CheckpointError
+
+CLIPS_PER_CALL = 32
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m finetune.evaluation", description="Evaluates a checkpoint on the split of its card."
+    )
+    parser.add_argument("checkpoint", type=path_argument, help="folder written by this project")
+    parser.add_argument(
+        "--backend",
+        choices=list(BACKENDS),
+        help="what runs it (default: wav2vec2 for a folder with config.json, else mfcc)",
+    )
+    parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    parser.add_argument(
+        "--part", choices=("test", "validation"), default="test", help="clips to ask (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=path_argument, help="folder to write (default: CHECKPOINT/evaluation)")
+    return parser
+
+
+@reports_user_errors
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; exit code 0, or 2 after a user's mistake."""
+    options = build_parser().parse_args(argv)
+    card = read_split_card(options.checkpoint)
+    if card is None:
+        raise CheckpointError(f"{options.checkpoint} has no {CARD_NAME}: train or fit it with this project.")
+    corpus = load_corpus(options.dataset)
+    split = make_split(corpus.clips, card.protocol, card.seed, card.fold)
+    if split.fingerprint != card.fingerprint:
+        raise CheckpointError(
+            f"{corpus.description} has another test set ({split.fingerprint}) than the one of "
+            f"{options.checkpoint} ({card.fingerprint}); pass --dataset with the corpus it was trained on."
+        )
+    name = options.backend or ("wav2vec2" if (options.checkpoint / "config.json").is_file() else "mfcc")
+    clips = getattr(split, options.part)
+    report = evaluate_clips(load_backend(name, str(options.checkpoint)), clips)
+    folder = options.out or options.checkpoint / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {"checkpoint": str(options.checkpoint), "split": split.caption, "part": options.part, **report}
+    text = json.dumps(report, indent=2)
+    (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    # Imported here: --help and wrong options need not wait for matplotlib.
+    from finetune.plots import draw_confusion, draw_history
+
+    draw_confusion(report["confusion"], folder / "confusion.png")
+    history = options.checkpoint / "history.json"
+    if history.is_file():
+        draw_history(read_json(history), folder / "curves.png")
+    sys.stdout.write(markdown(report))
+    sys.stderr.write(f"wrote {folder}\n")
+    return EXIT_OK
+
+
+def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
+    """Asks a classifier about clips; digits only, so a reject class takes no part.
+
+    Args:
+        backend: A ``DigitBackend`` that gives probabilities.
+        clips: What to ask.
+
+    Raises:
+        CheckpointError: If the backend gives none.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from finetune.intervals import wilson_interval
+    from finetune.metrics import accuracy, calibration_error, confusion, macro_f1, per_class, roc_auc
+    from inference.labels import LABELS, label2id
+
+    predictions = []
+    for start in tqdm(range(0, len(clips), CLIPS_PER_CALL), desc="evaluating", disable=None):
+        waveforms = [clip.waveform() for clip in clips[start : start + CLIPS_PER_CALL]]
+        predictions += backend.predict(waveforms)
+    if any(prediction.probabilities is None for prediction in predictions):
+        raise CheckpointError("the backend gives no probabilities; compare it with python -m benchmarks.run.")
+    references = [clip.label for clip in clips]
+    answers = [prediction.label for prediction in predictions]
+    probabilities = np.array([prediction.probabilities for prediction in predictions])
+    label_ids = np.array([label2id[label] for label in references])
+    low, high, _ = wilson_interval(sum(a == r for a, r in zip(answers, references, strict=True)), len(clips))
+    return {
+        "clips": len(clips),
+        "accuracy": accuracy(answers, references),
+        "accuracy_interval": [low, high],
+        "macro_f1": macro_f1(answers, references),
+        "roc_auc": roc_auc(probabilities, label_ids),
+        "calibration_error": calibration_error(probabilities, label_ids),
+        "per_class": per_class(answers, references),
+        "confusion": confusion(answers, references, LABELS).tolist(),
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The figures as text."""
+    low, high = report["accuracy_interval"]
+    rows = "\n".join(
+        f"| {label} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"
+        for label, row in report["per_class"].items()
+    )
+    return (
+        f"{report['clips']} {report['part']} clips; {report['split']}\n\n"
+        f"accuracy {report['accuracy']:.4f} [{low:.4f}, {high:.4f}] (95 % Wilson), "
+        f"macro F1 {report['macro_f1']:.4f}, ROC area {report['roc_auc']:.4f}, "
+        f"calibration error {report['calibration_error']:.4f} (15 bins)\n\n"
+        f"| label | precision | recall | F1 | clips |\n|---|---|---|---|---|\n{rows}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

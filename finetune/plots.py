@@ -1,0 +1,83 @@
+"""Pictures of an evaluation and of training clips, drawn without a screen."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from inference.audio import SAMPLING_RATE
+from inference.features import FeatureSettings, log_mel
+from inference.labels import LABELS
+
+#: Panels of the training curves: title -> keys of a history's records.
+CURVES = {
+    "loss": ("loss", "eval_loss"),
+    "accuracy": ("accuracy", "eval_accuracy"),
+    "macro F1": ("macro_f1", "eval_macro_f1"),
+}
+#: Bands up to half the sampling rate, for eyes rather than for a model.
+PICTURE_FEATURES = FeatureSettings(n_mels=64, high_hz=8000.0, floor_db=60.0)
+
+
+def draw_confusion(counts: Sequence[Sequence[int]], path: Path) -> None:
+    """Draws spoken digits against answers; shades are shares of the row, numbers are clips."""
+    matrix = np.asarray(counts)
+    figure = Figure(figsize=(6, 5.5), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            colour = "white" if count > matrix[row].sum() / 2 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    axes.set(xlabel="answer", ylabel="spoken", xticks=range(len(LABELS)), yticks=range(len(LABELS)))
+    axes.set_xticklabels(LABELS)
+    axes.set_yticklabels(LABELS)
+    figure.savefig(path, dpi=120)
+
+
+def draw_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draws loss, accuracy and macro F1 over the epochs, training and validation."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    for axes, (title, keys) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
+        for key in keys:
+            points = [(record["epoch"], record[key]) for record in history if key in record]
+            if points:
+                name = "validation" if key.startswith("eval_") else "training"
+                axes.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else "")
+        axes.set(title=title, xlabel="epoch")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_clips(rows: Sequence[tuple[str, np.ndarray, Sequence[np.ndarray]]], path: Path) -> None:
+    """Draws clips before and after augmentation: waveform above log-mel.
+
+    Args:
+        rows: Name, clip, and its variations, as many for each.
+        path: The picture to write.
+    """
+    num_columns = 1 + len(rows[0][2])
+    figure = Figure(figsize=(2.6 * num_columns, 2.8 * len(rows)), layout="constrained")
+    heights = [1, 1.6] * len(rows)
+    panels = figure.subplots(2 * len(rows), num_columns, squeeze=False, height_ratios=heights)
+    for row, (name, clip, variations) in enumerate(rows):
+        for column, waveform in enumerate((clip, *variations)):
+            wave, bands = panels[2 * row, column], panels[2 * row + 1, column]
+            seconds = waveform.size / SAMPLING_RATE
+            wave.plot(np.arange(waveform.size) / SAMPLING_RATE, waveform, linewidth=0.4)
+            wave.set(xlim=(0, seconds), ylim=(-1, 1), xticks=[], yticks=[])
+            wave.set_title(name if column == 0 else f"epoch {column - 1}", fontsize=9)
+            bands.imshow(
+                log_mel(waveform, PICTURE_FEATURES).T,
+                origin="lower",
+                aspect="auto",
+                extent=(0, seconds, 0, PICTURE_FEATURES.n_mels),
+            )
+            bands.set(yticks=[])
+            bands.tick_params(labelsize=7)
+    figure.supxlabel("seconds; log-mel bands from 60 Hz to 8 kHz below each waveform", fontsize=9)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,59 @@
+"""Metrics against scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from finetune.metrics import accuracy, calibration_error, confusion, macro_f1, per_class, roc_auc
+
+
+def draw(seed: int, num_clips: int = 60) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Probabilities with ties, label ids that all occur, and the answers."""
+    generator = np.random.default_rng(seed)
+    label_ids = np.concatenate([np.arange(4), generator.integers(4, size=num_clips - 4)])
+    logits = generator.integers(0, 4, size=(num_clips, 4)) + 2.0 * np.eye(4)[label_ids]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probabilities, label_ids, probabilities.argmax(axis=1).tolist()
+
+
+@given(seed=st.integers(0, 1000))
+def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
+    probabilities, label_ids, answers = draw(seed)
+    references = label_ids.tolist()
+    assert accuracy(answers, references) == pytest.approx(sklearn_metrics.accuracy_score(references, answers))
+    assert macro_f1(answers, references) == pytest.approx(
+        sklearn_metrics.f1_score(references, answers, average="macro", zero_division=0)
+    )
+    assert roc_auc(probabilities, label_ids) == pytest.approx(
+        sklearn_metrics.roc_auc_score(references, probabilities, multi_class="ovr")
+    )
+    np.testing.assert_array_equal(
+        confusion(answers, references, range(4)), sklearn_metrics.confusion_matrix(references, answers)
+    )
+    columns = sklearn_metrics.precision_recall_fscore_support(references, answers, zero_division=0)
+    for label, row in per_class(answers, references).items():
+        expected = [column[label] for column in columns]
+        assert [row["precision"], row["recall"], row["f1"], row["support"]] == pytest.approx(expected)
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two bins of 15 hold clips: three at 0.9 of which two are right, one at 0.6 that is right.
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
+    expected = (abs(3 * 0.9 - 2) + abs(0.6 - 1)) / 4
+    assert calibration_error(probabilities, np.array([0, 0, 1, 1])) == pytest.approx(expected)
+
+
+def test_a_sure_and_right_model_is_calibrated() -> None:
+    assert calibration_error(np.eye(3), np.arange(3)) == 0.0
+
+
+def test_evaluate_module_needs_no_hub() -> None:
+    from finetune.evaluate_metric import SpokenDigits
+
+    probabilities, label_ids, answers = draw(0)
+    results = SpokenDigits().compute(predictions=probabilities, references=label_ids)
+    assert results["accuracy"] == accuracy(answers, label_ids.tolist())
+    assert results["roc_auc"] == pytest.approx(roc_auc(probabilities, label_ids))
+    assert set(results) == {"accuracy", "macro_f1", "roc_auc", "calibration_error"}
