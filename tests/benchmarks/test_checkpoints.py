@@ -80,7 +80,7 @@ def test_a_checkpoint_that_heard_everybody_has_no_folds(
     assert found.checkpoints == {}
     assert "one for each held-out speaker" in str(found.reason)
     chosen = dataclasses.replace(shipped, is_default=False)
-    with pytest.raises(UserError, match="was trained on 150 of the clips"):
+    with pytest.raises(UserError, match="was trained on 90 of the clips"):
         assign_checkpoints(chosen, loso, hashes, no_fit)
 
 
