@@ -36,6 +36,8 @@ HOMES = {
         "inference/backends/encoder_runtimes/classifier.py",
         "finetune/arguments.py",
         "finetune/clip_dataset.py",
+        "benchmarks/plain_recipe.py",
+        "benchmarks/training_throughput.py",
         "finetune/clip_trainer.py",
         "finetune/collator.py",
         "finetune/command_line.py",
