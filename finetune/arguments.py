@@ -10,6 +10,7 @@ from finetune.corpus import DATASET_HELP
 from finetune.corpus.splits import PROTOCOLS
 from inference.crop import CropContract
 from inference.errors import UserError
+from inference.labels import LABELS, REJECT_LABEL
 from inference.processor import multiplies_in_bf16
 
 #: Beside a GPU one worker prepares some 300 clips a second.
@@ -33,11 +34,32 @@ class DataArguments:
         default=0.0, metadata={"help": "share of the training clips that are synthetic voices (espeak-ng)"}
     )
 
+    reject: bool = field(
+        default=False,
+        metadata={
+            "help": "train a class 'none' on other words, broken digits and noise, and calibrate when an "
+            "answer is refused; wants --synthetic_share too, or 'none' means synthetic speech"
+        },
+    )
+    reject_share: float = field(default=0.2, metadata={"help": "with --reject: share of 'none' among the clips"})
+    reject_folder: str | None = field(
+        default=None, metadata={"help": "with --reject: a folder of your own sounds that are no digit"}
+    )
+
     def __post_init__(self) -> None:
+        if not 0.0 < self.reject_share < 1.0:
+            raise UserError(f"--reject_share {self.reject_share}: expected a share above 0 and below 1.")
+        if self.reject_folder is not None and not self.reject:
+            raise UserError("--reject_folder goes with --reject.")
         if self.protocol not in PROTOCOLS:
             raise UserError(f"--protocol {self.protocol} is unknown; choose one of: {', '.join(PROTOCOLS)}.")
         if self.fold is not None and self.protocol != "loso":
             raise UserError(f"--fold {self.fold} goes with --protocol loso, not with {self.protocol}.")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the model's outputs, in order."""
+        return (*LABELS, REJECT_LABEL) if self.reject else LABELS
 
     @property
     def all_folds(self) -> bool:

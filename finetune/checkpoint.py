@@ -34,6 +34,7 @@ class Run:
         figures: Named figures for the card, such as ``validation_accuracy``.
         notes: What the figures rest on, one paragraph.
         history: Log records of the epochs; empty where there are none.
+        classes: The names of the model's outputs, in order.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Run:
     figures: dict[str, float]
     notes: str
     history: list[dict[str, Any]]
+    classes: tuple[str, ...] = LABELS
 
 
 def prepare_folder(folder: Path) -> None:
@@ -105,7 +107,7 @@ def write_checkpoint(
     save_model(unfinished)
     card = SplitCard.from_split(run.corpus, run.split)
     card.write(unfinished)
-    _write_json(unfinished / "labels.json", list(LABELS))
+    _write_json(unfinished / "labels.json", list(run.classes))
     _write_json(unfinished / "crop.json", asdict(contract))
     _write_json(unfinished / FIGURES_NAME, run.figures)
     if run.history:

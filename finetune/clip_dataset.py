@@ -12,7 +12,7 @@ from finetune.augmentation import MAX_BABBLE_VOICES, AugmentationSettings, augme
 from finetune.corpus.clip import Clip
 from finetune.effects import mix
 from inference.crop import CropContract, prepare
-from inference.labels import label2id
+from inference.labels import LABELS
 
 #: Shape of the distribution of mixing weights, as in the mixup paper for speech commands.
 MIXUP_ALPHA = 0.3
@@ -27,6 +27,7 @@ class ClipDataset(Dataset):
         contract: Crop contract of the model being trained.
         augmentation: Ranges to draw from, or None to serve the clips as they are.
         seed: Seed of the augmentation.
+        classes: The names of the model's outputs, in order.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class ClipDataset(Dataset):
         contract: CropContract,
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
+        classes: Sequence[str] = LABELS,
     ):
         self._clips = clips
         self._waveforms = waveforms
         self._contract = contract
         self._augmentation = augmentation
         self._seed = seed
+        self._label_ids = {label: label_id for label_id, label in enumerate(classes)}
         # Shared with loader workers, which are forked before the first epoch ends.
         self._epoch = multiprocessing.Value("i", 0)
 
@@ -50,7 +53,7 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         clip = self._clips[row]
-        label_id: int | np.ndarray = label2id[clip.label]
+        label_id: int | np.ndarray = self._label_ids[clip.label]
         waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
@@ -74,14 +77,14 @@ class ClipDataset(Dataset):
         generator: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draws whether another clip is laid over this one; labels become probabilities."""
-        probabilities = np.zeros(len(label2id), np.float32)
+        probabilities = np.zeros(len(self._label_ids), np.float32)
         weight = 1.0
         if generator.random() < augmentation.mixup_probability:
             other = self._clips[int(generator.integers(len(self)))]
             weight = generator.beta(MIXUP_ALPHA, MIXUP_ALPHA)
             waveform = mix(waveform, self._vary(other, augmentation, generator), weight)
-            probabilities[label2id[other.label]] = 1.0 - weight
-        probabilities[label2id[clip.label]] += weight
+            probabilities[self._label_ids[other.label]] = 1.0 - weight
+        probabilities[self._label_ids[clip.label]] += weight
         return waveform, probabilities
 
     @property

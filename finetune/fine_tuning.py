@@ -48,7 +48,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     split = make_split(corpus.clips, data.protocol, data.split_seed, data.fold)
     split = with_synthetic(split, data.synthetic_share, corpus.name)
     set_seed(training.seed)
-    model, feature_extractor = build_model(arguments.model)
+    model, feature_extractor = build_model(arguments.model, data.classes)
     main_process = training.process_index == 0
     if main_process:
         sys.stderr.write(f"{corpus.description}; {split.caption}\n")
@@ -63,7 +63,10 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         # Without a mask padding would change the answers; a clip alone is how the model is used.
         training.per_device_eval_batch_size = 1
     with training.main_process_first(desc="decoding"):
-        waveforms = WaveformCache((*corpus.clips, *split.synthetic), show_progress=main_process)
+        others = _others(data, split)
+        sources = [corpus.clips, split.synthetic, *others.values()]
+        caches = [WaveformCache(clips, show_progress=main_process) for clips in sources if clips]
+    waveforms = {clip_id: cache for cache in caches for clip_id in cache}
     contract = arguments.augmentation.crop_contract()
     dataset = partial(ClipDataset, waveforms=waveforms, contract=contract)
     choosing = training.load_best_model_at_end and training.early_stopping_patience > 0

@@ -1,7 +1,9 @@
 """The network to train: public weights, or a configuration with random weights."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import (
     AutoConfig,
@@ -16,21 +18,23 @@ from finetune.filterbank import start_as_filterbank
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
 from inference.hub import hub_is_reachable
-from inference.labels import LABELS, id2label, label2id
+from inference.labels import LABELS
 
 
-def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+def build_model(
+    arguments: ModelArguments, classes: Sequence[str] = LABELS
+) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     """Builds the classifier and the feature extractor that belongs to it.
 
     Raises:
         CheckpointError: If the weights or the configuration cannot be had.
     """
     if arguments.from_config:
-        model, feature_extractor = _from_config(Path(arguments.from_config))
+        model, feature_extractor = _from_config(Path(arguments.from_config), classes)
         if arguments.filterbank_start:
             start_as_filterbank(model)
     else:
-        model, feature_extractor = _from_weights(arguments.model)
+        model, feature_extractor = _from_weights(arguments.model, classes)
     if model.main_input_name != "input_values":
         raise CheckpointError(
             f"{type(model).__name__} takes {model.main_input_name}; this command trains encoders of raw "
@@ -47,14 +51,12 @@ def build_model(arguments: ModelArguments) -> tuple[PreTrainedModel, Wav2Vec2Fea
     return model, feature_extractor
 
 
-def _from_config(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+def _from_config(path: Path, classes: Sequence[str]) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     if not path.is_file():
         raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        config = AutoConfig.for_model(
-            **fields, num_labels=len(LABELS), id2label=id2label, label2id=dict(label2id)
-        )
+        config = AutoConfig.for_model(**fields, **_label_maps(classes))
         model = AutoModelForAudioClassification.from_config(config)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"--from_config {path} is not a model configuration: {error}") from error
@@ -66,7 +68,7 @@ def _from_config(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]
     return model, feature_extractor
 
 
-def _from_weights(name: str) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     source = {"pretrained_model_name_or_path": name}
     local = Path(name).is_dir()
     if not local and not hub_is_reachable():
@@ -75,9 +77,7 @@ def _from_weights(name: str) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]
         feature_extractor = AutoFeatureExtractor.from_pretrained(**source)
         model = AutoModelForAudioClassification.from_pretrained(
             **source,
-            num_labels=len(LABELS),
-            id2label=id2label,
-            label2id=dict(label2id),
+            **_label_maps(classes),
             ignore_mismatched_sizes=True,  # the head of another task is replaced
         )
     except (OSError, ValueError, RuntimeError) as error:
@@ -96,6 +96,14 @@ def _from_weights(name: str) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]
             f"border gives {SAMPLING_RATE} Hz. Choose a 16 kHz encoder such as facebook/wav2vec2-base."
         )
     return model, feature_extractor
+
+
+def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "num_labels": len(classes),
+        "id2label": dict(enumerate(classes)),
+        "label2id": {label: label_id for label_id, label in enumerate(classes)},
+    }
 
 
 def _first_line(error: Exception) -> str:

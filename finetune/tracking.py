@@ -30,9 +30,13 @@ def prepare_trackers(names: Sequence[str]) -> None:
         names: Some of ``TRACKERS``, or other reporters that the Trainer knows.
 
     Raises:
-        UserError: If the package of one is not installed.
+        UserError: If one is unknown or its package is not installed.
     """
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
     for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise UserError(f"--report_to {name} is unknown; choose from: {', '.join(TRACKERS)}, none.")
         if name in TRACKERS and importlib.util.find_spec(name) is None:
             raise UserError(
                 f"--report_to {name} needs the package {name}, which is not installed: pip install {name}"

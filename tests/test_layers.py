@@ -46,6 +46,7 @@ HOMES = {
         "finetune/filterbank.py",
         "finetune/metrics.py",
         "finetune/modeling.py",
+        "finetune/tracking.py",
     },
     "faster_whisper": {
         "benchmarks/peers/plain.py",
