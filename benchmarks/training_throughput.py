@@ -85,14 +85,20 @@ def main(argv: list[str] | None = None) -> int:
                     record = {"contender": name, "segment": segment, "clips": options.clips}
                     records.append(record | {"seconds": seconds, "loss": output.training_loss})
                     sys.stderr.write(f"{segment} {name}: {options.clips / seconds:.2f} clips/s\n")
-    options.out.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(record) + "\n" for record in records)
-    (options.out / "segments.jsonl").write_text(lines, encoding="utf-8")
-    (options.out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
-    text = summary(records, corpus.description, environment)
-    (options.out / "summary.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+            if segment >= 0:  # after each turn, so that a run that is cut short has its result
+                _write(options.out, records, environment, corpus.description)
+    sys.stdout.write((options.out / "summary.md").read_text(encoding="utf-8"))
     return EXIT_OK
+
+
+def _write(
+    folder: Path, records: list[dict[str, Any]], environment: dict[str, Any], description: str
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "segments.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+    (folder / "summary.md").write_text(summary(records, description, environment), encoding="utf-8")
 
 
 def summary(records: list[dict[str, Any]], description: str, environment: dict[str, Any]) -> str:

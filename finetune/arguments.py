@@ -41,7 +41,9 @@ class DataArguments:
             "answer is refused; wants --synthetic_share too, or 'none' means synthetic speech"
         },
     )
-    reject_share: float = field(default=0.2, metadata={"help": "with --reject: share of 'none' among the clips"})
+    reject_share: float = field(
+        default=0.2, metadata={"help": "with --reject: share of 'none' among the clips"}
+    )
     reject_folder: str | None = field(
         default=None, metadata={"help": "with --reject: a folder of your own sounds that are no digit"}
     )

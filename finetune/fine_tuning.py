@@ -1,18 +1,22 @@
 """One fine-tuning run: from arguments to a finished checkpoint."""
 
 import sys
+from collections import ChainMap
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from transformers import PreTrainedModel, TrainerState, Wav2Vec2FeatureExtractor, set_seed
 
+from finetune.arguments import DataArguments
+from finetune.calibration import calibrate, write_calibration
 from finetune.checkpoint import Run, claim_folder, prepare_folder, write_checkpoint
 from finetune.clip_dataset import ClipDataset
 from finetune.clip_trainer import ClipTrainer
 from finetune.collator import WaveformCollator
 from finetune.command_line import Arguments
-from finetune.corpus import load_corpus
+from finetune.corpus import Clip, load_corpus
+from finetune.corpus.nondigits import nondigits
 from finetune.corpus.splits import Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
 from finetune.early_stopping import EarlyStopping
@@ -27,6 +31,7 @@ from finetune.resumption import (
 from finetune.tracking import prepare_trackers
 from finetune.waveform_cache import WaveformCache
 from inference.errors import UserError
+from inference.rejection import Rejection
 
 
 def fine_tune(arguments: Arguments, command: str) -> None:
@@ -46,7 +51,6 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     training.run_name = training.run_name or str(output_dir)
     corpus = load_corpus(data.dataset, streaming=data.streaming)
     split = make_split(corpus.clips, data.protocol, data.split_seed, data.fold)
-    split = with_synthetic(split, data.synthetic_share, corpus.name)
     set_seed(training.seed)
     model, feature_extractor = build_model(arguments.model, data.classes)
     main_process = training.process_index == 0
@@ -56,36 +60,46 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         clips = {"clips": fingerprint(corpus.clips), "test clips": split.fingerprint}
         claim_folder(output_dir, outcome_settings(arguments) | clips)
         # One is being written while the best, and those the user wants to keep, are still there.
-        require_space(
-            output_dir, model.num_parameters(), num_checkpoints=2 + (training.save_total_limit or 1)
-        )
+        require_space(output_dir, model.num_parameters(), 2 + (training.save_total_limit or 1))
     if not feature_extractor.return_attention_mask:
         # Without a mask padding would change the answers; a clip alone is how the model is used.
         training.per_device_eval_batch_size = 1
-    with training.main_process_first(desc="decoding"):
-        others = _others(data, split)
-        sources = [corpus.clips, split.synthetic, *others.values()]
-        caches = [WaveformCache(clips, show_progress=main_process) for clips in sources if clips]
-    waveforms = {clip_id: cache for cache in caches for clip_id in cache}
-    contract = arguments.augmentation.crop_contract()
-    dataset = partial(ClipDataset, waveforms=waveforms, contract=contract)
+    with training.main_process_first(desc="making and decoding clips"):
+        split = with_synthetic(split, data.synthetic_share, corpus.name)
+        others = {part: _others(part, clips, data) for part, clips in _parts(split).items()}
+        sources = (corpus.clips, split.synthetic, *others.values())
+        caches: Any = [WaveformCache(clips, show_progress=main_process) for clips in sources if clips]
+    dataset = partial(
+        ClipDataset,
+        waveforms=ChainMap(*caches),
+        contract=arguments.augmentation.crop_contract(),
+        classes=data.classes,
+    )
     choosing = training.load_best_model_at_end and training.early_stopping_patience > 0
     trainer = ClipTrainer(
         model=model,
         args=training,
         data_collator=WaveformCollator(feature_extractor),
         train_dataset=dataset(
-            split.lessons, augmentation=arguments.augmentation.settings(), seed=training.seed
+            (*split.lessons, *others["train"]),
+            augmentation=arguments.augmentation.settings(),
+            seed=training.seed,
         ),
-        eval_dataset=dataset(split.validation),
+        eval_dataset=dataset((*split.validation, *others["validation"])),
         processing_class=feature_extractor,
         compute_metrics=compute_metrics,
         callbacks=[EarlyStopping(training.early_stopping_patience)] if choosing else [],
     )
     with write_failures_explained(output_dir):
         trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or last_checkpoint(output_dir))
-        validation = trainer.evaluate(metric_key_prefix="validation")
-        test = trainer.predict(dataset(split.test), metric_key_prefix="test").metrics or {}
+        # Predicted, not evaluated: trackers have closed the run and would open another for these.
+        validation = trainer.predict(dataset(split.validation), metric_key_prefix="validation")
+        test = trainer.predict(dataset(split.test), metric_key_prefix="test")
+        rejection = None
+        if data.reject:
+            refused = trainer.predict(dataset(others["validation"]))
+            rejection = calibrate(validation.predictions, validation.label_ids, refused.predictions)
+        measured = (validation.metrics or {}) | (test.metrics or {})
         if main_process:
             run = Run(
                 title=f"{type(model).__name__} for spoken digits",
@@ -93,12 +107,26 @@ def fine_tune(arguments: Arguments, command: str) -> None:
                 corpus=corpus,
                 split=split,
                 notes=_notes(arguments),
-                figures=_figures(validation, test, split, model, trainer.state),
-                history=trainer.state.log_history,
+                figures=_figures(measured, split, model, trainer.state, rejection),
+                history=[*trainer.state.log_history, {"step": trainer.state.global_step, **measured}],
+                classes=data.classes,
             )
-            write_checkpoint(output_dir, partial(_save, model, feature_extractor), contract, run)
+            save = partial(_save, model, feature_extractor, rejection)
+            write_checkpoint(output_dir, save, arguments.augmentation.crop_contract(), run)
             sys.stderr.write(f"wrote {output_dir}\n")
     trainer.accelerator.wait_for_everyone()
+
+
+def _parts(split: Split) -> dict[str, tuple[Clip, ...]]:
+    return {"train": split.train, "validation": split.validation}
+
+
+def _others(part: str, digits: tuple[Clip, ...], data: DataArguments) -> tuple[Clip, ...]:
+    """Sounds that are no digit, beside the digits of a part."""
+    if not data.reject:
+        return ()
+    num_clips = max(round(len(digits) * data.reject_share / (1 - data.reject_share)), 1)
+    return nondigits(digits, part, num_clips, Path(data.reject_folder) if data.reject_folder else None)
 
 
 def _notes(arguments: Arguments) -> str:
@@ -107,27 +135,40 @@ def _notes(arguments: Arguments) -> str:
     precision = next((name for name in ("bf16", "fp16") if getattr(training, name)), "fp32")
     return (
         f"The {chosen} was kept; no choice was made on test clips. Trained and measured in {precision}, "
-        f"seed {training.seed}."
+        f"seed {training.seed}. Accuracy and F1 are those of the digits as a closed set."
     )
 
 
-def _save(model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor, folder: Path) -> None:
+def _save(
+    model: PreTrainedModel,
+    feature_extractor: Wav2Vec2FeatureExtractor,
+    rejection: Rejection | None,
+    folder: Path,
+) -> None:
     model.save_pretrained(folder)
     feature_extractor.save_pretrained(folder)
+    if rejection is not None:
+        write_calibration(folder, rejection)
 
 
 def _figures(
-    validation: dict, test: dict, split: Split, model: PreTrainedModel, state: TrainerState
+    measured: dict[str, float],
+    split: Split,
+    model: PreTrainedModel,
+    state: TrainerState,
+    rejection: Rejection | None,
 ) -> dict[str, float]:
-    figures = {
-        "validation_clips": len(split.validation),
-        "validation_accuracy": validation["validation_accuracy"],
-        "validation_macro_f1": validation["validation_macro_f1"],
-        "test_clips": len(split.test),
-        "test_accuracy": test["test_accuracy"],
-        "test_macro_f1": test["test_macro_f1"],
-        "parameters": model.num_parameters(),
-        "epochs": state.epoch or 0,
-    }
+    figures: dict[str, float] = {"validation_clips": len(split.validation), "test_clips": len(split.test)}
+    for part in ("validation", "test"):
+        figures |= {name: measured[name] for name in (f"{part}_accuracy", f"{part}_macro_f1")}
+    figures |= {"parameters": model.num_parameters(), "epochs": state.epoch or 0}
     best = [record["epoch"] for record in state.log_history if record["step"] == state.best_global_step]
-    return figures | ({"best_epoch": best[0]} if best else {})
+    if best:
+        figures["best_epoch"] = best[0]
+    if rejection is not None:
+        figures |= {
+            "validation_false_reject_rate": rejection.false_reject_rate,
+            "validation_false_accept_rate": rejection.false_accept_rate,
+            "reject_threshold": rejection.threshold,
+        }
+    return figures
