@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -24,9 +24,10 @@ from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
 from inference.labels import LABELS, label2id
 
-#: Varied copies of each clip beside the clip itself: a point less on new clean voices, some fifteen
-#: more in noise and narrow bands. A second one validated no better.
+#: Varied copies of each clip beside the clip itself, and what one counts beside it: a point less on
+#: new clean voices, some fifteen more in noise and narrow bands. A second one validated no better.
 NUM_COPIES = 1
+COPY_WEIGHT = 0.2
 AUGMENTATION = AugmentationSettings(
     speed=(0.9, 1.1),
     formants=(1.0, 1.0),
@@ -36,11 +37,14 @@ AUGMENTATION = AugmentationSettings(
     snr_db=(15.0, 40.0),
     low_pass_probability=0.4,
 )
+#: C of the regression on margins: strongly held back, for 45 margins of one machine say nearly the same.
+HEAD_REGULARISATION = 0.01
 MAX_FOLDS = 5
+#: Deeper than the networks' floor: the statistics use quiet sounds, such as the fricatives of a soft voice.
+FLOOR_DB = 70.0
 #: The grid. Every combination is cross-validated over the training speakers.
 NUM_SEGMENTS = (4, 6)
-FLOORS_DB = (45.0, 100.0)
-REGULARISATION = {"mfcc-svm": (3.0, 10.0), "mfcc-logreg": (0.01, 0.1)}
+REGULARISATION = {"mfcc-svm": (2.0, 10.0), "mfcc-logreg": (0.01, 0.1)}
 GAMMAS = {"mfcc-svm": (0.5, 1.0), "mfcc-logreg": (1.0,)}
 
 
@@ -49,7 +53,7 @@ class Choice:
     """One point of the grid.
 
     Attributes:
-        settings: Features; pooling and floor vary.
+        settings: Features; the pooling varies.
         regularisation: C of the machine or the regression.
         gamma: Width of the kernel, in units of one over the number of statistics.
     """
@@ -87,7 +91,6 @@ class FittedStatistics:
         """The chosen point of the grid and its cross-validated accuracy, for the card."""
         return {
             "chosen_segments": self.choice.settings.num_segments,
-            "chosen_floor (dB)": self.choice.settings.floor_db,
             "chosen_C": self.choice.regularisation,
             "chosen_gamma (over number of statistics)": self.choice.gamma,
             "cross_validated_accuracy": self.cross_validation,
@@ -128,9 +131,10 @@ def fit_statistics(
     choice, accuracy = choose(model, versions[0], label_ids, speakers)
     statistics = np.concatenate([_statistics(version, choice.settings) for version in versions])
     repeats = len(versions)
-    groups = np.tile(np.arange(len(clips)), repeats)
+    weights = np.repeat([1.0, *[COPY_WEIGHT] * NUM_COPIES], len(clips))
     fit = fit_kernel if model == "mfcc-svm" else fit_linear
-    classifier = fit(statistics, np.tile(label_ids, repeats), groups, choice, seed)
+    groups = np.tile(_groups(speakers, label_ids), repeats)
+    classifier = fit(statistics, np.tile(label_ids, repeats), groups, weights, choice)
     return FittedStatistics(classifier, choice, contract, accuracy)
 
 
@@ -141,12 +145,11 @@ def choose(
 
     A corpus of one speaker is divided by clips instead.
     """
-    groups = speakers if len(set(speakers)) > 1 else np.arange(len(speakers))
-    folds = GroupKFold(min(MAX_FOLDS, len(set(groups))))
+    groups = _groups(speakers, label_ids)
+    folds = _folds(label_ids, groups)
     found: list[tuple[float, Choice]] = []
-    points = list(product(NUM_SEGMENTS, FLOORS_DB))
-    for num_segments, floor_db in tqdm(points, desc="grid", unit="pooling", disable=None):
-        settings = FeatureSettings(num_segments=num_segments, floor_db=floor_db)
+    for num_segments in tqdm(NUM_SEGMENTS, desc="grid", unit="pooling", disable=None):
+        settings = FeatureSettings(num_segments=num_segments, floor_db=FLOOR_DB)
         statistics = _statistics(bands, settings)
         for regularisation, gamma in product(REGULARISATION[model], GAMMAS[model]):
             choice = Choice(settings, regularisation, gamma)
@@ -158,27 +161,35 @@ def choose(
 
 
 def fit_kernel(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice, seed: int
+    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, weights: np.ndarray, choice: Choice
 ) -> KernelClassifier:
     """Fits the machine, and a logistic regression that turns its margins into probabilities.
 
-    The regression learns from margins of clips that the machine has not seen, a fifth at a time
-    (stacking; Wolpert 1992, "Stacked generalization"): margins of its own training clips would make
-    it too sure. Rows of one group (a clip and its copies) stay in one fold.
+    The regression learns from margins of speakers that the machine has not heard (stacking; Wolpert
+    1992, "Stacked generalization"): margins of its own training clips would make it too sure.
+
+    Args:
+        statistics: ``(num_rows, num_statistics)``.
+        label_ids: Classes of the rows.
+        groups: Rows of one group stay together when the margins are made.
+        weights: What each row counts.
+        choice: The point of the grid.
     """
     machine = _estimator("mfcc-svm", choice, statistics.shape[1])
-    least = min(np.unique(groups[label_ids == label_id]).size for label_id in range(len(LABELS)))
-    folds = StratifiedGroupKFold(min(MAX_FOLDS, least), shuffle=True, random_state=seed)
+    scaler = StandardScaler().fit(statistics, sample_weight=weights)
+    rows = scaler.transform(statistics)
     margins = cross_val_predict(
-        make_pipeline(StandardScaler(), machine),
-        statistics,
+        machine,
+        rows,
         label_ids,
-        cv=folds.split(statistics, label_ids, groups),
+        groups=groups,
+        cv=_folds(label_ids, groups),
         method="decision_function",
+        params={"sample_weight": weights},
     )
-    head = LogisticRegression(max_iter=2000).fit(margins, label_ids)
-    scaler = StandardScaler().fit(statistics)
-    return collapse(scaler, machine.fit(scaler.transform(statistics), label_ids), head)
+    head = LogisticRegression(C=HEAD_REGULARISATION, max_iter=2000)
+    head.fit(margins, label_ids, sample_weight=weights)
+    return collapse(scaler, machine.fit(rows, label_ids, sample_weight=weights), head)
 
 
 def collapse(scaler: StandardScaler, machine: SVC, head: LogisticRegression) -> KernelClassifier:
@@ -196,18 +207,29 @@ def collapse(scaler: StandardScaler, machine: SVC, head: LogisticRegression) -> 
 
 
 def fit_linear(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice, seed: int
+    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, weights: np.ndarray, choice: Choice
 ) -> LinearClassifier:
-    """Fits a multinomial logistic regression; ``groups`` and ``seed`` are those of ``fit_kernel``."""
-    scaler = StandardScaler().fit(statistics)
+    """Fits a multinomial logistic regression; the arguments are those of ``fit_kernel``."""
+    scaler = StandardScaler().fit(statistics, sample_weight=weights)
     regression = _estimator("mfcc-logreg", choice, statistics.shape[1])
-    regression.fit(scaler.transform(statistics), label_ids)
+    regression.fit(scaler.transform(statistics), label_ids, sample_weight=weights)
     return LinearClassifier(
         mean=scaler.mean_.astype(np.float32),
         scale=scaler.scale_.astype(np.float32),
         weights=regression.coef_.T.astype(np.float32),
         bias=regression.intercept_.astype(np.float32),
     )
+
+
+def _groups(speakers: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
+    """Speakers; clips where not every label is spoken by two speakers."""
+    spoken_by = [set(speakers[label_ids == label_id]) for label_id in range(len(LABELS))]
+    return speakers if all(len(names) > 1 for names in spoken_by) else np.arange(len(speakers))
+
+
+def _folds(label_ids: np.ndarray, groups: np.ndarray) -> StratifiedGroupKFold:
+    least = min(np.unique(groups[label_ids == label_id]).size for label_id in range(len(LABELS)))
+    return StratifiedGroupKFold(min(MAX_FOLDS, least))
 
 
 def _estimator(model: str, choice: Choice, width: int) -> LogisticRegression | SVC:

@@ -63,6 +63,13 @@ BACKENDS: dict[str, BackendSpec] = {
             package="onnxruntime",
         ),
         BackendSpec(
+            name="ensemble",
+            import_path="inference.backends.ensemble:EnsembleBackend",
+            default_checkpoint="mfcc+logmel-dscnn",
+            summary="mfcc and logmel-dscnn asked together, log-probabilities averaged",
+            package="onnxruntime",
+        ),
+        BackendSpec(
             name="wav2vec2",
             import_path="inference.backends.wav2vec2:Wav2Vec2Backend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),

@@ -1,0 +1,74 @@
+"""Several classifiers asked together: the mean of their log-probabilities decides.
+
+(A product of experts; Kittler et al. 1998, "On combining classifiers", the product rule.) Models that
+err on different clips correct each other.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inference.backends import load_backend
+from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
+from inference.crop import CropContract
+from inference.errors import CheckpointError
+
+#: Least probability, so that one member cannot forbid a label.
+LEAST_PROBABILITY = 1e-6
+
+
+class EnsembleBackend(DigitBackend):
+    """Runs two or more backends that give a probability per label.
+
+    Args:
+        members: Loaded backends.
+    """
+
+    def __init__(self, members: Sequence[DigitBackend]):
+        self._members = members
+        # The widest crop: every member trims or tolerates what it needs not.
+        contracts = [member.crop_contract for member in members]
+        self.crop_contract = CropContract(
+            pre_ms=max(contract.pre_ms for contract in contracts),
+            post_ms=max(contract.post_ms for contract in contracts),
+            min_ms=max(contract.min_ms for contract in contracts),
+        )
+        self.num_parameters = sum(member.num_parameters or 0 for member in members)
+        self.checkpoint_files = tuple(path for member in members for path in member.checkpoint_files)
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> "EnsembleBackend":
+        """Loads members named ``NAME`` or ``NAME=CHECKPOINT``, joined by "+".
+
+        Raises:
+            CheckpointError: If fewer than two are named, or one cannot be loaded.
+        """
+        names = checkpoint.split("+")
+        if len(names) < 2:
+            raise CheckpointError(
+                f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+logmel-dscnn or "
+                "mfcc=FOLDER+logmel-dscnn=FOLDER."
+            )
+        pairs = [name.partition("=") for name in names]
+        return cls([load_backend(name, folder or None, threads) for name, _, folder in pairs])
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """See ``DigitBackend.predict``.
+
+        Raises:
+            CheckpointError: If a member gives no probabilities.
+        """
+        answers = zip(*(member.predict(waveforms) for member in self._members), strict=True)
+        return [_combine(predictions) for predictions in answers]
+
+
+def _combine(predictions: Sequence[Prediction]) -> Prediction:
+    rows = []
+    for prediction in predictions:
+        if prediction.probabilities is None:
+            raise CheckpointError("an ensemble needs members that give a probability per label.")
+        rows.append(prediction.probabilities)
+    # Members with and without a reject class agree on what they all know: the labels.
+    logarithms = np.log(np.maximum(np.array(rows), LEAST_PROBABILITY)).mean(axis=0)
+    probabilities = np.exp(logarithms - logarithms.max())
+    return prediction_from_probabilities(probabilities / probabilities.sum())
