@@ -19,13 +19,20 @@ from typing import TYPE_CHECKING
 
 from finetune.corpus import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, make_split
+from inference.backends.base import Prediction, prediction_from_probabilities
 from inference.cli import EXIT_OK, natural_number, positive_int, reports_user_errors
+from inference.errors import UserError
+from inference.labels import LABELS, REJECT_LABEL, label2id
+from inference.rejection import Rejection
 
 if TYPE_CHECKING:
-    from finetune.baselines import Fitted, Recipe
+    from finetune.baselines import Fitted
 
 #: Model -> share of synthetic voices that it learns from by default.
 MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4}
+#: Fewest sounds that are no digit; in a test part they decide how finely a rate is known.
+NUM_SOUNDS = 300
+LEAST_PROBABILITY = 1e-12
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,6 +64,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="learn from the validation clips at once instead of fitting twice: no figures and no curve on "
         "clips that the model has not heard, in half the time",
     )
+    parser.add_argument(
+        "--reject",
+        action="store_true",
+        help="learn a class of sounds that are no digit (other words, broken digits, noise) as well, and "
+        "calibrate when an answer is refused on validation clips",
+    )
+    parser.add_argument(
+        "--reject_folder", type=Path, help="recordings of your own for that class, beside the made ones"
+    )
     parser.add_argument("--out", type=Path, help="checkpoint folder to write (default: runs/MODEL)")
     return parser
 
@@ -67,6 +83,10 @@ def main(argv: list[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     if options.synthetic_share is None:
         options.synthetic_share = MODELS[options.model]
+    if options.reject and options.skip_validation:
+        raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
+    if options.reject_folder and not options.reject:
+        raise UserError("--reject_folder goes with --reject.")
     folder = options.out or Path("runs") / options.model
     corpus = load_corpus(options.dataset)
     words = ["python", "-m", "finetune.fit_baseline", *(sys.argv[1:] if argv is None else argv)]
@@ -75,8 +95,9 @@ def main(argv: list[str] | None = None) -> int:
         # Imported here: --help must not wait for scipy and scikit-learn.
         from finetune.folds import run_folds
 
-        names = ("model", "seed", "synthetic_share", "steps", "skip_validation")
+        names = ("model", "seed", "synthetic_share", "steps", "skip_validation", "reject")
         settings = {name: getattr(options, name) for name in names}
+        settings["reject_folder"] = str(options.reject_folder)
         table = run_folds(corpus, folder, settings, command, partial(_fit, options, corpus, command))
         sys.stderr.write(f"{table.markdown()}\nwrote {folder / 'loso.md'}\n")
     else:
@@ -87,6 +108,7 @@ def main(argv: list[str] | None = None) -> int:
 def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | None, folder: Path) -> None:
     """Fits one split and writes its checkpoint."""
     from finetune.baselines import recipe
+    from finetune.calibration import write_calibration
     from finetune.checkpoint import Run, prepare_folder, write_checkpoint
     from finetune.corpus.synthetic import with_synthetic
 
@@ -97,12 +119,25 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     prepare_folder(folder)
     sys.stderr.write(f"{corpus.description}; {split.caption}\n")
     chosen = recipe(options.model, options.seed, options.steps)
-    figures, history = _validate(chosen, split)
+    sounds = partial(_sounds, options, split) if options.reject else lambda part: ()
+    figures: dict[str, float] = {}
+    history: list[dict[str, float]] = []
+    rejection = None
+    if split.validation:
+        # A model that has not heard the validation clips: its curve, figures and operating point.
+        validated = chosen.fit((*split.lessons, *sounds("train")), split.validation)
+        figures = {"validation_clips": len(split.validation)}
+        figures |= _figures("validation", validated, split.validation)
+        history = validated.history
+        if options.reject:
+            rejection = _calibrate(validated, split.validation, sounds("validation"))
     started = time.perf_counter()
-    final = chosen.fit((*split.lessons, *split.validation), ())
+    final = chosen.fit((*split.lessons, *split.validation, *sounds("train")), ())
     figures["fit_seconds"] = time.perf_counter() - started
     figures["test_clips"] = len(split.test)
     figures |= {**final.choices, **_figures("test", final, split.test)}
+    if rejection:
+        figures |= _operating_point(rejection, final, split.test, sounds("test"))
     figures["parameters"] = final.num_parameters
     run = Run(
         title=chosen.title,
@@ -112,30 +147,72 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
         figures=figures,
         notes=_NOTES if split.validation else _NOTES_WITHOUT_VALIDATION,
         history=history or final.history,
+        classes=(*LABELS, REJECT_LABEL) if options.reject else LABELS,
     )
-    write_checkpoint(folder, final.save, chosen.contract, run)
+
+    def save(unfinished: Path) -> None:
+        final.save(unfinished)
+        if rejection:
+            write_calibration(unfinished, rejection)
+
+    write_checkpoint(folder, save, chosen.contract, run)
     sys.stderr.write(f"test accuracy {figures['test_accuracy']:.4f}; wrote {folder}\n")
 
 
-def _validate(chosen: "Recipe", split: Split) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """Figures and history of a model that has not heard the validation clips."""
-    if not split.validation:
-        return {}, []
-    fitted = chosen.fit(split.lessons, split.validation)
-    figures: dict[str, float] = {"validation_clips": len(split.validation)}
-    return figures | _figures("validation", fitted, split.validation), fitted.history
+def _sounds(options: argparse.Namespace, split: Split, part: str) -> tuple[Clip, ...]:
+    """Sounds that are no digit, of one part of the split; a quarter as many as there are recordings."""
+    from finetune.corpus.nondigits import nondigits
+
+    digits = getattr(split, part)
+    return nondigits(digits, part, max(len(digits) // 4, NUM_SOUNDS), options.reject_folder)
+
+
+def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]) -> Rejection:
+    import numpy as np
+
+    from finetune.calibration import calibrate
+
+    references = np.array([label2id[clip.label] for clip in digits])
+    return calibrate(
+        np.log(fitted.probabilities(digits) + LEAST_PROBABILITY),
+        references,
+        np.log(fitted.probabilities(others) + LEAST_PROBABILITY),
+    )
+
+
+def _operating_point(
+    rejection: Rejection, fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]
+) -> dict[str, float]:
+    """Rates of the stored operating point on test digits and on test sounds."""
+    digits_rate, others_rate = (
+        sum(rejection.reason(prediction) is None for prediction in _predictions(rejection, fitted, clips))
+        / len(clips)
+        for clips in (digits, others)
+    )
+    return {
+        "test_digits_refused": 1.0 - digits_rate,
+        "test_sounds_without_a_digit": len(others),
+        "test_sounds_shown_as_a_digit": others_rate,
+    }
+
+
+def _predictions(rejection: Rejection, fitted: "Fitted", clips: Sequence[Clip]) -> list[Prediction]:
+    import numpy as np
+
+    from finetune.calibration import log_softmax
+
+    logits = np.log(fitted.probabilities(clips) + LEAST_PROBABILITY) / rejection.temperature
+    return [prediction_from_probabilities(row) for row in np.exp(log_softmax(logits))]
 
 
 def _figures(part: str, fitted: "Fitted", clips: Sequence[Clip]) -> dict[str, float]:
-    from scipy.stats import binomtest
-
+    from finetune.intervals import wilson_interval
     from finetune.metrics import macro_f1
-    from inference.labels import label2id
 
-    answers = fitted.probabilities(clips).argmax(axis=1).tolist()
+    answers = fitted.probabilities(clips)[:, : len(LABELS)].argmax(axis=1).tolist()
     references = [label2id[clip.label] for clip in clips]
     hits = sum(answer == reference for answer, reference in zip(answers, references, strict=True))
-    interval = binomtest(hits, len(clips)).proportion_ci(0.95, method="wilson")
+    interval = wilson_interval(hits, len(clips))
     return {
         f"{part}_accuracy": hits / len(clips),
         f"{part}_accuracy_from (95 % Wilson)": interval.low,

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
+from finetune.baselines import CLASS_IDS
 from finetune.baselines.networks import LogMelDscnn, MfccCnn
 from finetune.baselines.window_batches import VariationSettings, WordBank
 from finetune.corpus.clip import Clip
@@ -77,7 +78,7 @@ class FittedCnn:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def probabilities(self, clips: Sequence[Clip]) -> np.ndarray:
-        """Probabilities ``(num_clips, num_labels)``."""
+        """Probabilities ``(num_clips, num_classes)``."""
         return _logits(self.network, _windows(clips, self.window, self.contract)).softmax(dim=1).numpy()
 
     def save(self, folder: Path) -> None:
@@ -114,7 +115,8 @@ def fit_cnn(
 
     Args:
         model: A key of ``NETWORKS``.
-        clips: What to learn from; synthetic voices among them count like any other.
+        clips: What to learn from; synthetic voices among them count like any other. Clips of the reject
+            class make the network have one.
         validation: What to watch; may be empty.
         window: What the network looks at.
         contract: The crop it is made for.
@@ -123,10 +125,11 @@ def fit_cnn(
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # weights and dropout
-    network = NETWORKS[model](len(LABELS), window.n_mels).to(memory_format=torch.channels_last)
+    label_ids = torch.tensor([CLASS_IDS[clip.label] for clip in clips])
+    num_classes = max(len(LABELS), int(label_ids.max()) + 1)
+    network = NETWORKS[model](num_classes, window.n_mels).to(memory_format=torch.channels_last)
     bar = tqdm(clips, desc="features", unit="clip", disable=None)
     bank = WordBank([_bands(clip, window, contract) for clip in bar], window)
-    label_ids = torch.tensor([label2id[clip.label] for clip in clips])
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -182,7 +185,7 @@ def _watch(network: nn.Module, windows: torch.Tensor, clips: Sequence[Clip]) -> 
         return {}
     logits = _logits(network, windows)
     references = [label2id[clip.label] for clip in clips]
-    answers = logits.argmax(dim=1).tolist()
+    answers = logits[:, : len(LABELS)].argmax(dim=1).tolist()
     return {
         "eval_loss": float(functional.cross_entropy(logits, torch.tensor(references))),
         "eval_accuracy": float(np.mean(np.array(answers) == references)),

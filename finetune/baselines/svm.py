@@ -17,12 +17,13 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
+from finetune.baselines import CLASS_IDS
 from finetune.corpus.clip import Clip
 from inference.backends.mfcc import KernelClassifier, LinearClassifier
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
-from inference.labels import LABELS, label2id
+from inference.labels import LABELS
 
 #: Varied copies of each clip beside the clip itself, and what one counts beside it: a point less on
 #: new clean voices, some fifteen more in noise and narrow bands. A second one validated no better.
@@ -97,7 +98,7 @@ class FittedStatistics:
         }
 
     def probabilities(self, clips: Sequence[Clip]) -> np.ndarray:
-        """Probabilities ``(num_clips, num_labels)``."""
+        """Probabilities ``(num_clips, num_classes)``."""
         settings = self.choice.settings
         rows = [mfcc_statistics(prepare(clip.waveform(), self.contract), settings) for clip in clips]
         return self.classifier.probabilities(np.stack(rows))
@@ -123,12 +124,14 @@ def fit_statistics(
     Raises:
         CorpusError: If a label has fewer than two clips.
     """
-    label_ids = np.array([label2id[clip.label] for clip in clips])
+    label_ids = np.array([CLASS_IDS[clip.label] for clip in clips])
     _check_labels(label_ids)
     bar = tqdm(clips, desc="features", unit="clip", disable=None)
     versions = [[_bands(clip, copy, seed, contract) for clip in bar] for copy in range(1 + NUM_COPIES)]
     speakers = np.array([clip.speaker for clip in clips])
-    choice, accuracy = choose(model, versions[0], label_ids, speakers)
+    digits = np.flatnonzero(label_ids < len(LABELS))
+    words = [versions[0][row] for row in digits]
+    choice, accuracy = choose(model, words, label_ids[digits], speakers[digits])
     statistics = np.concatenate([_statistics(version, choice.settings) for version in versions])
     repeats = len(versions)
     weights = np.repeat([1.0, *[COPY_WEIGHT] * NUM_COPIES], len(clips))
@@ -223,12 +226,12 @@ def fit_linear(
 
 def _groups(speakers: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
     """Speakers; clips where not every label is spoken by two speakers."""
-    spoken_by = [set(speakers[label_ids == label_id]) for label_id in range(len(LABELS))]
+    spoken_by = [set(speakers[label_ids == label_id]) for label_id in np.unique(label_ids)]
     return speakers if all(len(names) > 1 for names in spoken_by) else np.arange(len(speakers))
 
 
 def _folds(label_ids: np.ndarray, groups: np.ndarray) -> StratifiedGroupKFold:
-    least = min(np.unique(groups[label_ids == label_id]).size for label_id in range(len(LABELS)))
+    least = min(np.unique(groups[label_ids == label_id]).size for label_id in np.unique(label_ids))
     return StratifiedGroupKFold(min(MAX_FOLDS, least))
 
 
@@ -267,9 +270,10 @@ def _pair_weights(machine: SVC) -> np.ndarray:
     scikit-learn keeps libsvm's compact form: row r of ``dual_coef_`` holds a vector's coefficient
     against the (r + 1)-th of the other classes.
     """
-    classes = np.repeat(np.arange(len(LABELS)), machine.n_support_)
-    weights = np.zeros((len(classes), len(LABELS) * (len(LABELS) - 1) // 2))
-    for pair, (first, second) in enumerate(combinations(range(len(LABELS)), 2)):
+    num_classes = len(machine.classes_)
+    classes = np.repeat(np.arange(num_classes), machine.n_support_)
+    weights = np.zeros((len(classes), num_classes * (num_classes - 1) // 2))
+    for pair, (first, second) in enumerate(combinations(range(num_classes), 2)):
         of_first, of_second = classes == first, classes == second
         weights[of_first, pair] = machine.dual_coef_[second - 1, of_first]
         weights[of_second, pair] = machine.dual_coef_[first, of_second]
