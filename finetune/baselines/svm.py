@@ -25,10 +25,9 @@ from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
 from inference.labels import LABELS
 
-#: Varied copies of each clip beside the clip itself, and what one counts beside it: a point less on
-#: new clean voices, some fifteen more in noise and narrow bands. A second one validated no better.
+#: Varied copies of each clip beside the clip itself: a point less on new clean voices, some fifteen
+#: more in noise and narrow bands. A second one validated no better.
 NUM_COPIES = 1
-COPY_WEIGHT = 0.2
 AUGMENTATION = AugmentationSettings(
     speed=(0.9, 1.1),
     formants=(1.0, 1.0),
@@ -134,10 +133,10 @@ def fit_statistics(
     choice, accuracy = choose(model, words, label_ids[digits], speakers[digits])
     statistics = np.concatenate([_statistics(version, choice.settings) for version in versions])
     repeats = len(versions)
-    weights = np.repeat([1.0, *[COPY_WEIGHT] * NUM_COPIES], len(clips))
     fit = fit_kernel if model == "mfcc-svm" else fit_linear
-    groups = np.tile(_groups(speakers, label_ids), repeats)
-    classifier = fit(statistics, np.tile(label_ids, repeats), groups, weights, choice)
+    # A clip and its copies make a group.
+    groups = np.tile(np.arange(len(clips)), repeats)
+    classifier = fit(statistics, np.tile(label_ids, repeats), groups, choice)
     return FittedStatistics(classifier, choice, contract, accuracy)
 
 
@@ -164,22 +163,22 @@ def choose(
 
 
 def fit_kernel(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, weights: np.ndarray, choice: Choice
+    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice
 ) -> KernelClassifier:
     """Fits the machine, and a logistic regression that turns its margins into probabilities.
 
-    The regression learns from margins of speakers that the machine has not heard (stacking; Wolpert
-    1992, "Stacked generalization"): margins of its own training clips would make it too sure.
+    The regression learns from margins of clips that the machine has not seen, a fifth at a time
+    (stacking; Wolpert 1992, "Stacked generalization"): margins of its own training clips would make
+    it too sure.
 
     Args:
         statistics: ``(num_rows, num_statistics)``.
         label_ids: Classes of the rows.
         groups: Rows of one group stay together when the margins are made.
-        weights: What each row counts.
         choice: The point of the grid.
     """
     machine = _estimator("mfcc-svm", choice, statistics.shape[1])
-    scaler = StandardScaler().fit(statistics, sample_weight=weights)
+    scaler = StandardScaler().fit(statistics)
     rows = scaler.transform(statistics)
     margins = cross_val_predict(
         machine,
@@ -188,11 +187,10 @@ def fit_kernel(
         groups=groups,
         cv=_folds(label_ids, groups),
         method="decision_function",
-        params={"sample_weight": weights},
     )
     head = LogisticRegression(C=HEAD_REGULARISATION, max_iter=2000)
-    head.fit(margins, label_ids, sample_weight=weights)
-    return collapse(scaler, machine.fit(rows, label_ids, sample_weight=weights), head)
+    head.fit(margins, label_ids)
+    return collapse(scaler, machine.fit(rows, label_ids), head)
 
 
 def collapse(scaler: StandardScaler, machine: SVC, head: LogisticRegression) -> KernelClassifier:
@@ -210,12 +208,12 @@ def collapse(scaler: StandardScaler, machine: SVC, head: LogisticRegression) -> 
 
 
 def fit_linear(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, weights: np.ndarray, choice: Choice
+    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice
 ) -> LinearClassifier:
     """Fits a multinomial logistic regression; the arguments are those of ``fit_kernel``."""
-    scaler = StandardScaler().fit(statistics, sample_weight=weights)
+    scaler = StandardScaler().fit(statistics)
     regression = _estimator("mfcc-logreg", choice, statistics.shape[1])
-    regression.fit(scaler.transform(statistics), label_ids, sample_weight=weights)
+    regression.fit(scaler.transform(statistics), label_ids)
     return LinearClassifier(
         mean=scaler.mean_.astype(np.float32),
         scale=scaler.scale_.astype(np.float32),
