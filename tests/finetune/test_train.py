@@ -22,12 +22,13 @@ from tests.conftest import PROJECT
 from tests.finetune.conftest import BATCH, NUM_EPOCHS
 
 LAUNCH = (sys.executable, "-m", "accelerate.commands.launch")
+TWO_PROCESSES = (*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0")
 
 
 def launch(config: Path, output_dir: Path, *launcher: str, options: tuple[str, ...] = ()) -> list[dict]:
     """Trains in a child process and returns the history of the finished checkpoint."""
     command = [*launcher, "--config", str(config), "--output_dir", str(output_dir), *options]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=110)
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads((output_dir / "history.json").read_text())
 
@@ -78,22 +79,27 @@ def test_checkpoint_is_complete_and_works(one_process: Path, spoken_corpus: Path
 def test_two_processes_take_half_the_steps_and_equal_losses(
     config: Path, one_process: Path, tmp_path: Path, spoken_corpus: Path
 ) -> None:
-    launcher = (
-        *LAUNCH,
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--main_process_port",
-        "0",
-        "finetune/train.py",
-    )
-    two = launch(config, tmp_path / "two", *launcher)
+    two = launch(config, tmp_path / "two", *TWO_PROCESSES, "finetune/train.py")
     one = json.loads((one_process / "history.json").read_text())
     assert last_step(two) == last_step(one) / 2
     # Untrained, both start at ln 10 = 2.3; a loss scaled by the number of processes would be 4.6.
     assert losses(two)[0] == pytest.approx(losses(one)[0], rel=0.15)
     backend = load_backend("wav2vec2", str(tmp_path / "two"))
     assert backend.predict([load_corpus(str(spoken_corpus)).clips[0].waveform()])[0].label is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_processes_learn_as_much_as_one(config: Path, tmp_path: Path) -> None:
+    """Equal batches in all, equal epochs: validation accuracies of 40 clips differ by chance alone."""
+    options = ("--num_train_epochs", "15", "--augment", "false", "--early_stopping_patience", "0")
+    whole = (*options, "--per_device_train_batch_size", str(2 * BATCH))
+    single = launch(config, tmp_path / "one", *LAUNCH, "finetune/train.py", options=whole)
+    pair = launch(config, tmp_path / "two", *TWO_PROCESSES, "finetune/train.py", options=options)
+    accuracies = [history[-1]["validation_accuracy"] for history in (single, pair)]
+    assert min(accuracies) > 0.3  # ten times chance would be perfect
+    # Four standard errors of the difference of two shares of 40 clips.
+    assert abs(accuracies[0] - accuracies[1]) <= 4 * (2 * 0.25 / 40) ** 0.5
 
 
 def test_goes_on_after_a_kill_and_ends_the_same(config: Path, one_process: Path, tmp_path: Path) -> None:
@@ -212,8 +218,7 @@ def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
         "clip_dataset.clip_generator = noting\n"
         "sys.exit(train.main())\n"
     )
-    launcher = (*LAUNCH, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", str(script))
-    launch(config, tmp_path / "out", *launcher)
+    launch(config, tmp_path / "out", *TWO_PROCESSES, str(script))
     for rank in "01":
         epochs = (tmp_path / f"epochs-{rank}").read_text().split()
         assert sorted(epochs) == sorted(["0", "1"] * 20)

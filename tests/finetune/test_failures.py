@@ -1,0 +1,48 @@
+"""Each of a user's mistakes ends within seconds, with a sentence, and leaves nothing behind."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from finetune import train
+
+
+def corpus_of(folder: Path, *names: str) -> list[str]:
+    """Files that bear names of clips and hold no audio."""
+    folder.mkdir()
+    for name in names:
+        (folder / f"{name}.wav").write_bytes(b"no audio")
+    return ["--dataset", str(folder)]
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (["0_ann_0", "1_ann_9"], ["--protocol", "loso"], "needs at least 3 speakers"),
+        (["0_ann_0", "1_ann_9"], ["--protocol", "loso", "--fold", "ann"], "needs at least 3 speakers"),
+        (["0_ann_0", "1_ann_9"], [], "leaves no validation clips"),
+        (["0_ann_0", "eleven_ann_9"], [], "has the label 'eleven', which is not in the vocabulary"),
+        (["0_ann_0", "0_ann_8", "0_ann_9"], [], "clip 0_ann_0: "),
+    ],
+    ids=["one speaker", "one speaker and fold", "no validation", "unknown label", "unreadable clip"],
+)
+def test_corpora_that_cannot_be_used(names, options, message, config: Path, tmp_path: Path, capsys) -> None:
+    words = ["--config", str(config), *corpus_of(tmp_path / "clips", *names), *options]
+    assert train.main([*words, "--output_dir", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+    assert not (tmp_path / "out" / "split_card.json").exists()
+
+
+@pytest.mark.parametrize("missing", ["config.json", "preprocessor_config.json", "model.safetensors"])
+def test_encoder_folder_that_lacks_a_file(missing: str, config: Path, tmp_path: Path, capsys) -> None:
+    encoder = Path(__file__).parents[2] / "inference" / "checkpoints" / "wav2vec2"
+    shutil.copytree(encoder, tmp_path / "encoder")
+    (tmp_path / "encoder" / missing).unlink()
+    words = ["--config", str(config), "--model", str(tmp_path / "encoder")]
+    assert train.main([*words, "--output_dir", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert "cannot be loaded" in message
+    assert "check that it holds config.json, preprocessor_config.json and model.safetensors" in message
+    assert not (tmp_path / "out").exists()
