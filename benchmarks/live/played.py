@@ -114,8 +114,8 @@ def callback_figures() -> list[Figure]:
     receiver, sender = Pipe(duplex=False)
 
     def drain() -> None:
-        for block in tap.blocks():
-            sender.send(block)
+        for blocks in tap.batches():
+            sender.send(blocks)
 
     def receive() -> None:
         with contextlib.suppress(EOFError):

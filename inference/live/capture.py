@@ -24,6 +24,9 @@ from inference.live.devices import InputDevice, MicrophoneError, choose_device
 FIRST_BLOCK_SECONDS = 3.0
 BLOCK_MS = 10
 BACKLOG_SECONDS = 10
+#: Blocks are handed over when one completes such a stretch, the detector's frame: what comes between
+#: decides nothing, and waking two processes for each block is most of what listening costs.
+HAND_OVER_MS = 32
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ def send_audio(connection: Connection, request: CaptureRequest) -> None:
         return
     try:
         connection.send(opened)
-        for block in tap.blocks():
-            connection.send(block)
+        for blocks in tap.batches():
+            connection.send(blocks)
         connection.send(Failed(f"{device.name} stopped"))
     except OSError:
         # The parent is gone; closing the device could hang.
@@ -127,6 +130,7 @@ class Tap:
     def __init__(self, sampling_rate: int, channels: int):
         self._bytes_per_sample = 2 * channels
         self._sampling_rate = sampling_rate
+        self._hand_over = sampling_rate * HAND_OVER_MS // 1000
         self._pending: collections.deque[RawBlock] = collections.deque(
             maxlen=BACKLOG_SECONDS * 1000 // BLOCK_MS
         )
@@ -144,22 +148,29 @@ class Tap:
         # Some hosts report no time of recording, or one of another clock.
         lag = lag if least <= lag < 1.0 else least
         self._pending.append(RawBlock(self._count, bytes(data), now, lag, bool(status.input_overflow)))
+        handed_over = self._count // self._hand_over
         self._count += frames
-        self.arrived.set()
+        if self._count // self._hand_over != handed_over:
+            self.arrived.set()
 
     def finish(self) -> None:
         """Called by PortAudio's thread when the stream ended by itself."""
         self.ended = True
         self.arrived.set()
 
-    def blocks(self) -> Iterator[RawBlock]:
-        """Blocks as they come, until the stream or the parent process ends."""
+    def batches(self) -> Iterator[list[RawBlock]]:
+        """The blocks of each ``HAND_OVER_MS`` as they come, until the stream or the parent process ends."""
         parent = multiprocessing.parent_process()
-        while not self.ended and (parent is None or parent.is_alive()):
+        goes_on = True
+        while goes_on:
             self.arrived.wait(0.5)
             self.arrived.clear()
+            goes_on = not self.ended and (parent is None or parent.is_alive())
+            blocks = []
             while self._pending:
-                yield self._pending.popleft()
+                blocks.append(self._pending.popleft())
+            if blocks:
+                yield blocks
 
 
 def _open(sounddevice: Any, device: InputDevice, rates: tuple[int, ...]) -> tuple[Tap, Opened]:

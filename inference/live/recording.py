@@ -53,6 +53,8 @@ class RecordedSource:
                 if isinstance(item, Opening) and item.sampling_rate != self._sampling_rate:
                     self._close()
                     self._sampling_rate = item.sampling_rate
+                    if self._is_recording:
+                        self._open()
                 elif isinstance(item, Block) and self._is_recording:
                     # The header is brought up to date with every block, so a killed session leaves
                     # a file that can be played.

@@ -173,3 +173,15 @@ def test_a_full_backlog_overwrites_the_oldest_and_positions_tell():
     tap.finish()
     assert tap._pending[0].first_sample == 7 * 160
     assert len(tap._pending) == BACKLOG_SECONDS * 100
+
+
+def test_blocks_are_handed_over_by_frames_of_the_detector_and_none_is_kept_back():
+    tap = Tap(16_000, 1)
+    batches = tap.batches()
+    call(tap, 4)  # 40 ms: the fourth block completes the first 32
+    assert [block.first_sample for block in next(batches)] == [0, 160, 320, 480]
+    call(tap, 2)  # 60 ms: not yet 64
+    assert not tap.arrived.is_set()
+    tap.finish()
+    assert [block.first_sample for block in next(batches)] == [640, 800]
+    assert next(batches, None) is None
