@@ -38,6 +38,7 @@ class Request:
         budget_s: Seconds to stay in; None for as long as it takes.
         out: Result folder; None for a new one.
         allow_leak: Whether checkpoints trained on test clips are measured.
+        allow_fixture: Whether stand-in weights are measured.
         plan_only: Whether to print the plan and measure nothing.
         resume: Whether to go on in a result folder.
         fresh: Whether to replace the run of a result folder.
@@ -56,6 +57,7 @@ class Request:
     budget_s: float | None
     out: Path | None
     allow_leak: bool
+    allow_fixture: bool
     plan_only: bool
     resume: bool
     fresh: bool
@@ -79,6 +81,7 @@ def parse_request(argv: Sequence[str] | None) -> Request:
         budget_s=args.budget or suite.budget_s,
         out=args.out,
         allow_leak=args.allow_leak,
+        allow_fixture=args.allow_fixture,
         plan_only=args.plan,
         resume=args.resume,
         fresh=args.fresh,
@@ -125,6 +128,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--allow-leak",
         action="store_true",
         help="measure checkpoints that were trained on test clips; their rows are marked LEAK",
+    )
+    what.add_argument(
+        "--allow-fixture",
+        action="store_true",
+        help="measure stand-in weights; every table and picture is watermarked",
     )
     how = parser.add_argument_group("how to measure")
     how.add_argument("--seed", type=natural_number, default=0, help="of splits and rounds (default: 0)")

@@ -201,7 +201,7 @@ class Campaign:
     def _report(self) -> None:
         from benchmarks.report import print_report, write_report
 
-        print_report(write_report(self.folder), self.folder)
+        print_report(write_report(self.folder, self.request.allow_fixture), self.folder)
 
     def _exit_code(self) -> int:
         if not holds_figures(self._outcomes):

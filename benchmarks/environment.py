@@ -94,19 +94,20 @@ def load_average() -> list[float] | None:
 
 def environment_line(environment: dict[str, Any]) -> str:
     """One sentence for below a table."""
-    commit = (environment["commit"] or "no commit")[:12]
-    changes = " with uncommitted changes" if environment["uncommitted_changes"] else ""
-    load = environment.get("load_average_before")
-    libraries = ", ".join(
-        f"{name} {environment['libraries'][name]}"
+    libraries = environment.get("libraries") or {}
+    named = ", ".join(
+        f"{name} {libraries[name]}"
         for name in ("torch", "transformers", "onnxruntime", "faster-whisper", "pocketsphinx")
-        if environment["libraries"][name]
+        if libraries.get(name)
     )
+    load = (environment.get("load_before") or {}).get("load_average")
+    commit = str(environment.get("commit") or "no commit")[:12]
     return (
-        f"{environment['cpu'] or environment['machine']}, {environment['cores_allowed']} cores, "
-        f"{environment['threads_per_backend']} thread(s) per backend, "
-        + (f"load {load[0]} at the start, " if load else "")
-        + f"{environment['os']}, Python {environment['python']}, {libraries}; commit {commit}{changes}."
+        f"{environment.get('cpu') or environment.get('machine')}, {environment.get('cores_allowed')} cores, "
+        + (f"load {load[0]} at the start, " if isinstance(load, list) and load else "")
+        + f"{environment.get('os')}, Python {environment.get('python')}"
+        + (f", {named}" if named else "")
+        + f"; commit {commit}{' with uncommitted changes' if environment.get('uncommitted_changes') else ''}."
     )
 
 

@@ -5,13 +5,10 @@ alike, and a ratio of two backends, taken within rounds, is several times tighte
 separate measurements.
 """
 
-import math
 import random
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.backend_process import Answer, BackendFailure, BackendProcess
@@ -151,48 +148,6 @@ def stages_agree(t_ns: Mapping[str, int]) -> bool | None:
     if not stages:
         return None
     return abs(t_ns["e2e"] - sum(stages)) <= max(STAGE_TOLERANCE * t_ns["e2e"], STAGE_TOLERANCE_NS)
-
-
-@dataclass(frozen=True)
-class Timings:
-    """The timed calls of one backend.
-
-    Attributes:
-        ms_by_round: Round -> milliseconds of its call.
-        cpu_ms: Median processor time per call, all threads together.
-        real_time_factor: Processing time over audio time, from sums; lower is better.
-    """
-
-    ms_by_round: dict[int, float]
-    cpu_ms: float
-    real_time_factor: float
-
-    @property
-    def latencies_ms(self) -> list[float]:
-        """Milliseconds per call in the order of the rounds."""
-        return list(self.ms_by_round.values())
-
-    def log_ratios(self, reference: "Timings") -> list[float]:
-        """Logarithm of this backend's time over the reference's, one per round that both have."""
-        common = self.ms_by_round.keys() & reference.ms_by_round.keys()
-        return [math.log(self.ms_by_round[key] / reference.ms_by_round[key]) for key in sorted(common)]
-
-
-def collect_timings(records: Iterable[Record]) -> dict[str, Timings]:
-    """Groups latency records by backend."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record["backend"]].append(record)
-    return {name: _timings(group) for name, group in groups.items()}
-
-
-def _timings(records: Sequence[Record]) -> Timings:
-    elapsed_s = sum(record["t_ns"]["e2e"] for record in records) / 1e9
-    return Timings(
-        ms_by_round={record["round"]: record["t_ns"]["e2e"] / 1e6 for record in records},
-        cpu_ms=statistics.median(record["t_ns"]["cpu"] for record in records) / 1e6,
-        real_time_factor=elapsed_s / sum(record["duration_s"] for record in records),
-    )
 
 
 def _shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:

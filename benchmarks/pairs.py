@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
-from benchmarks.uncertainty import CONFIDENCE, Interval
+from finetune.intervals import CONFIDENCE, Interval
 
 #: Discordant clips from which the chi-squared family is near enough (A. Agresti, Categorical Data
 #: Analysis, 3rd edition, 2013, section 11.1); mid-p from there, exact below.
@@ -91,6 +91,18 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, str]:
     if total < MID_P_FROM:
         return exact, "exact"
     return min(exact - float(stats.binom.pmf(min(only_first, only_second), total, 0.5)), 1.0), "mid-p"
+
+
+def paired_share_interval(only_first: int, only_second: int, total: int) -> Interval:
+    """Interval of the difference of two shares over the same clips: what the choice of clips leaves open.
+
+    (D. G. Bonett and R. M. Price, J. Educ. Behav. Stat. 37, 2012, 479-488.) It speaks of these voices.
+    """
+    first, second = (only_first + 1) / (total + 2), (only_second + 1) / (total + 2)
+    error = math.sqrt((first + second - (first - second) ** 2) / (total + 2))
+    width = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    difference = first - second
+    return Interval(max(difference - width, -1.0), min(difference + width, 1.0), "over clips, these voices")
 
 
 def half_width(spread: float, num_speakers: int) -> float:

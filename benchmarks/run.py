@@ -16,6 +16,7 @@ from benchmarks.crew import Crew, find_crew
 from benchmarks.manifest import open_folder, reproduce_command
 from benchmarks.materials import Materials, gather, say
 from benchmarks.protocol import EXTERNAL, make_evaluation
+from benchmarks.reports.checked_run import refuse_fixtures
 from benchmarks.rows import choose_rows
 from finetune.corpus import load_corpus
 from inference.cli import register_backend_modules, reports_user_errors
@@ -48,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _gather(request: Request, scratch: Path, crew: Crew) -> Materials:
     """Rows, clips and checkpoints; the first process fits what must be fitted before the others look."""
     rows = choose_rows(request.backends, request.checkpoints)
-    for row in rows:
-        _ = row.fixture  # A damaged note is refused before anything is done.
+    # A damaged note is refused here as well, before anything is done.
+    refuse_fixtures([row.name for row in rows if row.fixture], request.allow_fixture)
     needs_corpus = any(not protocol.startswith(EXTERNAL) for protocol in request.protocols)
     corpus = load_corpus(request.dataset if needs_corpus else request.protocols[0].removeprefix(EXTERNAL))
     evaluations = [

@@ -75,6 +75,9 @@ HELP_WITHOUT_TORCH = (
     "benchmarks.peers",
     "benchmarks.report",
     "benchmarks.live",
+    "benchmarks.compare",
+    "benchmarks.gate",
+    "benchmarks.doctor",
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables import markdown_table
+from benchmarks.reports.formats import markdown_grid
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def figure_table(figures: Sequence[Figure]) -> list[str]:
         )
         for figure in figures
     ]
-    return markdown_table(("part", "figure", "measured", "target", "n", "verdict"), rows)
+    return markdown_grid(("part", "figure", "measured", "target", "n", "verdict"), rows)

@@ -14,8 +14,8 @@ from benchmarks.peers.comparisons import Comparison
 from benchmarks.peers.machine import measure_limits
 from benchmarks.peers.measure import CLIP_SECONDS, fit_length
 from benchmarks.peers.side import Side
-from benchmarks.plots import COLOURS
-from benchmarks.tables import align, markdown_table
+from benchmarks.reports.canvas import COLOURS
+from benchmarks.reports.formats import align, markdown_grid
 from inference.audio import SAMPLING_RATE
 
 SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
@@ -98,7 +98,7 @@ def growth_lines(growth: Growth, markdown: bool) -> list[str]:
         "multiply-accumulates a second (float32 product of 2048 x 2048, best of 5), whichever takes longer; "
         f"{growth['threads']} thread(s). 8- and 16-bit arithmetic and weights in a cache can beat it."
     )
-    return [*markdown_table(HEADING, rows), "", note] if markdown else [*align([HEADING, *rows]), note]
+    return [*markdown_grid(HEADING, rows), "", note] if markdown else [*align([HEADING, *rows]), note]
 
 
 def plot_growth(growth: Growth, folder: Path) -> None:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks.peers.measure import Result
-from benchmarks.tables import align, markdown_table
+from benchmarks.reports.formats import align, markdown_grid
 
 HEADING = (
     "ours",
@@ -54,7 +54,7 @@ def screen_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str
 
 def markdown_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
     """The table as Markdown."""
-    return [*markdown_table(HEADING, rows(results)), "", *notes(results, failures)]
+    return [*markdown_grid(HEADING, rows(results)), "", *notes(results, failures)]
 
 
 def notes(results: Sequence[Result], failures: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Interleaving, and what timed calls come to."""
 
-import math
 import subprocess
 import sys
 from collections import Counter
@@ -13,9 +12,10 @@ from benchmarks.backend_process import BackendProcess
 from benchmarks.clip_store import StoredClip
 from benchmarks.cold import time_cold_starts
 from benchmarks.contention import is_contended
-from benchmarks.latency import balanced_orders, collect_timings, stages_agree, time_rounds, warm_up
+from benchmarks.latency import balanced_orders, stages_agree, time_rounds, warm_up
 from benchmarks.outcomes import Outcome
 from benchmarks.records import Record
+from benchmarks.reports.speed import latency_row, ratio_row, timing_frame
 from benchmarks.settings import Settings
 from benchmarks.timing import resident_groups
 from tests.benchmarks.fakes import row_of
@@ -34,22 +34,27 @@ def test_orders_balance_places_and_neighbours(num_backends: int) -> None:
 
 def record(backend: str, number: int, milliseconds: float, cpu_ms: float = 1.0) -> Record:
     times = {"e2e": int(milliseconds * 1e6), "cpu": int(cpu_ms * 1e6)}
-    return {"backend": backend, "round": number, "duration_s": 0.5, "t_ns": times}
+    call = {"backend": backend, "round": number, "duration_s": 0.5, "t_ns": times}
+    return call | {"threads": 1, "batch": 1, "contended": False, "stages_agree": None}
 
 
 def test_figures_of_timed_calls() -> None:
-    timings = collect_timings([record("a", 0, 10.0), record("a", 1, 30.0, cpu_ms=3.0)])["a"]
-    assert timings.latencies_ms == [10.0, 30.0]
-    assert timings.cpu_ms == 2.0
+    row = latency_row(timing_frame([record("a", 0, 10.0), record("a", 1, 30.0, cpu_ms=3.0)]))
+    assert (row["calls"], row["min_ms"], row["cpu_ms"]) == (2, 10.0, 2.0)
     # From sums, not a mean of ratios: 40 ms of processing for 1 s of audio.
-    assert timings.real_time_factor == pytest.approx(0.04)
+    assert row["real_time_factor"] == pytest.approx(0.04)
+    assert "p50_ms" not in row
 
 
 def test_ratio_is_taken_within_rounds() -> None:
-    # The machine slows down tenfold in the second round: the ratio stays.
-    records = [record("a", 0, 1.0), record("b", 0, 2.0), record("a", 1, 10.0), record("b", 1, 20.0)]
-    timings = collect_timings([*records, record("b", 2, 500.0)])
-    assert timings["b"].log_ratios(timings["a"]) == pytest.approx([math.log(2)] * 2)
+    # The machine slows down tenfold every second round: the ratio stays.
+    records = []
+    for number in range(8):
+        slowness = 10.0 ** (number % 2)
+        records += [record("a", number, slowness), record("b", number, 2 * slowness)]
+    timings = timing_frame([*records, record("b", 8, 500.0)])
+    first, second = (timings[timings["backend"] == name] for name in "ab")
+    assert ratio_row(second, first) == pytest.approx({"ratio": 2.0, "ratio_low": 2.0, "ratio_high": 2.0})
 
 
 def test_rounds_interleave_backends_on_the_same_clips(stored: list[StoredClip]) -> None:
@@ -74,10 +79,10 @@ def test_rounds_interleave_backends_on_the_same_clips(stored: list[StoredClip]) 
         assert len({entry["clip"] for entry in pair}) == 1
     first = Counter(entry["backend"] for entry in records if entry["position"] == 0)
     assert first == {"slow": 6, "slower": 6}
-    timings = collect_timings(records)
-    ratios = timings["slower"].log_ratios(timings["slow"])
-    assert math.exp(sorted(ratios)[6]) == pytest.approx(1.25, rel=0.03)
-    assert timings["slow"].cpu_ms < 5.0
+    timings = timing_frame(records)
+    slow, slower = (timings[timings["backend"] == name] for name in ("slow", "slower"))
+    assert ratio_row(slower, slow)["ratio"] == pytest.approx(1.25, rel=0.03)
+    assert latency_row(slow)["cpu_ms"] < 5.0
     assert set(records[0]["contention"]) == {"psi_us", "steal_ms", "wall_us", "involuntary_switches"}
 
 

@@ -1,145 +1,248 @@
-"""What the captions claim, on records made by hand."""
+"""The report of made-up records: figures by hand, the same bytes twice, honest gaps, and what it refuses."""
 
 import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import fastjsonschema
+import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks.environment import LIBRARIES
-from benchmarks.report import ENVIRONMENT_FIELDS, captions, main
-from benchmarks.summary import summarise
+from benchmarks.report import README_END, README_START, main, readme_section, with_results, write_report
+from benchmarks.reports import formats
+from benchmarks.reports.answers import of_condition
+from benchmarks.reports.report_frames import Report, read_report
+from benchmarks.schemas import validator
+from inference.errors import UserError
+from inference.labels import LABELS
+from tests.benchmarks.made_run import BACKENDS, SPEAKERS, TAKES, make_run, write_lines
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
-def records_of(speakers: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "backend": "mfcc",
-            "status": "ok",
-            "speaker": speaker,
-            "reference": "7",
-            "label": label,
-            "hypothesis": None,
-        }
-        for speaker in speakers
-        for label in ("7", "7", "1" if speaker == "ann" else "7")
-    ]
-
-
-def run_of(protocol: str, clips: int, **changes: Any) -> dict[str, Any]:
-    run = {
-        "v": 1,
-        "run": "r1",
-        "command": "python -m benchmarks.run",
-        "dataset": "fsdd",
-        "dataset_description": "clips",
-        "protocol": protocol,
-        "fold": None,
-        "split_caption": protocol,
-        "fingerprint": "0" * 16,
-        "test_clips": clips,
-        "measured_clips": clips,
-        "mapping_version": "an older one",
-        "settings": {"seed": 0, "rounds": 72, "threads": 1},
-        "complete": True,
-        "backends": [
-            {
-                "backend": "mfcc",
-                "status": "ok",
-                "leaked_clips": 0,
-                "trained_on": "fsdd",
-                "fixture": None,
-                "zero_shot": False,
-            }
-        ],
-    }
-    return {**run, **changes}
-
-
-@pytest.mark.parametrize(
-    ("protocol", "speakers", "method", "claim"),
-    [
-        ("official", ("ann", "bob"), "Wilson", "nothing of new voices"),
-        ("loso", ("ann",), "Wilson", "nothing of other voices"),
-        ("speaker-disjoint", ("ann",), "Wilson", "nothing of other voices"),
-        ("speaker-disjoint", ("ann", "bob"), "t over speakers", "2 new voices"),
-        ("speaker-disjoint", ("bob", "cat"), "Clopper-Pearson", "2 new voices"),
-    ],
-)
-def test_the_interval_and_its_reach_fit_the_split(
-    protocol: str, speakers: tuple[str, ...], method: str, claim: str
-) -> None:
-    summary = summarise(run_of(protocol, 3 * len(speakers)), records_of(speakers), [])
-    assert summary.frame["interval_method"].tolist() == [method]
-    text = " ".join(captions(summary))
-    assert method in text
-    assert claim in text
-
-
-def test_a_checkpoint_of_another_corpus_is_marked() -> None:
-    summary = summarise(run_of("official", 3, dataset="synthetic"), records_of(("ann",)), [])
-    assert summary.frame["flags"].tolist() == ["trained on fsdd"]
-    text = " ".join(captions(summary))
-    assert "names another corpus" in text
-    assert "Same speakers as in training" not in text
-
-
-def test_another_mapping_than_at_the_run_is_said() -> None:
-    summary = summarise(run_of("official", 3), records_of(("ann",)), [])
-    assert "an older one at the run" in captions(summary)[-1]
-
-
-def test_incomplete_answers_give_no_accuracy() -> None:
-    summary = summarise(run_of("official", 4), records_of(("ann",)), [])
-    assert summary.frame["n"].tolist() == [3]
-    assert summary.frame["accuracy"].isna().all()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A finished run without its report."""
-    folder = tmp_path / "finished"
-    folder.mkdir()
-    environment = {**dict.fromkeys(ENVIRONMENT_FIELDS), "libraries": dict.fromkeys(LIBRARIES)}
-    (folder / "run.json").write_text(json.dumps(run_of("official", 3)))
-    (folder / "environment.json").write_text(json.dumps(environment))
-    lines = [json.dumps({"v": 1, **record}) for record in records_of(("ann",))]
-    (folder / "predictions.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "latency.jsonl").touch()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("made") / "run")
+    write_report(folder)
     return folder
 
 
-def test_a_complete_folder_gets_its_report(folder: Path) -> None:
-    assert main([str(folder)]) == 0
-    assert (folder / "summary.md").is_file()
+@pytest.fixture(scope="module")
+def report(made: Path) -> Report:
+    return read_report(made)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("predictions.jsonl", None, "predictions.jsonl cannot be read"),
-        ("latency.jsonl", None, "latency.jsonl cannot be read"),
-        ("latency.jsonl", '{"v": 1, "backe', "line 1 of latency.jsonl is not valid JSON"),
-        ("predictions.jsonl", '{"v": 1}', "line 1 of predictions.jsonl lacks backend, status"),
-        ("predictions.jsonl", '{"v": 0}', "has the record version 0, expected 1"),
-        ("environment.json", "{}", "environment.json lacks cpu"),
-        ("run.json", "{}", "run.json lacks v, run"),
-        ("run.json", "[]", "run.json holds list, expected an object"),
-        ("run.json", '{"v": 0}', "run.json has the record version 0"),
-    ],
-)
-def test_incomplete_folders_are_explained(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, message: str
-) -> None:
-    if content is None:
-        (folder / name).unlink()
-    else:
-        (folder / name).write_text(content)
-    assert main([str(folder)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert "python -m benchmarks.run" in error
-    assert not (folder / "summary.csv").exists()
+def edited(folder: Path, name: str, change: Callable[[Any], None]) -> Path:
+    """Changes a JSON document of a folder."""
+    document = json.loads((folder / name).read_text())
+    change(document)
+    (folder / name).write_text(json.dumps(document))
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    paths = [
+        *folder.glob("summary.*"),
+        *folder.glob("report.html"),
+        *folder.glob("t*/*"),
+        *folder.glob("plots/*"),
+    ]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_the_same_records_give_the_same_bytes_in_another_process(made: Path, tmp_path: Path) -> None:
+    again = make_run(tmp_path / "again")
+    (again / "plots").mkdir()
+    (again / "plots" / "of_an_earlier_report.svg").touch()
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.report", str(again)],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        timeout=100,
+        env={"PATH": "/usr/bin", "PYTHONHASHSEED": "7", "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)},
+    )
+    first, second = files_of(made), files_of(again)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+    assert len(first) > 40
+
+
+def test_no_model_library_is_imported(made: Path) -> None:
+    code = (
+        "import sys; from benchmarks.reports.report_frames import read_report; from pathlib import Path\n"
+        f"read_report(Path({str(made)!r}))\n"
+        "assert not {'torch', 'transformers', 'onnxruntime', 'faster_whisper'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=100)
+
+
+def test_figures_of_the_main_table_are_those_of_the_records(report: Report) -> None:
+    table = report.tables["main"].frame.set_index("backend")
+    assert list(table.index) == list(BACKENDS)
+    lines = report.records.answers
+    for backend in ("mfcc", "wav2vec2"):
+        means = []
+        for speaker in SPEAKERS:
+            asked = [
+                line
+                for line in lines
+                if (line["backend"], line["protocol"], line["condition"], line["speaker"])
+                == (backend, "loso", "clean", speaker)
+            ]
+            assert len(asked) == TAKES * len(LABELS)
+            means.append(np.mean([line["label"] == line["reference"] for line in asked]))
+        row = table.loc[backend]
+        assert row["accuracy"] == pytest.approx(np.mean(means))
+        # t(.975, 5) = 2.570582
+        width = 2.570582 * np.std(means, ddof=1) / 6**0.5
+        assert row["accuracy_high"] == pytest.approx(min(1.0, np.mean(means) + width))
+        assert row["worst_speaker_accuracy"] == pytest.approx(min(means))
+        times = [line["t_ns"]["e2e"] / 1e6 for line in report.records.latency if line["backend"] == backend]
+        assert row["p50_ms"] == pytest.approx(np.median(times[:80]))
+    assert table.loc["wav2vec2", "ratio"] == pytest.approx(7.0 / 1.6, rel=0.03)
+    assert table.loc["mfcc", "ratio"] == 1.0
+    assert pd.isna(table.loc["mfcc", "p99_ms"])
+    assert table.loc["whisper:decode=constrained", "flags"] == "zero-shot"
+
+
+def test_text_is_mapped_again_and_only_where_there_is_text(report: Report) -> None:
+    answers = of_condition(report.answers, "whisper:decode=constrained", "loso")
+    unmapped = answers[answers["hypothesis"] == "thank you"]
+    assert len(unmapped) > 0
+    assert unmapped["label"].isna().all()
+    assert not unmapped["correct"].any()
+
+
+def test_confusion_counts_every_clip_once(report: Report) -> None:
+    table = report.tables["confusion"].frame
+    for _, rows in table.groupby(["backend", "protocol"]):
+        assert rows[[*LABELS, "none"]].to_numpy().sum() == len(LABELS) * len(SPEAKERS) * TAKES
+        assert (rows[[*LABELS, "none"]].sum(axis=1) == len(SPEAKERS) * TAKES).all()
+
+
+def test_stages_and_the_rest_sum_to_the_whole(report: Report) -> None:
+    table = report.tables["stages"].frame
+    parts = table[["features", "model", "post", "other"]].sum(axis=1)
+    assert parts.to_numpy(dtype=float) == pytest.approx(table["total"].to_numpy(dtype=float))
+
+
+def test_pairs_name_the_primary_and_correct_the_others(report: Report) -> None:
+    table = report.tables["pairs"].frame
+    loso = table[table["protocol"] == "loso"].set_index(["first", "second"])
+    assert loso.loc[("mfcc", "wav2vec2"), "role"] == "primary"
+    assert pd.isna(loso.loc[("mfcc", "wav2vec2"), "holm_p"])
+    secondary = loso[loso["role"] == "secondary"]
+    assert (secondary["holm_p"] >= secondary["t_p"]).all()
+    official = table[table["protocol"] == "official"]
+    assert official["t_p"].isna().all()
+    assert official["mcnemar_p"].notna().all()
+    notes = " ".join(report.tables["pairs"].notes)
+    assert "not resolvable with 6 speakers" in notes
+    assert "cannot reject by construction" in notes
+
+
+def test_robustness_change_is_against_the_same_clips(report: Report) -> None:
+    row = report.tables["robustness"].frame.set_index(["backend", "condition"]).loc[("mfcc", "white@0")]
+    heard = of_condition(report.answers, "mfcc", "loso", "white@0")
+    clean = of_condition(report.answers, "mfcc", "loso")
+    clean = clean[clean["clip"].isin(set(heard["clip"]))]
+    assert row["clips"] == len(heard) == len(clean) == 60
+    expected = heard.groupby("speaker")["correct"].mean() - clean.groupby("speaker")["correct"].mean()
+    assert row["change"] == pytest.approx(expected.mean())
+    assert row["snr_db"] == 0.0
+
+
+def test_the_json_document_is_laid_out_as_its_schema_says(made: Path) -> None:
+    document = json.loads((made / "summary.json").read_text())
+    validator("summary")(document)
+    for table in document["tables"].values():
+        for row in table["rows"]:
+            assert set(row) == set(table["columns"])
+    document["tables"]["main"]["rows"][0]["accuracy"] = {"nested": 1}
+    with pytest.raises(fastjsonschema.JsonSchemaValueException):
+        validator("summary")(document)
+
+
+def test_csv_holds_full_precision_and_agrees_with_json(made: Path) -> None:
+    rows = json.loads((made / "summary.json").read_text())["tables"]["main"]["rows"]
+    table = pd.read_csv(made / "summary.csv")
+    assert table["accuracy"].tolist() == [row["accuracy"] for row in rows]
+    assert table["p50_ms_low"].tolist() == [row["p50_ms_low"] for row in rows]
+
+
+def test_every_dash_has_a_reasoned_footnote(made: Path) -> None:
+    for path in (made / "tables").glob("*.md"):
+        text = path.read_text()
+        marks = {int(mark) for mark in re.findall(r"-\[(\d+)\] *\|", text)}
+        notes = {int(note) for note in re.findall(r"^- \[(\d+)\] \S", text, flags=re.MULTILINE)}
+        assert marks == notes, path.name
+        assert "| nan" not in text.lower()
+
+
+class Page(HTMLParser):
+    """Collects what a page would fetch and how its tables look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+        self.images: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        for name in ("src", "href", "xlink:href", "srcset", "data"):
+            target = values.get(name) or ""
+            if not target.startswith(("#", "data:")) and target:
+                self.requests.append(target)
+        if values.get("role") == "img":
+            self.images.append(values.get("aria-label") or "")
+
+
+def test_the_page_asks_for_nothing_and_tells_its_pictures(made: Path) -> None:
+    text = (made / "report.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.requests == []
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert len(page.images) == text.count("<svg ") == 6
+    assert all("%" in alt or "ms" in alt for alt in page.images)
+
+
+def test_pictures_are_well_formed_and_described(made: Path) -> None:
+    for path in (made / "plots").glob("*.svg"):
+        root = ElementTree.fromstring(path.read_text())
+        assert root.tag.endswith("svg")
+        assert "description" in path.read_text()
+        assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((made / "plots").glob("*.svg"))) == 6
+
+
+def test_latex_escapes_what_it_would_read_as_commands(made: Path) -> None:
+    text = (made / "tables" / "main.tex").read_text()
+    rows = text[text.index("\\hline") : text.index("\\end{tabular}")]
+    assert not re.search(r"(?<!\\)[%#_$]", rows)
+    widths = {row.count(" & ") for row in rows.splitlines() if row.endswith(r"\\")}
+    assert len(widths) == 1
+    assert formats.escape_latex("a_b 5% [1]") == r"a\_b 5\% [1]"
+
+
+def test_readme_gets_the_table_between_its_markers(report: Report) -> None:
+    before = f"before\n{README_START}\nearlier table\n{README_END}\nafter\n"
+    text = with_results(before, readme_section(report))
+    assert text.startswith(f"before\n{README_START}\n| backend ")
+    assert text.endswith(f"{README_END}\nafter\n")
+    assert "earlier table" not in text
+    assert "wav2vec2" in text
+    assert with_results(text, readme_section(report)) == text
 
 
 @pytest.mark.parametrize(
@@ -147,9 +250,183 @@ def test_incomplete_folders_are_explained(
     [("nothere.md", "cannot be read"), (".", "cannot be read"), ("plain.md", "expected the lines")],
 )
 def test_a_readme_is_checked_before_anything_is_written(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], readme: str, message: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], readme: str, message: str
 ) -> None:
+    folder = make_run(tmp_path / "run")
     (tmp_path / "plain.md").write_text("no markers")
     assert main([str(folder), "--readme", str(tmp_path / readme)]) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "summary.csv").exists()
+
+
+def as_fixture(run: Any) -> None:
+    run["backends"][1]["fixture"] = "random weights"
+
+
+def test_stand_in_weights_are_refused_or_watermarked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = edited(make_run(tmp_path / "run"), "run.json", as_fixture)
+    assert main([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "wav2vec2" in error
+    assert "--allow-fixture" in error
+    assert not (folder / "summary.md").exists()
+    assert main([str(folder), "--allow-fixture"]) == 0
+    for path in [folder / "summary.md", folder / "report.html", *(folder / "tables").glob("*.md")]:
+        assert "FIXTURE, no results" in path.read_text(), path
+    for path in (folder / "plots").glob("*.svg"):
+        assert ">FIXTURE<" in path.read_text(), path
+    for path in (folder / "tables").glob("*.tex"):
+        assert "FIXTURE" in path.read_text()
+    assert json.loads((folder / "summary.json").read_text())["fixture"] is True
+
+
+def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -> None:
+    def unavailable(run: Any) -> None:
+        run["backends"][2] |= {"status": "unavailable", "reason": "no weights | here", "fix": "Fetch them"}
+
+    folder = make_run(tmp_path / "run")
+    for path in (folder / "records" / "whisper-decode-constrained").rglob("*.jsonl"):
+        path.unlink()
+    for name in ("latency", "cold", "loads", "footprint"):
+        lines = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        write_lines(
+            folder / f"{name}.jsonl", [line for line in lines if not line["backend"].startswith("whisper")]
+        )
+    made = read_report(edited(folder, "run.json", unavailable))
+    text = "\n".join(formats.markdown(made.tables["main"]))
+    assert "no weights | here. Fetch them" in text
+    assert "unavailable" in text
+    assert made.tables["failures"].frame["what"].tolist() == ["no weights | here"]
+
+
+def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    path = folder / "records" / "mfcc" / "loso" / "clean.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines[:13]:
+        line |= {"status": "timeout", "label": None, "score": None, "error": "too slow"}
+    write_lines(path, lines)
+    made = read_report(folder)
+    row = made.tables["accuracy"].frame.set_index(["backend", "protocol"]).loc[("mfcc", "loso")]
+    assert (row["answered"], row["errors"]) == (len(lines) - 13, 13)
+    assert row["accuracy_errors_wrong"] < row["accuracy"]
+    assert "some clips without answer" in made.tables["main"].frame["flags"][0]
+
+
+def test_incomplete_answers_give_no_accuracy(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    path = folder / "records" / "mfcc" / "loso" / "clean.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    row = read_report(folder).tables["main"].frame.set_index("backend").loc["mfcc"]
+    assert pd.isna(row["accuracy"])
+    assert not pd.isna(row["accuracy_official"])
+
+
+def test_a_run_of_one_phase_still_gives_a_report(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    for name in ("latency", "cold", "loads", "footprint"):
+        (folder / f"{name}.jsonl").unlink()
+    write_report(folder)
+    assert "cold starts were not measured" in (folder / "summary.md").read_text()
+    assert {path.stem for path in (folder / "plots").glob("*.svg")} == {"speakers", "confusion", "snr"}
+
+
+def _leave_out(*path: str | int) -> Callable[[Any], None]:
+    def change(document: Any) -> None:
+        for step in path[:-1]:
+            document = document[step]
+        del document[path[-1]]
+
+    return change
+
+
+def _put(value: Any, *path: str | int) -> Callable[[Any], None]:
+    def change(document: Any) -> None:
+        for step in path[:-1]:
+            document = document[step]
+        document[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("run.json", _leave_out("backends", 0, "protocols"), "backends.0"),
+        ("run.json", _put([], "backends"), "backends"),
+        ("run.json", _put("many", "settings", "rounds"), "settings.rounds"),
+        ("run.json", _put(None, "backends", 1, "protocols", "loso"), "backends.1.protocols.loso"),
+        ("run.json", _put({"v": 2}, "protocols", 0), "protocols.0"),
+        ("run.json", _put("soon", "conditions", 1, "level"), "conditions.1.level"),
+        ("run.json", _put(7, "backends", 0, "failures"), "backends.0.failures"),
+        ("run.json", _put(1, "v"), "record version 1"),
+        ("splits.json", _put([], "protocols"), "protocols"),
+        ("environment.json", _put([1], "libraries"), "libraries"),
+    ],
+)
+def test_a_broken_field_is_named_without_a_traceback(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    change: Callable[[Any], None],
+    message: str,
+) -> None:
+    folder = edited(make_run(tmp_path / "run", rounds=2), name, change)
+    assert main([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert name in error
+    assert "python -m benchmarks.run" in error
+    assert len(error) < 500
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "message"),
+    [
+        ("latency.jsonl", '{"v": 2, "backend": "mfcc"}', "latency record"),
+        ("latency.jsonl", '{"v": 2, "backe', "not valid JSON"),
+        (
+            "cold.jsonl",
+            '{"v": 2, "backend": "mfcc", "repeat": 0, "seconds": []}',
+            "cold record 16 (mfcc): seconds",
+        ),
+        ("records/mfcc/loso/clean.jsonl", '{"v": 2, "backend": "mfcc"}', "answer record"),
+        ("records/mfcc/loso/clean.jsonl", '{"v": 1}', "record version 1"),
+    ],
+)
+def test_a_broken_line_is_named_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, line: str, message: str
+) -> None:
+    folder = make_run(tmp_path / "run", rounds=2)
+    with (folder / file).open("a") as lines:
+        lines.write(line + "\n")
+    assert main([str(folder)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "run.json cannot be read" in capsys.readouterr().err
+
+
+def test_another_mapping_than_at_the_run_is_said(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", rounds=2, changes={"mapping_version": "older"})
+    notes = " ".join(read_report(folder).tables["main"].notes)
+    assert "older at the run" in notes
+    assert "0 answers changed" in notes
+
+
+def test_unknown_fields_do_not_matter(tmp_path: Path) -> None:
+    folder = edited(
+        make_run(tmp_path / "run", rounds=2), "run.json", _put({"new": 1}, "backends", 0, "later")
+    )
+    assert read_report(folder).tables["main"].frame["accuracy"].notna().all()
+
+
+def test_a_report_of_missing_files_teaches(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", rounds=2)
+    (folder / "splits.json").unlink()
+    with pytest.raises(UserError, match=r"splits\.json"):
+        read_report(folder)

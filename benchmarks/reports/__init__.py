@@ -1,0 +1,1 @@
+"""Makes tables, pictures and pages from the records of a run; loads no model."""

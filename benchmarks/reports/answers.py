@@ -1,0 +1,68 @@
+"""Raw answers -> one frame, with text mapped to a digit again by the present rules."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.records import Record
+from inference.transcripts import match_transcript
+
+CLEAN = "clean"
+REJECTION = "rejection"
+COLUMNS = (
+    "backend",
+    "protocol",
+    "fold",
+    "condition",
+    "clip",
+    "pcm_sha",
+    "speaker",
+    "reference",
+    "status",
+    "label",
+    "recorded_label",
+    "hypothesis",
+    "score",
+    "refused",
+    "snr_db",
+    "ok",
+    "correct",
+)
+
+
+def answer_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """All answers of a run, one row each.
+
+    ``ok`` says whether there is an answer at all; ``label`` is None where it is no digit, which is an
+    error; ``recorded_label`` is what the mapping said at the run.
+    """
+    return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
+
+
+def _row(record: Record) -> dict[str, Any]:
+    hypothesis, label = record["hypothesis"], record["label"]
+    mapped = label if hypothesis is None else match_transcript(hypothesis).label
+    ok = record["status"] == "ok"
+    return {
+        **{name: record[name] for name in COLUMNS if name in record},
+        "label": mapped,
+        "recorded_label": label,
+        "snr_db": (record["corruption"] or {}).get("realised_snr_db"),
+        "ok": ok,
+        "correct": ok and mapped is not None and mapped == record["reference"],
+    }
+
+
+def of_condition(answers: pd.DataFrame, backend: str, protocol: str, condition: str = CLEAN) -> pd.DataFrame:
+    """The answers of one backend under one protocol and condition."""
+    return answers[
+        (answers["backend"] == backend)
+        & (answers["protocol"] == protocol)
+        & (answers["condition"] == condition)
+    ]
+
+
+def speaker_accuracies(answers: pd.DataFrame) -> pd.Series:
+    """Share of right answers by speaker, sorted by name."""
+    return answers[answers["ok"]].groupby("speaker")["correct"].mean()

@@ -1,0 +1,320 @@
+"""The pictures of a report, drawn from its tables."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from benchmarks.reports.canvas import COLOURS, Picture, new_figure, styles
+from benchmarks.reports.main_table import headline_protocol
+from benchmarks.reports.noise_tables import SNR_GROUPS
+from benchmarks.reports.report_frames import Report
+from benchmarks.reports.scores import NONE
+from benchmarks.reports.speed import REST, rounds_proper
+from benchmarks.reports.table import percent
+from inference.labels import LABELS
+from inference.stages import STAGES
+
+#: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
+AREA_PER_MB = 8.0
+MAX_AREA = 1500.0
+NEEDED = ["accuracy", "accuracy_low", "accuracy_high", "p50_ms", "opened_bytes"]
+
+
+def draw(report: Report) -> list[Picture]:
+    """All pictures that the records carry."""
+    drawn = [
+        accuracy_latency(report),
+        speaker_dots(report),
+        confusions(report),
+        snr_curves(report),
+        latency_distribution(report),
+        stage_stack(report),
+    ]
+    return [picture for picture in drawn if picture is not None]
+
+
+def accuracy_latency(report: Report) -> Picture | None:
+    """Accuracy against latency with the size as area; what another backend beats in both is hollow."""
+    table = report.tables["main"].frame
+    rows = table.dropna(subset=NEEDED)
+    if rows.empty:
+        return None
+    figure = new_figure(report.watermark)
+    axes = figure.add_subplot()
+    area_per_mb = min(AREA_PER_MB, MAX_AREA / max(rows["opened_bytes"].max() / 1e6, 1e-9))
+    style = _styles(report)
+    told = []
+    for _, row in rows.iterrows():
+        megabytes = row["opened_bytes"] / 1e6
+        accuracy = 100 * row["accuracy"]
+        bounds = 100 * row[["accuracy_low", "accuracy_high"]].to_numpy(dtype=float)
+        look = style[row["backend"]]
+        dominated = _is_dominated(row, rows)
+        axes.scatter(
+            row["p50_ms"], accuracy, area_per_mb * megabytes, color=look["color"], alpha=0.25, linewidths=0
+        )
+        axes.errorbar(
+            row["p50_ms"],
+            accuracy,
+            yerr=np.abs(bounds - accuracy)[:, np.newaxis],
+            **look,
+            markersize=6,
+            markerfacecolor="white" if dominated else look["color"],
+            capsize=3,
+        )
+        flags = f"\n{row['flags']}" if row["flags"] else ""
+        axes.annotate(
+            f"{row['backend']}\n{megabytes:.1f} MB{flags}",
+            (row["p50_ms"], bounds[0]),
+            xytext=(0, -5),
+            textcoords="offset points",
+            horizontalalignment="center",
+            verticalalignment="top",
+            fontsize="small",
+        )
+        told.append(f"{row['backend']}: {accuracy:.1f} %, {row['p50_ms']:.3g} ms, {megabytes:.1f} MB")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(LogFormatter())
+    axes.margins(x=0.25, y=0.25)
+    axes.set_xlabel("latency p50 in ms per clip (logarithmic)")
+    protocol = headline_protocol(report.records.run)
+    axes.set_ylabel(f"{protocol['protocol']} accuracy in % with 95 % interval")
+    axes.set_title(
+        "area: files of the checkpoint; hollow: another one is at least as good in all three",
+        fontsize="small",
+        loc="left",
+    )
+    axes.grid(visible=True, which="major", alpha=0.25)
+    missing = table.loc[~table.index.isin(rows.index), "backend"].tolist()
+    if missing:
+        figure.supxlabel(f"not drawn, a figure is missing: {', '.join(missing)}", fontsize="small")
+    return Picture(
+        "accuracy_latency", "Accuracy against latency", f"Accuracy, latency, size. {'; '.join(told)}.", figure
+    )
+
+
+def _is_dominated(row: pd.Series, rows: pd.DataFrame) -> bool:
+    """Whether another backend is at least as good in accuracy, latency and size, and better in one."""
+    good = (
+        (rows["accuracy"] >= row["accuracy"])
+        & (rows["p50_ms"] <= row["p50_ms"])
+        & (rows["opened_bytes"] <= row["opened_bytes"])
+    )
+    better = (
+        (rows["accuracy"] > row["accuracy"])
+        | (rows["p50_ms"] < row["p50_ms"])
+        | (rows["opened_bytes"] < row["opened_bytes"])
+    )
+    return bool((good & better).any())
+
+
+def speaker_dots(report: Report) -> Picture | None:
+    """One dot per backend and speaker under the headline protocol, the mean as a bar."""
+    protocol = headline_protocol(report.records.run)["protocol"]
+    table = report.tables["speakers"].frame
+    rows = table[table["protocol"] == protocol]
+    speakers = [name for name in table.columns if name not in ("backend", "protocol")]
+    if rows.empty or len(speakers) < 2:
+        return None
+    figure = new_figure(report.watermark, height=1.2 + 0.5 * len(rows))
+    axes = figure.add_subplot()
+    style = _styles(report)
+    told = []
+    for place, (_, row) in enumerate(rows.iterrows()):
+        values = 100 * row[speakers].to_numpy(dtype=float)
+        color = style[row["backend"]]["color"]
+        axes.scatter(values, np.full(len(values), place), color=color, alpha=0.75, s=30)
+        axes.plot([np.nanmean(values)] * 2, [place - 0.25, place + 0.25], color=color, linewidth=2)
+        worst = speakers[int(np.nanargmin(values))]
+        axes.annotate(
+            worst,
+            (np.nanmin(values), place),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize="x-small",
+        )
+        told.append(f"{row['backend']}: {np.nanmin(values):.1f} ({worst}) to {np.nanmax(values):.1f} %")
+    axes.set_yticks(range(len(rows)), rows["backend"].tolist())
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(f"{protocol} accuracy in % of each speaker; bar: mean")
+    axes.grid(visible=True, axis="x", alpha=0.25)
+    return Picture("speakers", "Accuracy by speaker", f"By speaker. {'; '.join(told)}.", figure)
+
+
+def confusions(report: Report) -> Picture | None:
+    """A matrix per backend under the headline protocol, in percent of the digit spoken."""
+    protocol = headline_protocol(report.records.run)["protocol"]
+    table = report.tables["confusion"].frame
+    rows = table[table["protocol"] == protocol]
+    backends = rows["backend"].unique().tolist()
+    if not backends:
+        return None
+    columns = min(3, len(backends))
+    lines = -(-len(backends) // columns)
+    figure = new_figure(report.watermark, width=max(3.6 * columns, 4.2), height=3.5 * lines + 0.3)
+    told = []
+    answered = [*LABELS, NONE]
+    for place, backend in enumerate(backends):
+        counts = rows[rows["backend"] == backend][answered].to_numpy(dtype=float)
+        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes = figure.add_subplot(lines, columns, place + 1)
+        axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
+        for spoken, said in np.argwhere(shares >= 0.5):
+            value = shares[spoken, said]
+            axes.text(
+                said,
+                spoken,
+                f"{value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=6,
+                color="black" if value > 55 else "white",
+            )
+        axes.set_xticks(range(len(answered)), answered, fontsize=7)
+        axes.set_yticks(range(len(LABELS)), LABELS, fontsize=7)
+        axes.set_title(backend, fontsize="small")
+        if place % columns == 0:
+            axes.set_ylabel("spoken", fontsize="small")
+        if place >= len(backends) - columns:
+            axes.set_xlabel("answered", fontsize="small")
+        wrong = shares.copy()
+        wrong[np.arange(len(LABELS)), np.arange(len(LABELS))] = 0
+        spoken, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        if wrong[spoken, said] > 0:
+            told.append(
+                f"{backend}: most often {LABELS[spoken]} as {answered[said]}, {wrong[spoken, said]:.0f} %"
+            )
+    return Picture(
+        "confusion",
+        f"Confusion, {protocol}, % of the digit spoken",
+        f"Confusion matrices. {'; '.join(told) or 'No errors'}.",
+        figure,
+    )
+
+
+def snr_curves(report: Report) -> Picture | None:
+    """Accuracy against the signal-to-noise ratio, a panel per noise, with 95 % bands over speakers."""
+    if "robustness" not in report.tables:
+        return None
+    table = report.tables["robustness"].frame
+    rows = table[table["group"].isin(SNR_GROUPS)].dropna(subset=["level"])
+    groups = [name for name, group in rows.groupby("group", sort=False) if group["level"].nunique() > 1]
+    if not groups:
+        return None
+    columns = min(2, len(groups))
+    lines = -(-len(groups) // columns)
+    figure = new_figure(report.watermark, width=max(4.0 * columns, 5.5), height=3.2 * lines + 0.4)
+    style = _styles(report)
+    told = []
+    for place, group in enumerate(groups):
+        axes = figure.add_subplot(lines, columns, place + 1)
+        for backend, curve in rows[rows["group"] == group].groupby("backend", sort=False):
+            curve = curve.sort_values("level")
+            axes.plot(curve["level"], 100 * curve["accuracy"], **style[backend], markersize=4, label=backend)
+            clean = curve["accuracy"] - curve["change"]
+            band = [
+                100 * np.clip((clean + curve[f"change_{end}"]).astype(float), 0, 1) for end in ("low", "high")
+            ]
+            axes.fill_between(curve["level"], *band, color=style[backend]["color"], alpha=0.12, linewidth=0)
+            told.append(
+                f"{backend} in {group}: "
+                + " to ".join(
+                    f"{percent(curve['accuracy'].iloc[end])} % at {curve['level'].iloc[end]:g} dB"
+                    for end in (0, -1)
+                )
+            )
+        axes.axhline(10, color="grey", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, 102)
+        axes.set_title(group, fontsize="small")
+        axes.grid(visible=True, alpha=0.25)
+        if place % columns == 0:
+            axes.set_ylabel("accuracy in %")
+        if place >= len(groups) - columns:
+            axes.set_xlabel("speech over noise in dB")
+    _legend(figure)
+    return Picture(
+        "snr", "Accuracy in noise; dotted: chance", f"Accuracy by noise level. {'; '.join(told)}.", figure
+    )
+
+
+def latency_distribution(report: Report) -> Picture | None:
+    """Share of calls that took no longer than so many milliseconds."""
+    proper = rounds_proper(report.timings, report.records.run["settings"]["threads"])
+    if proper.empty:
+        return None
+    figure = new_figure(report.watermark)
+    axes = figure.add_subplot()
+    style = _styles(report)
+    told = []
+    for backend in _backends(report):
+        values = np.sort(proper.loc[proper["backend"] == backend, "e2e_ms"].to_numpy(dtype=float))
+        if not values.size:
+            continue
+        shares = 100 * np.arange(1, values.size + 1) / values.size
+        axes.step(values, shares, where="post", color=style[backend]["color"], label=backend)
+        marked = shares.searchsorted([50, 95])
+        axes.plot(values[marked], shares[marked], linestyle="", markersize=5, **style[backend])
+        told.append(f"{backend}: {values[0]:.3g} to {values[-1]:.3g} ms, {values.size} calls")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("ms per clip (logarithmic); marks: p50 and p95 of the calls")
+    axes.set_ylabel("% of calls no slower")
+    axes.grid(visible=True, which="major", alpha=0.25)
+    _legend(figure)
+    return Picture("latency", "Latency distribution", f"Latency. {'; '.join(told)}.", figure)
+
+
+def stage_stack(report: Report) -> Picture | None:
+    """Mean share of a prediction that each stage takes."""
+    if "stages" not in report.tables:
+        return None
+    table = report.tables["stages"].frame
+    figure = new_figure(report.watermark, height=1.4 + 0.5 * len(table))
+    axes = figure.add_subplot()
+    left = np.zeros(len(table))
+    places = np.arange(len(table))
+    for colour, stage in zip(COLOURS, (*STAGES, REST), strict=False):
+        # What no stage names can come out slightly below nothing.
+        shares = (100 * table[stage].astype(float) / table["total"]).fillna(0.0).clip(lower=0).to_numpy()
+        if shares.any():
+            bars = axes.barh(places, shares, left=left, color=colour, label=stage, edgecolor="white")
+            labels = [f"{share:.0f}" if share >= 6 else "" for share in shares]
+            axes.bar_label(bars, labels, label_type="center", fontsize="x-small", color="white")
+            left = left + shares
+    axes.set_yticks(
+        places,
+        [f"{name}\n{total:.3g} ms" for name, total in zip(table["backend"], table["total"], strict=True)],
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel("% of the mean time")
+    _legend(figure)
+    told = [
+        f"{row['backend']}: "
+        + ", ".join(f"{stage} {row[stage]:.3g} ms" for stage in (*STAGES, REST) if pd.notna(row[stage]))
+        for _, row in table.iterrows()
+    ]
+    return Picture("stages", "Where the time goes", f"Stages. {'; '.join(told)}.", figure)
+
+
+def _backends(report: Report) -> list[str]:
+    return [row["backend"] for row in report.records.run["backends"]]
+
+
+def _styles(report: Report) -> dict[str, dict[str, Any]]:
+    return styles(_backends(report))
+
+
+def _legend(figure: Figure) -> None:
+    """One legend below all panels."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize="small"
+    )

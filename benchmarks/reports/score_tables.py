@@ -1,0 +1,195 @@
+"""Scores -> tables of accuracy: by protocol, speaker and digit, confusions, unmapped texts."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.records import Record
+from benchmarks.reports.scores import NONE, Scores, digit_rows
+from benchmarks.reports.table import REASON, Column, Table, frame, percent, whole
+from inference.labels import LABELS
+
+AllScores = Mapping[tuple[str, str], Scores]
+MOST_FREQUENT = 5
+ACCURACY_COLUMNS = (
+    "backend",
+    "protocol",
+    "clips",
+    "answered",
+    "errors",
+    "speakers",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "interval_method",
+    "accuracy_errors_wrong",
+    "macro_f1",
+    "balanced_accuracy",
+    "unmapped",
+    "refused",
+    "accuracy_shown",
+    "worst_speaker",
+    "worst_speaker_accuracy",
+    "worst_digit",
+    "worst_digit_recall",
+    REASON,
+)
+
+
+def accuracy_row(scores: Scores) -> dict[str, Any]:
+    """The figures of one backend under one protocol."""
+    recalls = {row["digit"]: row["recall"] for row in digit_rows(scores) if row["recall"] is not None}
+    worst_speaker = min(scores.by_speaker, key=lambda name: (scores.by_speaker[name], name))
+    worst_digit = min(recalls, key=lambda digit: (recalls[digit], digit))
+    return {
+        "clips": scores.clips,
+        "answered": scores.n,
+        "errors": scores.errors,
+        "speakers": len(scores.by_speaker),
+        "accuracy": scores.accuracy,
+        "accuracy_low": scores.interval.low,
+        "accuracy_high": scores.interval.high,
+        "interval_method": scores.interval.method,
+        "accuracy_errors_wrong": scores.accuracy * scores.n / scores.clips,
+        "macro_f1": scores.macro_f1,
+        "balanced_accuracy": float(np.mean(list(recalls.values()))),
+        "unmapped": scores.unmapped / scores.n,
+        "refused": scores.refused / scores.n,
+        "accuracy_shown": scores.accuracy_shown,
+        "worst_speaker": worst_speaker,
+        "worst_speaker_accuracy": scores.by_speaker[worst_speaker],
+        "worst_digit": worst_digit,
+        "worst_digit_recall": recalls[worst_digit],
+    }
+
+
+def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -> Table:
+    """One row per backend and protocol."""
+    rows = []
+    for protocol in run["protocols"]:
+        for row in run["backends"]:
+            key = row["backend"], protocol["protocol"]
+            cells = {"backend": key[0], "protocol": key[1], REASON: reason_of(row, key[1], reasons)}
+            rows.append(cells | (accuracy_row(scores[key]) if key in scores else {}))
+    return Table(
+        "accuracy",
+        "Accuracy",
+        [
+            Column("backend", "backend", numeric=False),
+            Column("protocol", "protocol", numeric=False),
+            Column("accuracy", "accuracy % [95 %]", percent),
+            Column("interval_method", "interval", numeric=False),
+            Column("answered", "clips", whole),
+            Column("errors", "no answer", whole),
+            Column("accuracy_errors_wrong", "% if those are wrong", percent),
+            Column("unmapped", "unmapped %", percent),
+            Column("refused", "refused %", percent),
+            Column("accuracy_shown", "accuracy % of the shown", percent, missing="every answer is refused"),
+            Column("macro_f1", "macro F1", lambda value: f"{value:.3f}"),
+            Column("worst_digit", "worst digit", numeric=False),
+            Column("worst_digit_recall", "its recall %", percent),
+        ],
+        frame(rows, ACCURACY_COLUMNS),
+        [
+            "Unmapped: answers that are no digit; they are errors in the accuracy. Refused: answers that "
+            "the checkpoint's own operating point would not show; the accuracy counts them as answered.",
+        ],
+    )
+
+
+def reason_of(row: Mapping[str, Any], protocol: str, reasons: Mapping[str, str]) -> str | None:
+    """Why a backend has no accuracy under a protocol."""
+    told = row["protocols"].get(protocol) or {}
+    return reasons.get(row["backend"]) or told.get("reason")
+
+
+def speaker_table(run: Record, scores: AllScores) -> Table:
+    """T2: accuracy by speaker."""
+    speakers = sorted({speaker for figures in scores.values() for speaker in figures.by_speaker})
+    rows = [
+        {"backend": backend, "protocol": protocol, **figures.by_speaker}
+        for (backend, protocol), figures in _ordered(run, scores)
+    ]
+    return Table(
+        "speakers",
+        "Accuracy % by speaker",
+        [
+            Column("backend", "backend", numeric=False),
+            Column("protocol", "protocol", numeric=False),
+            *(Column(speaker, speaker, percent, missing="no clip of this speaker") for speaker in speakers),
+        ],
+        frame(rows, ("backend", "protocol", *speakers)),
+    )
+
+
+def digit_table(run: Record, scores: AllScores) -> Table:
+    """T3: precision, recall and F1 by digit."""
+    rows = [
+        {"backend": backend, "protocol": protocol, **row}
+        for (backend, protocol), figures in _ordered(run, scores)
+        for row in digit_rows(figures)
+    ]
+    columns = ("backend", "protocol", "digit", "clips", "precision", "recall", "f1")
+    return Table(
+        "digits",
+        "By digit",
+        [
+            *(Column(name, name, numeric=False) for name in columns[:3]),
+            Column("clips", "clips", whole),
+            Column("precision", "precision %", percent, missing="never answered"),
+            Column("recall", "recall %", percent, missing="never spoken"),
+            Column("f1", "F1", lambda value: f"{value:.3f}", missing="neither spoken nor answered"),
+        ],
+        frame(rows, columns),
+    )
+
+
+def confusion_table(run: Record, scores: AllScores) -> Table:
+    """Rows are the digits spoken, columns those answered; the last one is no digit."""
+    rows = [
+        {"backend": backend, "protocol": protocol, "spoken": spoken, **counts.to_dict()}
+        for (backend, protocol), figures in _ordered(run, scores)
+        for spoken, counts in figures.confusion.iterrows()
+    ]
+    return Table(
+        "confusion",
+        "Confusion",
+        [
+            *(Column(name, name, numeric=False) for name in ("backend", "protocol", "spoken")),
+            *(Column(label, label, whole) for label in (*LABELS, NONE)),
+        ],
+        frame(rows, ("backend", "protocol", "spoken", *LABELS, NONE)),
+        ["Rows: digit spoken. Columns: digit answered, and none."],
+    )
+
+
+def unmapped_table(run: Record, scores: AllScores) -> Table:
+    """The most frequent raw texts that are no digit."""
+    rows = [
+        {
+            "backend": backend,
+            "protocol": protocol,
+            "text": json.dumps(text, ensure_ascii=False),
+            "clips": count,
+        }
+        for (backend, protocol), figures in _ordered(run, scores)
+        for text, count in list(figures.unmapped_texts.items())[:MOST_FREQUENT]
+    ]
+    return Table(
+        "unmapped",
+        "Most frequent unmapped texts",
+        [
+            *(Column(name, name, numeric=False) for name in ("backend", "protocol", "text")),
+            Column("clips", "clips", whole),
+        ],
+        frame(rows, ("backend", "protocol", "text", "clips")),
+    )
+
+
+def _ordered(run: Record, scores: AllScores) -> list[tuple[tuple[str, str], Scores]]:
+    keys = [
+        (row["backend"], protocol["protocol"]) for protocol in run["protocols"] for row in run["backends"]
+    ]
+    return [(key, scores[key]) for key in keys if key in scores]

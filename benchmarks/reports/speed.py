@@ -1,0 +1,251 @@
+"""Latency records -> percentiles with intervals, ratios, stages, sweeps and cold starts."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.records import Record
+from benchmarks.reports.table import REASON, Column, Table, digits, frame, percent, whole
+from benchmarks.uncertainty import least_samples, quantile_interval, ratio_interval
+from inference.stages import STAGES
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+#: Above this share of disturbed calls the absolute times say little; ratios stay.
+UNRELIABLE_SHARE = 0.5
+#: What no stage names.
+REST = "other"
+
+
+def timing_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """All timed calls, one row each, times in milliseconds."""
+    rows = [
+        {
+            "backend": record["backend"],
+            "round": record["round"],
+            "threads": record["threads"],
+            "batch": record["batch"],
+            "duration_s": record["duration_s"],
+            "contended": bool(record["contended"]),
+            "stages_agree": record["stages_agree"],
+            **{f"{name}_ms": value / 1e6 for name, value in record["t_ns"].items()},
+        }
+        for record in records
+    ]
+    columns = ["backend", "round", "threads", "batch", "duration_s", "contended", "stages_agree"]
+    return pd.DataFrame(rows, columns=None if rows else [*columns, "e2e_ms", "cpu_ms"])
+
+
+def rounds_proper(timings: pd.DataFrame, threads: int) -> pd.DataFrame:
+    """The interleaved rounds: one clip a call, the run's number of threads."""
+    return timings[(timings["batch"] == 1) & (timings["threads"] == threads)]
+
+
+def latency_row(calls: pd.DataFrame) -> dict[str, Any]:
+    """Percentiles of the calls of one backend; those that too few calls carry are missing."""
+    row: dict[str, Any] = {"calls": len(calls)}
+    if calls.empty:
+        return row
+    values = calls["e2e_ms"].tolist()
+    row |= {
+        "min_ms": min(values),
+        "cpu_ms": float(calls["cpu_ms"].median()),
+        "real_time_factor": float(calls["e2e_ms"].sum() / 1e3 / calls["duration_s"].sum()),
+        "contended": float(calls["contended"].mean()),
+    }
+    for name, quantile in QUANTILES.items():
+        interval = quantile_interval(values, quantile)
+        if interval is not None:
+            row[f"{name}_ms"] = float(np.quantile(values, quantile))
+            row[f"{name}_ms_low"], row[f"{name}_ms_high"] = interval.low, interval.high
+    quiet = calls.loc[~calls["contended"], "e2e_ms"]
+    row["quiet_p50_ms"] = float(quiet.median()) if len(quiet) >= least_samples(0.5) else None
+    return row
+
+
+def ratio_row(calls: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
+    """How many times as long as the reference in the same rounds, with its interval."""
+    both = calls.set_index("round")["e2e_ms"], reference.set_index("round")["e2e_ms"]
+    common = both[0].index.intersection(both[1].index).sort_values()
+    log_ratios = np.log(both[0][common].to_numpy(dtype=float) / both[1][common].to_numpy(dtype=float))
+    interval = ratio_interval(log_ratios.tolist())
+    if interval is None:
+        return {}
+    ratio = math.exp(float(np.median(log_ratios)))
+    return {"ratio": ratio, "ratio_low": interval.low, "ratio_high": interval.high}
+
+
+def latency_table(run: Record, timings: pd.DataFrame, reasons: dict[str, str]) -> Table:
+    """T5: one row per backend that was timed."""
+    proper = rounds_proper(timings, run["settings"]["threads"])
+    names = [row["backend"] for row in run["backends"]]
+    rows = []
+    for name in names:
+        calls = proper[proper["backend"] == name]
+        rows.append({"backend": name, REASON: reasons.get(name), **latency_row(calls)})
+    threads = run["settings"]["threads"]
+    return Table(
+        "latency",
+        "Latency",
+        [
+            Column("backend", "backend", numeric=False),
+            Column("calls", "calls", whole),
+            Column("min_ms", "min ms", digits),
+            *(Column(f"{name}_ms", f"{name} ms", digits, missing=needs_calls(name)) for name in QUANTILES),
+            Column("cpu_ms", "CPU ms", digits),
+            Column("real_time_factor", "real-time factor", digits),
+            Column("contended", "contended %", percent),
+            Column("quiet_p50_ms", "p50 ms, others quiet", digits, missing="too few calls were undisturbed"),
+        ],
+        frame(rows, LATENCY_COLUMNS),
+        [
+            f"Milliseconds from a waveform in memory to the answer, one clip a call, {threads} thread(s), "
+            "interleaved rounds; nothing is trimmed. Intervals are 95 % by order statistics.",
+            "Contended: other work took the processor during the call. Above "
+            f"{100 * UNRELIABLE_SHARE:.0f} % the milliseconds are unreliable; ratios stay.",
+        ],
+    )
+
+
+LATENCY_COLUMNS = (
+    "backend",
+    "calls",
+    "min_ms",
+    *(f"{name}_ms{part}" for name in QUANTILES for part in ("", "_low", "_high")),
+    "cpu_ms",
+    "real_time_factor",
+    "contended",
+    "quiet_p50_ms",
+    REASON,
+)
+
+
+def needs_calls(name: str) -> str:
+    """Why a percentile is missing."""
+    return f"{name} needs {least_samples(QUANTILES[name])} timed calls (--rounds)"
+
+
+def stage_table(run: Record, timings: pd.DataFrame) -> Table:
+    """Mean milliseconds per stage; the parts and what no stage names sum to the whole."""
+    proper = rounds_proper(timings, run["settings"]["threads"])
+    rows = []
+    for row in run["backends"]:
+        calls = proper[proper["backend"] == row["backend"]]
+        named = {name: f"{name}_ms" for name in STAGES if f"{name}_ms" in calls}
+        parts = {
+            name: float(calls[key].fillna(0.0).mean()) for name, key in named.items() if calls[key].any()
+        }
+        if not parts:
+            continue
+        total = float(calls["e2e_ms"].mean())
+        rows.append(
+            {
+                "backend": row["backend"],
+                **parts,
+                REST: total - sum(parts.values()),
+                "total": total,
+                "agree": float((calls["stages_agree"] != False).mean()),  # noqa: E712 - None counts, too
+            }
+        )
+    return Table(
+        "stages",
+        "Where the time goes",
+        [
+            Column("backend", "backend", numeric=False),
+            *(
+                Column(name, f"{name} ms", digits_or_less, missing="the backend does not name this stage")
+                for name in (*STAGES, REST)
+            ),
+            Column("total", "mean ms", digits),
+            Column("agree", "calls whose stages sum to the whole %", percent),
+        ],
+        frame(rows, ("backend", *STAGES, REST, "total", "agree")),
+    )
+
+
+def sweep_table(run: Record, timings: pd.DataFrame) -> Table:
+    """Other numbers of threads and clips per call."""
+    rows = []
+    order = {row["backend"]: place for place, row in enumerate(run["backends"])}
+    if len({*zip(timings["threads"], timings["batch"], strict=True)}) > 1:
+        groups = timings.groupby(["backend", "threads", "batch"], sort=True)
+        for (backend, threads, batch), calls in groups:
+            seconds = calls["e2e_ms"].sum() / 1e3
+            rows.append(
+                {
+                    "backend": backend,
+                    "threads": threads,
+                    "batch": batch,
+                    "calls": len(calls),
+                    "p50_ms": float(calls["e2e_ms"].median()),
+                    "clips_per_s": float(len(calls) * batch / seconds),
+                    "rtfx": float(calls["duration_s"].sum() / seconds),
+                }
+            )
+    rows.sort(key=lambda row: (order.get(row["backend"], 0), row["threads"], row["batch"]))
+    return Table(
+        "sweeps",
+        "Threads and clips per call",
+        [
+            Column("backend", "backend", numeric=False),
+            Column("threads", "threads", whole),
+            Column("batch", "clips per call", whole),
+            Column("calls", "calls", whole),
+            Column("p50_ms", "p50 ms per call", digits),
+            Column("clips_per_s", "clips/s", digits),
+            Column("rtfx", "audio s per s", digits),
+        ],
+        frame(rows, ("backend", "threads", "batch", "calls", "p50_ms", "clips_per_s", "rtfx")),
+    )
+
+
+COLD_PARTS = ("interpreter", "imports", "load", "first_prediction", "total")
+
+
+def cold_row(records: Sequence[Record], backend: str) -> dict[str, Any]:
+    """Medians over the cold starts of a backend, with the extremes of the total."""
+    starts = [record["seconds"] for record in records if record["backend"] == backend]
+    if not starts:
+        return {"starts": 0}
+    parts = {f"{name}_s": _median([start.get(name) for start in starts]) for name in COLD_PARTS}
+    totals = [start["total"] for start in starts]
+    return {"starts": len(starts), **parts, "total_s_low": min(totals), "total_s_high": max(totals)}
+
+
+def cold_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) -> Table:
+    """Fresh processes, from nothing to the first answer."""
+    names = [row["backend"] for row in run["backends"]]
+    rows = [{"backend": name, REASON: reasons.get(name), **cold_row(records, name)} for name in names]
+    return Table(
+        "cold",
+        "Cold start",
+        [
+            Column("backend", "backend", numeric=False),
+            Column("starts", "starts", whole),
+            *(Column(f"{name}_s", f"{name.replace('_', ' ')} s", digits) for name in COLD_PARTS),
+        ],
+        frame(
+            rows,
+            (
+                "backend",
+                "starts",
+                *(f"{name}_s" for name in COLD_PARTS),
+                "total_s_low",
+                "total_s_high",
+                REASON,
+            ),
+        ),
+        ["Medians over fresh processes, files in the page cache; brackets: fastest and slowest start."],
+    )
+
+
+def digits_or_less(value: float) -> str:
+    """Like ``digits``, for differences that may be nothing or slightly negative."""
+    return "0" if abs(value) < 5e-4 else digits(value)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.median(there)) if there else None
