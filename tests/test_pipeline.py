@@ -1,0 +1,49 @@
+"""The DVC pipeline runs from baseline to benchmark, and a second time does nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import PROJECT
+
+
+def test_stages_name_files_that_exist() -> None:
+    stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+    parameters = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    assert list(stages) == ["baseline", "finetune", "benchmark"]
+    for stage in stages.values():
+        assert set(stage["params"]) <= set(parameters)
+        for path in stage["deps"]:
+            path = path.replace("${finetune_config}", parameters["finetune_config"])
+            assert path.startswith("runs/") or (PROJECT / path).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which("dvc") is None, reason="needs dvc: pip install -e '.[pipeline]'")
+def test_dvc_repro_runs_all_stages(spoken_corpus: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", PROJECT, clone], check=True)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(PROJECT / name, clone)
+    parameters = yaml.safe_load((clone / "params.yaml").read_text())
+    parameters |= {"dataset": str(spoken_corpus), "finetune_options": "--max_steps 2"}
+    parameters |= {"benchmark_options": "--rounds 2 --limit 20"}
+    (clone / "params.yaml").write_text(yaml.safe_dump(parameters))
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(clone), "PATH": binaries}
+
+    def repro() -> str:
+        command = ["dvc", "repro"]
+        return subprocess.run(
+            command, cwd=clone, env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    repro()
+    assert (clone / "runs" / "pipeline" / "benchmark" / "summary.md").is_file()
+    assert "didn't change" in repro()
