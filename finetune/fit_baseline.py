@@ -73,6 +73,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reject_folder", type=Path, help="recordings of your own for that class, beside the made ones"
     )
+    parser.add_argument(
+        "--report_to",
+        nargs="+",
+        default=[],
+        metavar="TRACKER",
+        help="report curve and figures to tensorboard, mlflow, wandb or trackio (default: none)",
+    )
     parser.add_argument("--out", type=Path, help="checkpoint folder to write (default: runs/MODEL)")
     return parser
 
@@ -87,6 +94,10 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
     if options.reject_folder and not options.reject:
         raise UserError("--reject_folder goes with --reject.")
+    if options.report_to:
+        from finetune.tracking import prepare_trackers
+
+        prepare_trackers(options.report_to)  # before any work is done
     folder = options.out or Path("runs") / options.model
     corpus = load_corpus(options.dataset)
     words = ["python", "-m", "finetune.fit_baseline", *(sys.argv[1:] if argv is None else argv)]
@@ -111,6 +122,7 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     from finetune.calibration import write_calibration
     from finetune.checkpoint import Run, prepare_folder, write_checkpoint
     from finetune.corpus.synthetic import with_synthetic
+    from finetune.tracking import tracked
 
     split = make_split(corpus.clips, options.protocol, options.seed, fold)
     if options.skip_validation:
@@ -156,6 +168,10 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
             write_calibration(unfinished, rejection)
 
     write_checkpoint(folder, save, chosen.contract, run)
+    described = {"model": options.model, "seed": options.seed, "protocol": options.protocol, "fold": fold}
+    with tracked(options.report_to, folder, described) as report:
+        for step, record in enumerate((*run.history, figures)):
+            report(record, step)
     sys.stderr.write(f"test accuracy {figures['test_accuracy']:.4f}; wrote {folder}\n")
 
 

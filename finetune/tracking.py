@@ -5,6 +5,7 @@ The Trainer has reporters of its own; ``prepare_trackers`` gives both them and `
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,8 @@ def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, object]) 
     project = "runs" if list(names) == ["tensorboard"] else PROJECT
     accelerator.init_trackers(project, config=config, init_kwargs=run_names)
     try:
-        yield accelerator.log
+        yield lambda values, step: accelerator.log(
+            {re.sub(r"[^\w./ -]", "", name): value for name, value in values.items()}, step
+        )
     finally:
         accelerator.end_training()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune import train
+from finetune import fit_baseline, train
 from finetune.tracking import tracked
 from inference.errors import UserError
 
@@ -26,12 +26,12 @@ def test_fine_tuning_and_baselines_report_to_one_mlflow_store(
     assert train.main([*words, "--report_to", "mlflow"]) == 0
     with tracked(["mlflow"], tmp_path / "svm", {"model": "mfcc-svm", "seed": 3}) as report:
         report({"validation_accuracy": 0.5}, 0)
-        report({"validation_accuracy": 0.75}, 1)
+        report({"validation_accuracy": 0.75, "from (95 % Wilson)": 0.5}, 1)
     runs = {run.info.run_name: run.data for run in mlflow.search_runs(["1"], output_format="list")}
     assert set(runs) == {str(tmp_path / "out"), str(tmp_path / "svm")}
     assert 0 <= runs[str(tmp_path / "out")].metrics["eval_accuracy"] <= 1
     assert runs[str(tmp_path / "out")].params["learning_rate"] == "0.002"
-    assert runs[str(tmp_path / "svm")].metrics == {"validation_accuracy": 0.75}
+    assert runs[str(tmp_path / "svm")].metrics == {"validation_accuracy": 0.75, "from 95  Wilson": 0.5}
     assert runs[str(tmp_path / "svm")].params["seed"] == "3"
 
 
@@ -61,3 +61,12 @@ def test_missing_and_unknown_trackers_are_told(tmp_path: Path, config: Path, cap
         assert train.main([*words, name]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_baseline_command_reports(spoken_corpus: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    words = ["--model", "mfcc-logreg", "--dataset", str(spoken_corpus), "--out", str(tmp_path / "out")]
+    assert fit_baseline.main([*words, "--report_to", "tensorboard"]) == 0
+    events = accumulator.EventAccumulator(str(tmp_path / "out" / "runs"))
+    events.Reload()
+    assert 0 <= events.Scalars("test_accuracy")[-1].value <= 1

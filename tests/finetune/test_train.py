@@ -92,12 +92,12 @@ def test_two_processes_take_half_the_steps_and_equal_losses(
 @pytest.mark.timeout(900)
 def test_two_processes_learn_as_much_as_one(config: Path, tmp_path: Path) -> None:
     """Equal batches in all, equal epochs: validation accuracies of 40 clips differ by chance alone."""
-    options = ("--num_train_epochs", "15", "--augment", "false", "--early_stopping_patience", "0")
+    options = ("--num_train_epochs", "40", "--augment", "false", "--early_stopping_patience", "0")
     whole = (*options, "--per_device_train_batch_size", str(2 * BATCH))
     single = launch(config, tmp_path / "one", *LAUNCH, "finetune/train.py", options=whole)
     pair = launch(config, tmp_path / "two", *TWO_PROCESSES, "finetune/train.py", options=options)
     accuracies = [history[-1]["validation_accuracy"] for history in (single, pair)]
-    assert min(accuracies) > 0.3  # ten times chance would be perfect
+    assert min(accuracies) > 0.25  # chance is 0.1
     # Four standard errors of the difference of two shares of 40 clips.
     assert abs(accuracies[0] - accuracies[1]) <= 4 * (2 * 0.25 / 40) ** 0.5
 
