@@ -17,6 +17,7 @@ from inference.checkpoint import read_json
 from inference.crop import CropContract
 from inference.errors import UserError
 from inference.labels import LABELS
+from inference.rejection import read_rejection
 
 SETTINGS_NAME = "run_settings.json"
 FIGURES_NAME = "figures.json"
@@ -113,7 +114,14 @@ def write_checkpoint(
     if run.history:
         _write_json(unfinished / "history.json", run.history)
     text = model_card(
-        run.title, run.command, run.corpus.description, run.split.caption, card, run.figures, run.notes
+        run.title,
+        run.command,
+        run.corpus.description,
+        run.split.caption,
+        card,
+        run.figures,
+        run.notes,
+        read_rejection(unfinished),
     )
     (unfinished / "README.md").write_text(text, encoding="utf-8")
     # The split card comes last: its presence says that the checkpoint is complete.

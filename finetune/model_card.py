@@ -1,13 +1,20 @@
 """The README.md of a checkpoint, in the Hugging Face model-card format."""
 
 import importlib.metadata
+import os
 import platform
+from collections.abc import Mapping
 
+from huggingface_hub import EvalResult, ModelCardData
+
+from finetune.intervals import wilson_interval
 from finetune.split_card import SplitCard
+from inference.rejection import Rejection
 
 _FSDD_LICENCE = """The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar Jackson and contributors);
-no recording is part of this folder."""
+no recording is part of this folder. Code and weights: Apache-2.0."""
 _OTHER_LICENCE = "The licences of the recordings and of any weights that training started from apply."
+_CLOSED_SET = "Closed set: any sound is answered with a digit."
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
 
 
@@ -17,8 +24,9 @@ def model_card(
     corpus_description: str,
     split_caption: str,
     card: SplitCard,
-    figures: dict[str, float],
+    figures: Mapping[str, float],
     notes: str,
+    rejection: Rejection | None = None,
 ) -> str:
     """Renders a card.
 
@@ -27,29 +35,31 @@ def model_card(
         command: The command that made it.
         corpus_description: One sentence on the corpus.
         split_caption: What a figure on this split says.
-        card: Speakers and fingerprint.
-        figures: Name -> value; names ending in ``accuracy`` or ``f1`` are shares.
+        card: Speakers, seed and fingerprint.
+        figures: Name -> value; ``PART_accuracy`` gets an interval where ``PART_clips`` is there as well.
         notes: What the figures rest on.
+        rejection: The operating point, of a checkpoint that has one.
 
     Returns:
         Markdown with a YAML header.
     """
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in figures.items())
+    rows = "\n".join(
+        f"| {name.replace('_', ' ')} | {value:.4g} | {_interval(name, figures)} |"
+        for name, value in figures.items()
+    )
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     speakers = "\n".join(
-        f"- {part} speakers: {', '.join(names)}"
+        f"- {part} speakers: {', '.join(names) or 'none'}"
         for part, names in (
             ("training", card.train_speakers),
             ("validation", card.validation_speakers),
             ("test", card.test_speakers),
         )
     )
-    licence = _FSDD_LICENCE if card.corpus == "fsdd" else _OTHER_LICENCE
+    if card.num_synthetic_clips:
+        speakers += f"\n- {card.num_synthetic_clips} clips of synthetic voices (espeak-ng), in training only"
     return f"""---
-pipeline_tag: audio-classification
-tags:
-- audio-classification
-- spoken-digits
+{_metadata(title, card, figures)}
 ---
 
 # {title}
@@ -59,20 +69,21 @@ Recognises one spoken English digit (0-9) per clip.
 ## Data
 
 {corpus_description}.
-Split: {split_caption}. Test fingerprint `{card.fingerprint}`;
+Split: {split_caption}; seed {card.seed}. Test fingerprint `{card.fingerprint}`;
 the {len(card.train_clips)} clips learned from or chosen by are listed in `train_clips.txt`.
 
 {speakers}
 
-{licence}
+{_FSDD_LICENCE if card.corpus == "fsdd" else _OTHER_LICENCE}
 
 ## Figures
 
-| figure | value |
-|---|---|
+| figure | value | 95 % interval (Wilson, over clips) |
+|---|---|---|
 {rows}
 
-{notes}
+{notes} The intervals say how far chance in the choice of clips reaches, for voices such as these; they say
+nothing of other speakers.
 
 ## How it was made
 
@@ -80,10 +91,53 @@ the {len(card.train_clips)} clips learned from or chosen by are listed in `train
 {command}
 ```
 
-Python {platform.python_version()}, {versions}, {platform.machine()}.
+Python {platform.python_version()}, {versions}, {platform.machine()} with {os.cpu_count()} CPUs.
 
 ## Limits
 
-Closed set: any sound is answered with a digit. What the training speakers and rooms did not show, the model
-has not learned.
+{_operating_point(rejection) if rejection else _CLOSED_SET} What the training speakers and rooms did not show,
+the model has not learned.
 """
+
+
+def _metadata(title: str, card: SplitCard, figures: Mapping[str, float]) -> str:
+    """The YAML header that the Hub reads."""
+    results = [
+        EvalResult(
+            task_type="audio-classification",
+            dataset_type=card.corpus,
+            dataset_name=f"{card.corpus}, {card.protocol}",
+            dataset_split="test",
+            metric_type=metric,
+            metric_value=round(figures[name], 4),
+        )
+        for name, metric in (("test_accuracy", "accuracy"), ("test_macro_f1", "f1"))
+        if name in figures
+    ]
+    return ModelCardData(
+        language="en",
+        license="apache-2.0" if card.corpus == "fsdd" else "other",
+        pipeline_tag="audio-classification",
+        tags=["audio-classification", "spoken-digits"],
+        metrics=["accuracy", "f1"],
+        model_name=title,
+        eval_results=results or None,
+    ).to_yaml()
+
+
+def _interval(name: str, figures: Mapping[str, float]) -> str:
+    part, _, metric = name.partition("_")
+    num_clips = int(figures.get(f"{part}_clips", 0))
+    if metric != "accuracy" or not num_clips:
+        return ""
+    low, high, _method = wilson_interval(round(figures[name] * num_clips), num_clips)
+    return f"{low:.3f} to {high:.3f}"
+
+
+def _operating_point(rejection: Rejection) -> str:
+    return (
+        f"Answers below a probability of {rejection.threshold:.3f} (temperature {rejection.temperature:.2f}) "
+        f"are refused: on validation {rejection.false_reject_rate:.1%} of {rejection.num_digits} digits, "
+        f"while {rejection.false_accept_rate:.1%} of {rejection.num_others} sounds that are no digit were "
+        "shown as one. Half of those sounds are words of espeak-ng; people and rooms will differ."
+    )
