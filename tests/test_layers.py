@@ -69,6 +69,7 @@ HELP_WITHOUT_TORCH = (
     "inference.live",
     "inference.app",
     "finetune.evaluation",
+    "finetune.export",
     "finetune.fit_baseline",
     "finetune.preview",
     "benchmarks.run",

@@ -70,7 +70,7 @@ class Wav2Vec2Backend(DigitBackend):
             runtime: ``openvino``, ``onnxruntime``, ``torch`` or ``auto``, see ``choose``.
             precision: ``fp32``, ``bf16``, ``int8`` or ``auto``.
         """
-        found = read_encoder_checkpoint(_find_folder(checkpoint))
+        found = read_encoder_checkpoint(find_folder(checkpoint))
         if found.exported:
             choice = _exported_choice(found.exported, runtime, precision, checkpoint)
         else:
@@ -86,24 +86,32 @@ class Wav2Vec2Backend(DigitBackend):
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``; a batch gives the same answers as its clips alone."""
+        if not waveforms:
+            return []
+        logits = self.logits(waveforms)
+        with stage("post"):
+            temperature = self.rejection.temperature if self.rejection else 1.0
+            return [prediction_from_probabilities(values) for values in softmax(logits / temperature)]
+
+    def logits(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        """What the network says of at least one waveform: ``(len(waveforms), num_labels)``."""
         with stage("features"):
             clips = [prepare(waveform, self.crop_contract) for waveform in waveforms]
             if self._normalises:
                 clips = [normalised(clip) for clip in clips]
-            lengths = [clip.size for clip in clips]
-            batches = plan_batches(lengths, self._runtime.max_batch, self._runtime.length_step, self._may_pad)
-        temperature = self.rejection.temperature if self.rejection else 1.0
-        predictions: dict[int, Prediction] = {}
+            lengths = np.array([clip.size for clip in clips])
+            batches = plan_batches(
+                lengths.tolist(), self._runtime.max_batch, self._runtime.length_step, self._may_pad
+            )
+        rows: list[int] = []
+        found: list[np.ndarray] = []
         for batch in batches:
             with stage("features"):
                 input_values = padded([clips[row] for row in batch.rows], batch.num_samples)
-                num_samples = np.array([lengths[row] for row in batch.rows])
             with stage("model"):
-                logits = self._runtime.logits(input_values, num_samples)
-            with stage("post"):
-                for row, values in zip(batch.rows, _softmax(logits / temperature), strict=True):
-                    predictions[row] = prediction_from_probabilities(values)
-        return [predictions[row] for row in range(len(clips))]
+                found.append(self._runtime.logits(input_values, lengths[list(batch.rows)]))
+            rows += batch.rows
+        return np.concatenate(found)[np.argsort(rows)]
 
 
 def _exported_choice(exported: Choice, runtime: str, precision: str, checkpoint: str) -> Choice:
@@ -144,13 +152,13 @@ def _load_runtime(checkpoint: EncoderCheckpoint, choice: Choice, threads: int) -
     return OnnxRuntime(folder, threads)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities along the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _find_folder(checkpoint: str) -> Path:
+def find_folder(checkpoint: str) -> Path:
     """The folder itself, or the cached copy of a Hub id.
 
     Raises:

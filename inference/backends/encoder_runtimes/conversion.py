@@ -63,7 +63,7 @@ def convert_checkpoint(
         checkpoint: With weights of torch.
         choice: ``openvino`` or ``onnxruntime``, and the precision.
         folder: Where to write.
-        calibration: Normalised waveforms for ``int8``, see the runtime's ``convert``.
+        calibration: Normalised waveforms for ``int8`` of OpenVINO, see its ``convert``.
     """
     from inference.backends.encoder_runtimes.classifier import load_classifier
 
@@ -76,7 +76,7 @@ def convert_checkpoint(
         else:
             from inference.backends.encoder_runtimes import onnx_runtime
 
-            onnx_runtime.convert(classifier, folder, choice.precision, calibration)
+            onnx_runtime.convert(classifier, folder, choice.precision)
 
 
 def _key(folder: Path, choice: Choice) -> str:

@@ -1,0 +1,158 @@
+"""One export: convert, compare with PyTorch on real clips, and only then put it in place."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from finetune.checkpoint import prepare_folder
+from finetune.corpus import Clip, load_corpus
+from finetune.corpus.splits import Split, make_split
+from finetune.split_card import CARD_NAME, read_split_card
+from inference.backends.encoder_runtimes import Choice, choose
+from inference.backends.encoder_runtimes.checkpoint import (
+    EXPORT_FILE,
+    EncoderCheckpoint,
+    read_encoder_checkpoint,
+)
+from inference.backends.encoder_runtimes.conversion import convert_checkpoint
+from inference.backends.encoder_runtimes.input_values import normalised
+from inference.backends.wav2vec2 import Wav2Vec2Backend, find_folder, softmax
+from inference.checkpoint import read_crop_contract
+from inference.crop import prepare
+from inference.errors import CheckpointError, CorpusError, UserError
+from inference.labels import LABELS
+
+#: Enough for stable ranges of activations (the default of NNCF is 300 samples, of many classes).
+NUM_CALIBRATION_CLIPS = 200
+#: Below it an export is another model under the same name.
+MIN_AGREEMENT = 0.99
+
+#: What travels along: settings, labels, crop, cards, calibration, curves; neither weights nor pickles.
+_CARRIED_SUFFIXES = frozenset({".csv", ".json", ".md", ".png", ".svg", ".txt"})
+
+
+def export_checkpoint(
+    checkpoint: str, runtime: str, precision: str, out: Path, dataset: str = "auto"
+) -> dict[str, float]:
+    """Writes an exported checkpoint.
+
+    Args:
+        checkpoint: Folder or Hub id with the weights of torch.
+        runtime: ``onnxruntime`` or ``openvino``.
+        precision: ``fp32``, ``bf16`` or ``int8``.
+        out: The folder to write.
+        dataset: The corpus that the checkpoint was trained on, see ``DATASET_HELP``.
+
+    Returns:
+        The comparison with PyTorch, by name.
+
+    Raises:
+        UserError: If it cannot be exported, or answers otherwise than the checkpoint.
+    """
+    source = read_encoder_checkpoint(find_folder(checkpoint))
+    if source.exported:
+        raise CheckpointError(
+            f"{checkpoint} is an export already; name the folder that finetune.train wrote."
+        )
+    choice = choose(runtime, precision, source.num_parameters, source.pads_exactly)
+    split = _training_split(source.folder, dataset)
+    prepare_folder(out)
+    unfinished = out / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        calibrated = choice == Choice("openvino", "int8")
+        calibration = _calibration(source, split.train) if calibrated else []
+        convert_checkpoint(source, choice, unfinished, calibration)
+        for path in source.folder.iterdir():
+            if path.is_file() and path.suffix in _CARRIED_SUFFIXES:
+                shutil.copy(path, unfinished)
+        _describe(unfinished, source, choice, {})
+        figures = _compare(source.folder, unfinished, choice, split.validation)
+        if figures["label_agreement"] < MIN_AGREEMENT:
+            raise UserError(
+                f"in {precision} only {figures['label_agreement']:.3f} of {len(split.validation)} validation "
+                f"clips keep their label, expected {MIN_AGREEMENT} at least; nothing was written. Choose "
+                "another --precision or --format."
+            )
+        _describe(unfinished, source, choice, figures)
+        _write_card(unfinished / "README.md", choice, figures)
+        # The split card comes last: its presence says that the checkpoint is complete.
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
+            os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return figures
+
+
+def _training_split(folder: Path, dataset: str) -> Split:
+    """The split that a checkpoint was trained on, from its card."""
+    card = read_split_card(folder)
+    if card is None:
+        raise CheckpointError(
+            f"{folder} has no {CARD_NAME}: which clips it learned from is not known, and no others may be "
+            "used to calibrate and compare. Export a folder that finetune.train wrote."
+        )
+    corpus = load_corpus(dataset)
+    split = make_split(corpus.clips, card.protocol, card.seed, card.fold)
+    if split.fingerprint != card.fingerprint:
+        raise CorpusError(
+            f"{folder} was trained on the corpus {card.corpus} with the test list {card.fingerprint}; "
+            f"{corpus.description} gives {split.fingerprint}. Name the same corpus: --dataset FOLDER."
+        )
+    return split
+
+
+def _calibration(source: EncoderCheckpoint, clips: Sequence[Clip]) -> list[np.ndarray]:
+    """Training clips from all over the list, as the network is given them."""
+    contract = read_crop_contract(source.folder)
+    places = np.linspace(0, len(clips) - 1, min(NUM_CALIBRATION_CLIPS, len(clips))).astype(int)
+    waveforms = [prepare(clips[place].waveform(), contract) for place in places]
+    return [normalised(waveform) for waveform in waveforms] if source.normalises else waveforms
+
+
+def _compare(source: Path, exported: Path, choice: Choice, clips: Sequence[Clip]) -> dict[str, float]:
+    """How far the exported answers are from those of PyTorch in fp32."""
+    waveforms = [clip.waveform() for clip in clips]
+    plain = Wav2Vec2Backend.load(str(source), runtime="torch", precision="fp32")
+    ours = Wav2Vec2Backend.load(str(exported))
+    expected, found = plain.logits(waveforms), ours.logits(waveforms)
+    expected_labels, found_labels = (logits[:, : len(LABELS)].argmax(axis=1) for logits in (expected, found))
+    references = np.array([LABELS.index(clip.label) for clip in clips])
+    return {
+        "validation_clips": len(clips),
+        "max_logit_difference": float(np.abs(found - expected).max()),
+        "max_probability_difference": float(np.abs(softmax(found) - softmax(expected)).max()),
+        "label_agreement": float(np.mean(found_labels == expected_labels)),
+        "pytorch_accuracy": float(np.mean(expected_labels == references)),
+        "exported_accuracy": float(np.mean(found_labels == references)),
+        "pytorch_bytes": plain.checkpoint_bytes or 0,
+        "exported_bytes": ours.checkpoint_bytes or 0,
+    }
+
+
+def _describe(folder: Path, source: EncoderCheckpoint, choice: Choice, figures: dict[str, float]) -> None:
+    content = {
+        "runtime": choice.runtime,
+        "precision": choice.precision,
+        "version": importlib.metadata.version(choice.runtime),
+        "num_parameters": source.num_parameters,
+        "comparison": figures,
+    }
+    (folder / EXPORT_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_card(path: Path, choice: Choice, figures: dict[str, float]) -> None:
+    """Adds to the card of the checkpoint how far this export is from it."""
+    card = path.read_text(encoding="utf-8") if path.is_file() else "# Spoken digits\n"
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in figures.items())
+    path.write_text(
+        f"{card}\n## Export\n\nConverted to {choice.runtime} in {choice.precision}, compared with PyTorch on "
+        f"the validation clips.\n\n| comparison | value |\n|---|---|\n{rows}\n",
+        encoding="utf-8",
+    )
