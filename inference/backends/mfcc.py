@@ -15,6 +15,7 @@ from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import FeatureSettings, mfcc_statistics, num_statistics
 from inference.labels import LABELS
+from inference.multiply_accumulates import count_log_mel
 from inference.rejection import REJECTION_FILE, read_rejection
 from inference.stages import stage
 
@@ -140,6 +141,11 @@ class MfccBackend(DigitBackend):
         names = (*CHECKPOINT_FILES, REJECTION_FILE)
         backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
         return backend
+
+    def multiply_accumulates(self, num_samples: int) -> int:
+        """See ``DigitBackend.multiply_accumulates``; silence at the ends is not cut off."""
+        features = count_log_mel(num_samples, self._settings.n_mels, self._settings.n_mfcc)
+        return features + self._classifier.num_parameters
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``."""

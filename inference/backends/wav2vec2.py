@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
 from inference.backends.encoder_runtimes import Choice, choose, require_modules
 from inference.backends.encoder_runtimes.checkpoint import (
@@ -17,9 +18,10 @@ from inference.backends.encoder_runtimes.checkpoint import (
 )
 from inference.backends.encoder_runtimes.input_values import normalised, padded, plan_batches
 from inference.backends.encoder_runtimes.runtime import EncoderRuntime
-from inference.checkpoint import read_crop_contract
+from inference.checkpoint import read_crop_contract, read_json
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
+from inference.multiply_accumulates import count_wav2vec2
 from inference.rejection import REJECTION_FILE, read_rejection
 from inference.stages import stage
 
@@ -54,6 +56,7 @@ class Wav2Vec2Backend(DigitBackend):
         self.crop_contract = read_crop_contract(folder)
         self.rejection = read_rejection(folder)
         self.device = runtime.device
+        self._config = read_json(folder / "config.json")
         self._runtime = runtime
         self._normalises = checkpoint.normalises
         self._may_pad = checkpoint.pads_exactly
@@ -83,6 +86,13 @@ class Wav2Vec2Backend(DigitBackend):
             _logger.warning("%s could not be prepared for %s (%s): torch it is", checkpoint, choice, error)
             choice = Choice("torch", "fp32")
             return cls(found, _load_runtime(found, choice, threads), choice)
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        """See ``DigitBackend.multiply_accumulates``; None for an encoder of another family."""
+        if self._config.get("model_type") not in ("wav2vec2", "hubert", "wavlm"):
+            return None
+        least = self.crop_contract.min_ms * SAMPLING_RATE // 1000
+        return count_wav2vec2(self._config, max(num_samples, least))
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``; a batch gives the same answers as its clips alone."""

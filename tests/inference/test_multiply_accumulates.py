@@ -1,0 +1,28 @@
+"""Counted work against torch's own counter."""
+
+import json
+
+import pytest
+
+from inference.backends import SHIPPED_CHECKPOINTS, load_backend
+from inference.multiply_accumulates import count_log_mel, count_wav2vec2
+
+
+@pytest.mark.parametrize("num_samples", [6720, 16_000])
+def test_wav2vec2_as_torch_counts_it(num_samples: int) -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import AutoModelForAudioClassification
+
+    folder = SHIPPED_CHECKPOINTS / "wav2vec2"
+    model = AutoModelForAudioClassification.from_pretrained(folder, attn_implementation="eager").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, num_samples))
+    counted = count_wav2vec2(json.loads((folder / "config.json").read_text()), num_samples)
+    assert counted == pytest.approx(counter.get_total_flops() / 2, rel=0.02)
+
+
+def test_longer_audio_is_more_work() -> None:
+    assert count_log_mel(16_000, 40) == pytest.approx(count_log_mel(8000, 40) * 2, rel=0.02)
+    backend = load_backend("mfcc")
+    assert backend.multiply_accumulates(16_000) > backend.multiply_accumulates(6720) > 1e6
