@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from finetune.corpus import DATASET_HELP, Clip, load_corpus
@@ -18,6 +19,8 @@ from inference.cli import EXIT_OK, path_argument, reports_user_errors
 from inference.errors import CheckpointError
 
 CLIPS_PER_CALL = 32
+#: File of a checkpoint -> the backend that reads it; the first that is there decides.
+BACKEND_OF_FILE = {"config.json": "wav2vec2", "model.onnx": "logmel-dscnn", "model.safetensors": "mfcc"}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backend",
         choices=list(BACKENDS),
-        help="what runs it (default: wav2vec2 for a folder with config.json, else mfcc)",
+        help="what runs it (default: as its files say)",
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     parser.add_argument(
@@ -53,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{corpus.description} has another test set ({split.fingerprint}) than the one of "
             f"{options.checkpoint} ({card.fingerprint}); pass --dataset with the corpus it was trained on."
         )
-    name = options.backend or ("wav2vec2" if (options.checkpoint / "config.json").is_file() else "mfcc")
+    name = options.backend or _backend_name(options.checkpoint)
     clips = getattr(split, options.part)
     report = evaluate_clips(load_backend(name, str(options.checkpoint)), clips)
     folder = options.out or options.checkpoint / "evaluation"
@@ -71,6 +74,15 @@ def main(argv: list[str] | None = None) -> int:
     sys.stdout.write(markdown(report))
     sys.stderr.write(f"wrote {folder}\n")
     return EXIT_OK
+
+
+def _backend_name(checkpoint: Path) -> str:
+    for file, name in BACKEND_OF_FILE.items():
+        if (checkpoint / file).is_file():
+            return name
+    raise CheckpointError(
+        f"{checkpoint} has none of {', '.join(BACKEND_OF_FILE)}; restore it or pass --backend."
+    )
 
 
 def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:

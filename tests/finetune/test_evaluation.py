@@ -7,6 +7,7 @@ import pytest
 
 from finetune import evaluation, fit_baseline, preview
 from finetune.checkpoint import FIGURES_NAME
+from inference.backends import BACKENDS
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,11 @@ def test_another_corpus_is_refused(checkpoint: Path, spoken_corpus: Path, tmp_pa
 def test_a_folder_without_a_card_is_refused(tmp_path: Path, capsys) -> None:
     assert evaluation.main([str(tmp_path)]) == 2
     assert "has no split_card.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mfcc", "logmel-dscnn", "wav2vec2"])
+def test_the_files_of_a_checkpoint_say_what_runs_it(name: str) -> None:
+    assert evaluation._backend_name(Path(BACKENDS[name].default_checkpoint)) == name
 
 
 def test_preview_draws_a_picture(spoken_corpus: Path, tmp_path: Path) -> None:
