@@ -43,7 +43,10 @@ def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoint folder, Hub id or Whisper size (default: the backend's own)",
     )
     parser.add_argument(
-        "--threads", type=positive_int, default=1, help="CPU threads per prediction (default: 1)"
+        "--threads",
+        type=positive_int,
+        default=1,
+        help="CPU threads of one prediction, the most that any backend uses (default: 1)",
     )
 
     for option, values in _backend_options().items():

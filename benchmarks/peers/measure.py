@@ -108,6 +108,8 @@ def compare(
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     same = answered = 0
     differences: list[float] = []
+    # What a backend prepares at its very first load, such as an exported network, is in no figure.
+    Side(comparison.import_path, checkpoint, threads, comparison.options).close()
     load_before = _load()
     with (
         Side(comparison.import_path, checkpoint, threads, comparison.options) as ours,

@@ -67,7 +67,7 @@ class Side:
         try:
             self._receive()
         except BaseException:
-            self._end()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class Side:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self.close()
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> Answer:
         """One timed call."""
@@ -106,7 +106,8 @@ class Side:
             raise UserError(content)
         return content
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """Ends the process."""
         self._connection.close()
         self._process.join(CLOSE_TIMEOUT_S)
         if self._process.is_alive():
