@@ -35,6 +35,8 @@ STARTS = 3
 CALLBACKS = 20_000
 #: The stream is found in the recording by this much of its beginning.
 LOCATED_SECONDS = 20
+#: The recording begins before the stream is played, by less than this.
+MOST_DELAY_SECONDS = 60
 SETTLE_SECONDS = 2.0
 
 
@@ -142,10 +144,20 @@ def callback_figures() -> list[Figure]:
 
 
 def _shifted(stream: Stream, heard: np.ndarray) -> list[Label]:
-    """The labels at their places in what a process heard."""
+    """The labels at their places in what a process heard.
+
+    A player on a busy machine falls silent now and then, and what follows comes later: every word is
+    looked for anew, around where the one before it lay.
+    """
     begin = stream.waveform[: LOCATED_SECONDS * SAMPLING_RATE]
-    offset = locate(begin, heard[: begin.size + 60 * SAMPLING_RATE])
-    return [Label(label.start + offset, label.end + offset, label.digit) for label in stream.labels]
+    offset = locate(begin, heard[: begin.size + MOST_DELAY_SECONDS * SAMPLING_RATE])
+    margin, labels = SAMPLING_RATE // 4, []
+    for label in stream.labels:
+        word = stream.waveform[label.start - margin : label.end + margin]
+        first = max(0, label.start + offset - 2 * margin)
+        offset = first + locate(word, heard[first : first + word.size + 4 * margin]) - (label.start - margin)
+        labels.append(Label(label.start + offset, label.end + offset, label.digit))
+    return labels
 
 
 def _answer(record: dict[str, Any]) -> Answer:

@@ -77,7 +77,7 @@ class PulseServer:
     def play(self, samples: bytes, sampling_rate: int = 16_000) -> None:
         """Plays 16-bit mono samples into the sink and waits for the end."""
         command = ["pacat", "--playback", "-d", "virtual", "--rate", str(sampling_rate)]
-        command += ["--channels", "1", "--format", "s16le", "--latency-msec", "50"]
+        command += ["--channels", "1", "--format", "s16le", "--latency-msec", "1000"]
         subprocess.run(command, input=samples, env=os.environ | self.environment, check=True)
 
     def kill(self) -> None:

@@ -125,21 +125,27 @@ def _session(
     from inference.live.engine import LiveEngine
     from inference.live.recognition import Recogniser
     from inference.live.session import Session
-    from inference.live.splitter import MAX_SPEECH_MS, Splitter
     from inference.live.voice_activity import build_detector
 
     detector = build_detector(options.detector)
+    recogniser = Recogniser(backend, options.backend, options.min_score, options.force_emit)
+    recogniser.warm_up()
     settings = PROFILES[options.profile]
+    split = None
     if options.string:
+        # Imported here: SciPy takes a moment, and only strings need it.
+        from inference.live.splitter import MAX_SPEECH_MS, Splitter
+
+        split = Splitter(backend.predict, backend.crop_contract).split
         settings = replace(settings, max_speech_ms=MAX_SPEECH_MS)
     return Session(
         LiveEngine(settings, detector, backend.crop_contract, paused=options.mode != "always"),
-        Recogniser(backend, options.backend, options.min_score, options.force_emit),
+        recogniser,
         screen,
         outputs,
         names=(options.backend, detector.name),
         commands=Commands(keyboard.pressed, push_to_talk=options.mode == "push-to-talk").poll,
-        split=Splitter(backend.predict, backend.crop_contract).split if options.string else None,
+        split=split,
     )
 
 

@@ -1,9 +1,12 @@
 """From an utterance to its one answer: a digit, or a reject with the reason."""
 
+import contextlib
 import logging
 from dataclasses import replace
 
-from inference.audio import check_waveform
+import numpy as np
+
+from inference.audio import SAMPLING_RATE, check_waveform
 from inference.backends.base import DigitBackend, Prediction
 from inference.errors import UserError
 from inference.labels import LABELS, label2id
@@ -51,6 +54,12 @@ class Recogniser:
             self._rejection = replace(self._rejection, threshold=min_score)
         self._force_emit = force_emit
         self._failures = 0
+
+    def warm_up(self) -> None:
+        """Has the backend recognise silence, so that the first word need not wait for caches to fill."""
+        # A backend that fails here will fail, and be reported, at the first word.
+        with contextlib.suppress(Exception):
+            self._backend.predict([np.zeros(SAMPLING_RATE // 2, np.float32)])
 
     def answer(self, utterance: Utterance) -> Answer:
         """The final answer, still without latency.

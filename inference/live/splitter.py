@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.signal import find_peaks
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Prediction
@@ -107,8 +108,6 @@ class Splitter:
 
 def valleys(waveform: np.ndarray) -> list[int]:
     """Samples at which the smoothed energy of a waveform ``(num_samples,)`` has a clear minimum."""
-    from scipy.signal import find_peaks  # takes a moment to import, and only strings need it
-
     step = SAMPLING_RATE * STEP_MS // 1000
     num_steps = waveform.size // step
     if num_steps < SMOOTH_STEPS:

@@ -141,9 +141,10 @@ def describe_summary(summary: Summary) -> str:
         f"lost: {1000 * summary.lost_samples / SAMPLING_RATE:.0f} ms; overflows: {summary.overflows}",
     ]
     if summary.latency_ms:
-        lines.append(f"{'end of speech to digit, ms':28}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}")
+        lines.append("end of speech to digit, ms:")
+        lines.append(f"{'':14}{'p50':>7}{'p95':>7}{'p99':>7}{'max':>7}")
         lines += [
-            f"  {stage:26}" + "".join(f"{figures[name]:8.1f}" for name in ("p50", "p95", "p99", "max"))
+            f"{stage:14}" + "".join(f"{figures[name]:7.1f}" for name in ("p50", "p95", "p99", "max"))
             for stage, figures in summary.latency_ms.items()
         ]
     return "\n".join(lines)

@@ -12,6 +12,8 @@ from inference.live.events import Utterance
 
 #: In the order in which they happen; they sum to ``total``.
 STAGES = ("detector_lag", "hangover", "capture", "queue", "wait", "infer", "print")
+#: The part that comes once the end of a word is certain; some report only this as their latency.
+AFTER_DECISION = ("wait", "infer", "print")
 
 
 class SampleClock:
@@ -87,11 +89,12 @@ class LatencyLog:
     """The latencies of a session, kept small enough for days."""
 
     def __init__(self) -> None:
-        self._values = {stage: array.array("d") for stage in (*STAGES, "total")}
+        self._values = {stage: array.array("d") for stage in (*STAGES, "total", "after_decision")}
 
     def add(self, latency_ms: dict[str, float]) -> None:
         """Takes what ``latency_ms`` returned for one answer."""
-        for stage, value in latency_ms.items():
+        after_decision = sum(latency_ms[stage] for stage in AFTER_DECISION)
+        for stage, value in (latency_ms | {"after_decision": after_decision}).items():
             self._values[stage].append(value)
 
     def summary(self) -> dict[str, dict[str, float]]:
