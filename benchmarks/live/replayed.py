@@ -16,11 +16,12 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend
 from inference.live.endpointing import PROFILES
 from inference.live.engine import LiveEngine
-from inference.live.events import Answer, Event
+from inference.live.events import Answer, Event, Score
 from inference.live.recognition import Recogniser
+from inference.live.scoring import Scorer
 from inference.live.session import Session
 from inference.live.sources import Block, Item, Opening
-from inference.live.terminal import JsonLines
+from inference.live.terminal import JsonLines, Output
 from inference.live.voice_activity import build_detector
 
 NOISE_MINUTES = 60
@@ -65,19 +66,13 @@ def noise_figures(backend: DigitBackend, name: str) -> list[Figure]:
 
 def word_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
     """Other words taken for digits, and digits refused, in streams of both."""
-    others = [(0, word) for word in other_words()]
-    accepted = _answers(backend, name, iter([build_stream(others, WORDS_SNR_DB, 1e9, seed=1).waveform]))
-    digits = _answers(backend, name, iter([build_stream(clips, WORDS_SNR_DB, 1e9, seed=2).waveform]))
+    others = _score(backend, name, [(0, word) for word in other_words()], seed=1)
+    digits = _score(backend, name, clips, seed=2)
     shares = (
-        (
-            "other words (espeak-ng) printed as digits",
-            100 * _printed(accepted) / len(others),
-            5.0,
-            len(others),
-        ),
-        ("digits rejected", 100 * (1 - _printed(digits) / len(clips)), 2.0, len(clips)),
+        ("other words (espeak-ng) printed as digits", others.hits + others.wrong, others.labels, 5.0),
+        ("digits rejected", digits.rejected, digits.labels, 2.0),
     )
-    return [Figure("words", f"{name}: {what}", share, "%", most, n) for what, share, most, n in shares]
+    return [Figure("words", f"{name}: {what}", 100 * k / n, "%", most, n) for what, k, n, most in shares]
 
 
 def memory_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
@@ -97,15 +92,20 @@ def memory_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.n
     return [Figure("memory", text, growth, "MB", 5.0, len(sizes))]
 
 
+def _score(backend: DigitBackend, name: str, words: list[tuple[int, np.ndarray]], seed: int) -> Score:
+    stream = build_stream(words, WORDS_SNR_DB, float("inf"), seed)
+    scorer = Scorer(stream.labels)
+    _run(backend, name, iter([stream.waveform]), scorer)
+    return scorer.score()
+
+
 def _answers(backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray]) -> list[Answer]:
     answers = Answers()
     _run(backend, name, waveforms, answers)
     return answers
 
 
-def _run(
-    backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray], output: "Answers | JsonLines"
-) -> None:
+def _run(backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray], output: Output) -> None:
     detector = build_detector()
     engine = LiveEngine(PROFILES["isolated"], detector, backend.crop_contract)
     session = Session(engine, Recogniser(backend, name), output, [], (name, detector.name))
