@@ -122,6 +122,12 @@ def test_quiet_speech_is_rejected_as_too_quiet():
     assert utterance.reason == "too_quiet"
 
 
+@pytest.mark.parametrize(("amplitude", "reason"), [(0.99, None), (1.0, "clipped")])
+def test_an_overdriven_microphone_is_a_reason(amplitude, reason):
+    (utterance,) = utterances(run(make_engine(), words(0.5, 0.5, 0.5, amplitude=amplitude), [160]))
+    assert utterance.reason == reason
+
+
 def test_the_end_of_the_stream_closes_an_open_word():
     (utterance,) = utterances(run(make_engine(), words(0.512, 0.512), [160]))
     assert (utterance.reason, utterance.end) == (None, 16384)
