@@ -81,9 +81,6 @@ class ModelArguments:
         default=None,
         metadata={"help": "start from random weights with this configuration file (JSON) instead of --model"},
     )
-    filterbank_start: bool = field(
-        default=False, metadata={"help": "with --from_config: start the first layer as mel filters"}
-    )
     freeze_feature_encoder: bool | None = field(
         default=None,
         metadata={"help": "keep the convolutional encoder fixed (default: yes, except with --from_config)"},
@@ -92,10 +89,6 @@ class ModelArguments:
     def __post_init__(self) -> None:
         if self.freeze_feature_encoder is None:
             self.freeze_feature_encoder = self.from_config is None
-        if self.filterbank_start and self.from_config is None:
-            raise UserError(
-                "--filterbank_start needs --from_config: public weights have learned their filters."
-            )
 
 
 @dataclass

@@ -60,7 +60,6 @@ def parse_arguments(words: list[str]) -> Arguments:
         options = _read_config(Path(chosen.config), {action.dest for action in parser._actions})
         if any(word.partition("=")[0] == "--model" for word in words):
             options.pop("from_config", None)  # the command line wins
-            options.pop("filterbank_start", None)
         parser.set_defaults(**options)
     try:
         *parsed, _, unknown = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)

@@ -14,7 +14,6 @@ from transformers import (
 )
 
 from finetune.arguments import ModelArguments
-from finetune.filterbank import start_as_filterbank
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
 from inference.hub import hub_is_reachable
@@ -31,8 +30,6 @@ def build_model(
     """
     if arguments.from_config:
         model, feature_extractor = _from_config(Path(arguments.from_config), classes)
-        if arguments.filterbank_start:
-            start_as_filterbank(model)
     else:
         model, feature_extractor = _from_weights(arguments.model, classes)
     if model.main_input_name != "input_values":

@@ -43,7 +43,6 @@ HOMES = {
         "finetune/command_line.py",
         "finetune/early_stopping.py",
         "finetune/fine_tuning.py",
-        "finetune/filterbank.py",
         "finetune/metrics.py",
         "finetune/modeling.py",
         "finetune/tracking.py",
