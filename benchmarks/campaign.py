@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.arguments import Request
+from benchmarks.checkpoints import weights_hash
 from benchmarks.crew import Crew
 from benchmarks.environment import describe_environment, load_of_machine
 from benchmarks.manifest import asked_hash, holds_figures, run_document, splits_document
@@ -84,7 +85,7 @@ class Campaign:
             The exit code.
         """
         environment = describe_environment(self.request.settings.threads)
-        reusable = self._reusable(environment) if self.crew.leads else set()
+        reusable = self._reusable(environment, earlier) if self.crew.leads else set()
         environment["load_before"] = load_of_machine()
         complete, plan = True, Plan(self.request.phases, self.request.settings)
         try:
@@ -168,21 +169,31 @@ class Campaign:
             shed=tuple(sentences),
         )
 
-    def _reusable(self, environment: Record) -> set[str]:
-        """Files of an earlier start whose figures still hold: same machine, same software, whole run."""
+    def _reusable(self, environment: Record, earlier: Record | None) -> set[str]:
+        """Files of an earlier start whose figures still hold.
+
+        Sizes hold for the same weights on the same machine with the same software, times only if the
+        same was asked, too: they were measured side by side.
+        """
         path = self.folder / ENVIRONMENT_FILE
         if not path.is_file():
             return set()
         before = read_document(path)
         if any(before.get(key) != environment[key] for key in ("hw", "sw")):
             return set()
-        names = {record["backend"] for record in _lines(self.folder / FOOTPRINT_FILE)}
-        asked = {outcome.name for outcome in self._outcomes if outcome.alive}
-        reusable = {FOOTPRINT_FILE} if names else set()
-        for name in (LATENCY_FILE, COLD_FILE):
-            timed = {record["backend"] for record in _lines(self.folder / name)}
-            if timed and asked & names <= timed:
-                reusable.add(name)
+        weights = {
+            record["backend"]: record.get("weights") for record in _lines(self.folder / FOOTPRINT_FILE)
+        }
+        rows = {outcome.name: outcome.row for outcome in self._outcomes if outcome.alive}
+        known = weights.keys() & rows.keys()
+        if not known or any(weights[name] != weights_hash(rows[name].checkpoint) for name in known):
+            return set()
+        reusable = {FOOTPRINT_FILE}
+        if earlier is not None and earlier.get("asked") == asked_hash(self.request):
+            for name in (LATENCY_FILE, COLD_FILE):
+                timed = {record["backend"] for record in _lines(self.folder / name)}
+                if timed and known <= timed:
+                    reusable.add(name)
         return reusable
 
     def _time(self, plan: Plan, footprints: Sequence[Record], reusable: set[str]) -> None:

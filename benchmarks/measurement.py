@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.backend_process import BackendFailure
+from benchmarks.checkpoints import weights_hash
 from benchmarks.clip_store import StoredClip
 from benchmarks.crew import Crew
 from benchmarks.evaluation import Unit, answer_files, answer_row, failures_in, is_given_up, open_tasks
@@ -45,7 +46,8 @@ def weigh(
             continue
         say(f"{outcome.name}: size and memory")
         with outcome.noting_failures("memory"):
-            records.append(measure_footprint(outcome.row, clips, settings, num_calls))
+            record = measure_footprint(outcome.row, clips, settings, num_calls)
+            records.append(record | {"weights": weights_hash(outcome.row.checkpoint)})
             write(records[-1])
     return records
 
