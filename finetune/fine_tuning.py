@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from transformers import PreTrainedModel, TrainerState, Wav2Vec2FeatureExtractor, set_seed
+from transformers import set_seed
 
 from finetune.arguments import DataArguments
-from finetune.calibration import calibrate, write_calibration
+from finetune.calibration import calibrate
 from finetune.checkpoint import Run, claim_folder, prepare_folder, write_checkpoint
 from finetune.clip_dataset import ClipDataset
 from finetune.clip_trainer import ClipTrainer
@@ -22,6 +22,7 @@ from finetune.corpus.synthetic import with_synthetic
 from finetune.early_stopping import EarlyStopping
 from finetune.metrics import compute_metrics
 from finetune.modeling import build_model
+from finetune.outcome import card_figures, save_model, training_notes
 from finetune.resumption import (
     last_checkpoint,
     outcome_settings,
@@ -31,7 +32,6 @@ from finetune.resumption import (
 from finetune.tracking import prepare_trackers
 from finetune.waveform_cache import WaveformCache
 from inference.errors import UserError
-from inference.rejection import Rejection
 
 
 def fine_tune(arguments: Arguments, command: str) -> None:
@@ -106,12 +106,12 @@ def fine_tune(arguments: Arguments, command: str) -> None:
                 command=command,
                 corpus=corpus,
                 split=split,
-                notes=_notes(arguments),
-                figures=_figures(measured, split, model, trainer.state, rejection),
+                notes=training_notes(training),
+                figures=card_figures(measured, split, model, trainer.state, rejection),
                 history=[*trainer.state.log_history, {"step": trainer.state.global_step, **measured}],
                 classes=data.classes,
             )
-            save = partial(_save, model, feature_extractor, rejection)
+            save = partial(save_model, model, feature_extractor, rejection)
             write_checkpoint(output_dir, save, arguments.augmentation.crop_contract(), run)
             sys.stderr.write(f"wrote {output_dir}\n")
     trainer.accelerator.wait_for_everyone()
@@ -127,48 +127,3 @@ def _others(part: str, digits: tuple[Clip, ...], data: DataArguments) -> tuple[C
         return ()
     num_clips = max(round(len(digits) * data.reject_share / (1 - data.reject_share)), 1)
     return nondigits(digits, part, num_clips, Path(data.reject_folder) if data.reject_folder else None)
-
-
-def _notes(arguments: Arguments) -> str:
-    training = arguments.training
-    chosen = "epoch of the best validation accuracy" if training.load_best_model_at_end else "last epoch"
-    precision = next((name for name in ("bf16", "fp16") if getattr(training, name)), "fp32")
-    return (
-        f"The {chosen} was kept; no choice was made on test clips. Trained and measured in {precision}, "
-        f"seed {training.seed}. Accuracy and F1 are those of the digits as a closed set."
-    )
-
-
-def _save(
-    model: PreTrainedModel,
-    feature_extractor: Wav2Vec2FeatureExtractor,
-    rejection: Rejection | None,
-    folder: Path,
-) -> None:
-    model.save_pretrained(folder)
-    feature_extractor.save_pretrained(folder)
-    if rejection is not None:
-        write_calibration(folder, rejection)
-
-
-def _figures(
-    measured: dict[str, float],
-    split: Split,
-    model: PreTrainedModel,
-    state: TrainerState,
-    rejection: Rejection | None,
-) -> dict[str, float]:
-    figures: dict[str, float] = {"validation_clips": len(split.validation), "test_clips": len(split.test)}
-    for part in ("validation", "test"):
-        figures |= {name: measured[name] for name in (f"{part}_accuracy", f"{part}_macro_f1")}
-    figures |= {"parameters": model.num_parameters(), "epochs": state.epoch or 0}
-    best = [record["epoch"] for record in state.log_history if record["step"] == state.best_global_step]
-    if best:
-        figures["best_epoch"] = best[0]
-    if rejection is not None:
-        figures |= {
-            "validation_false_reject_rate": rejection.false_reject_rate,
-            "validation_false_accept_rate": rejection.false_accept_rate,
-            "reject_threshold": rejection.threshold,
-        }
-    return figures

@@ -45,6 +45,7 @@ HOMES = {
         "finetune/fine_tuning.py",
         "finetune/metrics.py",
         "finetune/modeling.py",
+        "finetune/outcome.py",
         "finetune/tracking.py",
     },
     "faster_whisper": {

@@ -1,0 +1,57 @@
+"""What a finished fine-tuning leaves: its figures, what they rest on, and the model's files."""
+
+from pathlib import Path
+
+from transformers import PreTrainedModel, TrainerState, Wav2Vec2FeatureExtractor
+
+from finetune.arguments import FineTuningArguments
+from finetune.calibration import write_calibration
+from finetune.corpus.splits import Split
+from inference.rejection import Rejection
+
+
+def training_notes(training: FineTuningArguments) -> str:
+    """What the figures rest on, for the card."""
+    chosen = "epoch of the best validation accuracy" if training.load_best_model_at_end else "last epoch"
+    precision = next((name for name in ("bf16", "fp16") if getattr(training, name)), "fp32")
+    return (
+        f"The {chosen} was kept; no choice was made on test clips. Trained and measured in {precision}, "
+        f"seed {training.seed}. Accuracy and F1 are those of the digits as a closed set."
+    )
+
+
+def save_model(
+    model: PreTrainedModel,
+    feature_extractor: Wav2Vec2FeatureExtractor,
+    rejection: Rejection | None,
+    folder: Path,
+) -> None:
+    """Writes weights and feature settings, and the operating point where there is one."""
+    model.save_pretrained(folder)
+    feature_extractor.save_pretrained(folder)
+    if rejection is not None:
+        write_calibration(folder, rejection)
+
+
+def card_figures(
+    measured: dict[str, float],
+    split: Split,
+    model: PreTrainedModel,
+    state: TrainerState,
+    rejection: Rejection | None,
+) -> dict[str, float]:
+    """The figures of the card from the Trainer's measurements on validation and test clips."""
+    figures: dict[str, float] = {"validation_clips": len(split.validation), "test_clips": len(split.test)}
+    for part in ("validation", "test"):
+        figures |= {name: measured[name] for name in (f"{part}_accuracy", f"{part}_macro_f1")}
+    figures |= {"parameters": model.num_parameters(), "epochs": state.epoch or 0}
+    best = [record["epoch"] for record in state.log_history if record["step"] == state.best_global_step]
+    if best:
+        figures["best_epoch"] = best[0]
+    if rejection is not None:
+        figures |= {
+            "validation_false_reject_rate": rejection.false_reject_rate,
+            "validation_false_accept_rate": rejection.false_accept_rate,
+            "reject_threshold": rejection.threshold,
+        }
+    return figures
