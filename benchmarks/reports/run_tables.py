@@ -77,7 +77,7 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str 
         if isinstance(value, Mapping):
             facts += _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list):
-            facts.append((f"{prefix}{key}", ", ".join(map(str, value))))
+            facts.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
         else:
             facts.append((f"{prefix}{key}", None if value is None else str(value)))
     return facts
