@@ -37,8 +37,9 @@ AUGMENTATION = AugmentationSettings(
     snr_db=(15.0, 40.0),
     low_pass_probability=0.4,
 )
-#: C of the regression on margins: strongly held back, for 45 margins of one machine say nearly the same.
-HEAD_REGULARISATION = 0.01
+#: C of the regression on margins, times the number of rows: strongly held back where there are
+#: thousands, for the margins of one machine say nearly the same.
+HEAD_REGULARISATION = 40.0
 MAX_FOLDS = 5
 #: Deeper than the networks' floor: the statistics use quiet sounds, such as the fricatives of a soft voice.
 FLOOR_DB = 70.0
@@ -188,7 +189,7 @@ def fit_kernel(
         cv=_folds(label_ids, groups),
         method="decision_function",
     )
-    head = LogisticRegression(C=HEAD_REGULARISATION, max_iter=2000)
+    head = LogisticRegression(C=HEAD_REGULARISATION / len(rows), max_iter=2000)
     head.fit(margins, label_ids)
     return collapse(scaler, machine.fit(rows, label_ids), head)
 
@@ -253,7 +254,7 @@ def _statistics(bands: Sequence[np.ndarray], settings: FeatureSettings) -> np.nd
 
 
 def _check_labels(label_ids: np.ndarray) -> None:
-    counts = np.bincount(label_ids, minlength=len(LABELS))
+    counts = np.bincount(label_ids, minlength=len(LABELS))[: len(LABELS)]
     scarce = [label for label, number in zip(LABELS, counts, strict=True) if number < 2]
     if scarce:
         raise CorpusError(

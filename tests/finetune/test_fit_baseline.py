@@ -169,6 +169,33 @@ def test_the_other_models_learn_too(model: str, spoken_corpus: Path, tmp_path: P
     assert accuracy == json.loads((tmp_path / model / "figures.json").read_text())["test_accuracy"] > 0.3
 
 
+@pytest.mark.slow
+def test_a_reject_class_comes_with_its_operating_point(
+    spoken_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fit_baseline, "NUM_SOUNDS", 40)
+    folder = tmp_path / "reject"
+    arguments = ["--model", "mfcc-svm", "--reject", "--dataset", str(spoken_corpus), "--out", str(folder)]
+    assert fit_baseline.main(arguments) == 0
+    backend = load_backend("mfcc", str(folder))
+    assert backend.rejection is not None
+    assert backend.rejection.num_others == 40
+    test = make_split(load_corpus(str(spoken_corpus)).clips).test
+    predictions = backend.predict([clip.waveform() for clip in test])
+    assert all(prediction.none_probability is not None for prediction in predictions)
+    refused = np.mean([backend.rejection.reason(prediction) is not None for prediction in predictions])
+    figures = json.loads((folder / "figures.json").read_text())
+    assert refused == pytest.approx(figures["test_digits_refused"], abs=1e-6)
+
+
+def test_contradicting_options_are_refused(capsys: pytest.CaptureFixture) -> None:
+    assert fit_baseline.main(["--reject", "--skip_validation"]) == 2
+    assert "leave --skip_validation out" in capsys.readouterr().err
+    assert fit_baseline.main(["--reject_folder", "sounds"]) == 2
+    assert "goes with --reject" in capsys.readouterr().err
+
+
 def test_finished_checkpoint_is_not_overwritten(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
     assert fit_baseline.main(["--dataset", "synthetic", "--out", str(checkpoint)]) == 2
     assert "holds a finished checkpoint" in capsys.readouterr().err
