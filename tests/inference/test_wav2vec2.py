@@ -150,9 +150,8 @@ def test_gpu_answers_like_the_library(checkpoints: dict[str, Path]) -> None:
         np.testing.assert_allclose(probabilities, reference, atol=0.05)
 
 
-def test_a_converted_checkpoint_loads_neither_torch_nor_transformers(checkpoints: dict[str, Path]) -> None:
+def test_an_onnx_model_loads_neither_torch_nor_transformers(checkpoints: dict[str, Path]) -> None:
     folder = str(checkpoints["wav2vec2-layer"])
-    load_backend("wav2vec2", folder, options={"runtime": "onnxruntime"})
     code = (
         "import sys, numpy\n"
         "from inference.backends import load_backend\n"
@@ -172,7 +171,7 @@ def test_two_processes_convert_at_once(checkpoints: dict[str, Path], tmp_path: P
     checkpoint = read_encoder_checkpoint(folder)
     choice = Choice("onnxruntime", "fp32")
     first: list[Path] = []
-    convert = conversion.convert_checkpoint
+    convert = conversion._convert_apart
 
     def convert_while_another_finishes(*arguments) -> None:
         convert(*arguments)
@@ -181,7 +180,7 @@ def test_two_processes_convert_at_once(checkpoints: dict[str, Path], tmp_path: P
             conversion.converted_folder(checkpoint, choice)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "convert_checkpoint", convert_while_another_finishes)
+        patch.setattr(conversion, "_convert_apart", convert_while_another_finishes)
         place = conversion.converted_folder(checkpoint, choice)
     assert [path.name for path in place.parent.iterdir()] == [place.name]
     assert (place / "model.onnx").is_file()

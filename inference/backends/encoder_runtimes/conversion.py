@@ -7,6 +7,8 @@ import io
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from inference.backends.encoder_runtimes import Choice
-from inference.backends.encoder_runtimes.checkpoint import WEIGHTS_FILE, EncoderCheckpoint
+from inference.backends.encoder_runtimes.checkpoint import (
+    WEIGHTS_FILE,
+    EncoderCheckpoint,
+    read_encoder_checkpoint,
+)
+from inference.errors import CheckpointError
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
 CACHE_NAME = ".runtimes"
@@ -45,7 +52,7 @@ def converted_folder(checkpoint: EncoderCheckpoint, choice: Choice) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=place.parent))
     try:
-        convert_checkpoint(checkpoint, choice, unfinished)
+        _convert_apart(checkpoint, choice, unfinished)
         unfinished.chmod(0o755)  # a temporary folder is its owner's alone
         with contextlib.suppress(OSError):  # of a process that was here first; its result is as good
             unfinished.rename(place)
@@ -77,6 +84,36 @@ def convert_checkpoint(
             from inference.backends.encoder_runtimes import onnx_runtime
 
             onnx_runtime.convert(classifier, folder, choice.precision)
+
+
+def _convert_apart(checkpoint: EncoderCheckpoint, choice: Choice, folder: Path) -> None:
+    """Converts in a process of its own: torch and its memory do not stay in the one that recognises."""
+    call = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
+    command: list[str | Path] = [
+        sys.executable,
+        "-c",
+        call,
+        checkpoint.folder,
+        choice.runtime,
+        choice.precision,
+        folder,
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    process = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
+        raise CheckpointError(lines[-1])
+
+
+def main(checkpoint: str, runtime: str, precision: str, folder: str) -> None:
+    """Converts in the child process; a refusal ends it with its sentence on standard error."""
+    try:
+        choice = Choice(runtime, precision)
+        convert_checkpoint(read_encoder_checkpoint(Path(checkpoint)), choice, Path(folder))
+    except CheckpointError as error:
+        sys.exit(str(error))
 
 
 def _key(folder: Path, choice: Choice) -> str:
