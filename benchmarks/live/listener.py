@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -29,10 +30,12 @@ class Listener:
         self._started = time.perf_counter()
         #: Seconds from the start of the process to its first word.
         self.ready_seconds = 0.0
+        # A file: nobody reads along, and a pipe would be full one day.
+        self._stderr = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inference.live", "--jsonl", *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             text=True,
             env=os.environ | dict(environment),
         )
@@ -59,8 +62,8 @@ class Listener:
                 self._changed.wait(0.1)
         if not self.records:
             self._process.kill()
-            assert self._process.stderr
-            raise UserError(f"the live command did not start: {self._process.stderr.read().strip()}")
+            self._stderr.seek(0)
+            raise UserError(f"the live command did not start: {self._stderr.read().strip()}")
 
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time so far of the engine's process and of the capture child, from Linux's /proc."""
@@ -73,9 +76,9 @@ class Listener:
         }
 
     def stop(self) -> dict[str, Any]:
-        """Ctrl-C; returns the summary record."""
-        self._process.send_signal(2)
-        self._process.communicate(timeout=10) if self._process.stdout is None else self._process.wait(10)
+        """Ends it as Ctrl-C would, which a process in the background may ignore; returns the summary."""
+        self._process.terminate()
+        self._process.wait(10)
         with self._changed:
             self._changed.wait_for(lambda: bool(self.records) and self.records[-1]["type"] == "summary", 5)
         return self.records[-1]

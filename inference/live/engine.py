@@ -5,6 +5,8 @@ same audio gives the same events however it is cut into blocks and however fast 
 Microphone, replay and tests all drive this one object.
 """
 
+from collections import deque
+
 import numpy as np
 import soxr
 
@@ -55,6 +57,9 @@ class LiveEngine:
         self._gate = Gate(detector.frame_samples, is_open=not paused)
         keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
         self._history = History(keep_ms * SAMPLING_RATE // 1000)
+        self._scores: deque[tuple[int, float]] = deque(
+            maxlen=keep_ms * SAMPLING_RATE // 1000 // detector.frame_samples
+        )
         self._level_frames = max(1, SAMPLING_RATE // LEVEL_EVENTS_PER_S // self._frame_samples)
         self._is_paused = False
         self._next_id = 1
@@ -172,6 +177,7 @@ class LiveEngine:
     def _endpoint(self, score: float, position: int) -> list[Event]:
         events: list[Event] = []
         was_speaking = self._endpointer.is_speaking
+        self._scores.append((position, score))
         segment = self._endpointer.push(score, position)
         if self._endpointer.is_speaking and not was_speaking:
             events.append(StateChange("speech", self._endpointer.start))
@@ -219,6 +225,8 @@ class LiveEngine:
             reason = "too_quiet"
         if reason is None and np.mean(np.abs(waveform[start:end]) >= FULL_SCALE) >= CLIPPED_SHARE:
             reason = "clipped"
+        if reason is None and self._mean_score(segment) < self._detector.least_mean_score:
+            reason = "nonspeech"
         utterance = Utterance(
             id=self._next_id,
             start=segment.start,
@@ -232,6 +240,10 @@ class LiveEngine:
         self._next_id += 1
         self._previous_end = segment.end
         return utterance
+
+    def _mean_score(self, segment: Segment) -> float:
+        scores = [score for position, score in self._scores if segment.start <= position < segment.end]
+        return sum(scores) / len(scores)
 
     def _is_quiet(self, speech: np.ndarray) -> bool:
         step = self._frame_samples

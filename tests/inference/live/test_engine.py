@@ -122,6 +122,15 @@ def test_quiet_speech_is_rejected_as_too_quiet():
     assert utterance.reason == "too_quiet"
 
 
+@pytest.mark.parametrize(("amplitude", "reason"), [(0.5, "nonspeech"), (0.7, None)])
+def test_what_the_detector_hardly_takes_for_speech_is_a_reason(amplitude, reason):
+    class Doubting(AmplitudeDetector):
+        least_mean_score = 0.55
+
+    (utterance,) = utterances(run(make_engine(Doubting()), words(0.5, 0.5, 0.5, amplitude=amplitude), [160]))
+    assert utterance.reason == reason
+
+
 @pytest.mark.parametrize(("amplitude", "reason"), [(0.99, None), (1.0, "clipped")])
 def test_an_overdriven_microphone_is_a_reason(amplitude, reason):
     (utterance,) = utterances(run(make_engine(), words(0.5, 0.5, 0.5, amplitude=amplitude), [160]))
