@@ -31,7 +31,7 @@ class Listener:
         #: Seconds from the start of the process to its first word.
         self.ready_seconds = 0.0
         # A file: nobody reads along, and a pipe would be full one day.
-        self._stderr = tempfile.TemporaryFile("w+")
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as this)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inference.live", "--jsonl", *arguments],
             stdout=subprocess.PIPE,
