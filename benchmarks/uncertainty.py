@@ -69,5 +69,7 @@ def ratio_interval(log_ratios: Sequence[float], block: int = 10) -> Interval | N
     )
     drawn = values[(starts[..., np.newaxis] + np.arange(length)).reshape(BOOTSTRAP_REPLICATES, -1)]
     medians = np.median(drawn[:, : values.size], axis=1)
-    low, high = np.quantile(medians, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(math.exp(low), math.exp(high), "block bootstrap")
+    # So few blocks are drawn from that percentiles are too narrow: t with as many degrees, less one.
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size // length - 1))
+    middle, width = float(np.median(values)), quantile * float(medians.std(ddof=1))
+    return Interval(math.exp(middle - width), math.exp(middle + width), "block bootstrap")
