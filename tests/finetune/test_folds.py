@@ -71,7 +71,7 @@ def test_damaged_figures_are_named(corpus: Corpus, tmp_path: Path) -> None:
 def test_interval_holds_the_mean(accuracies: list[float]) -> None:
     names = [f"speaker {number}" for number in range(len(accuracies))]
     table = FoldTable("", "", dict.fromkeys(names, 10), dict(zip(names, accuracies, strict=True)))
-    low, high = table.interval
+    low, high, _ = table.interval
     assert 0.0 <= low <= table.mean + 1e-12
     assert table.mean - 1e-12 <= high <= 1.0
     assert table.accuracy[table.worst] == min(accuracies)
