@@ -1,6 +1,7 @@
 """What every test may rely on: no network, and recordings where the user has them."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 # Before any library reads it: a test must not depend on the Hub, nor wait for it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Examples are not timed: a busy machine is no failure.
 hypothesis.settings.register_profile("default", deadline=None)
