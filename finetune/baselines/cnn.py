@@ -94,6 +94,9 @@ class FittedCnn:
             verbose=False,
         )
         assert program is not None
+        # The exporter notes where each node comes from, with the paths of the machine it ran on.
+        for node in program.model.graph.all_nodes():
+            node.metadata_props.clear()
         program.model.metadata_props["num_parameters"] = str(self.num_parameters)
         program.save(folder / MODEL_NAME)
         (folder / "features.json").write_text(json.dumps(asdict(self.window), indent=2) + "\n")

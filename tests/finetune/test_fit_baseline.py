@@ -128,6 +128,7 @@ def test_network_learns_and_runs_without_torch(network: Path, spoken_corpus: Pat
     assert figures["test_accuracy"] > 0.3
     history = json.loads((network / "history.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
+    assert str(PROJECT).encode() not in (network / "model.onnx").read_bytes()  # no trace of the machine
     assert "eval_accuracy" in history[-1]
 
 
