@@ -203,10 +203,15 @@ def _checked(
     return Assignment(
         checkpoints,
         leaked_clips=sum(leaks.values()) if cards else None,
-        trained_on=cards[0].corpus if cards else None,
+        trained_on=_material(cards[0]) if cards else None,
         train_clips=max((len(card.train_clips) for card in cards), default=None),
         fold_checkpoints=len(set(checkpoints.values())) == len(checkpoints) > 1 and len(cards) > 1,
     )
+
+
+def _material(card: SplitCard) -> str:
+    """What a checkpoint learned from: synthetic voices besides recordings are told, too."""
+    return f"{card.corpus} and synthetic voices" if card.num_synthetic_clips else card.corpus
 
 
 def _leak_message(row: Row, evaluation: Evaluation, leaks: Mapping[str, int]) -> str:
