@@ -12,6 +12,7 @@ from benchmarks.settings import DEFAULT_SUITE, PHASES, SUITES, Settings, Suite
 from finetune.corpus import DATASET_HELP
 from inference.backends import BACKENDS
 from inference.cli import add_backend_module_argument, natural_number, positive_int
+from inference.vocabulary import add_vocabulary_argument
 
 EPILOG = (
     "Exit codes: 0 all measured or unavailable, 2 usage, 3 a backend failed, 4 nothing was measured, "
@@ -114,6 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
         "held-out speaker serves the protocol loso",
     )
     add_backend_module_argument(parser)
+    add_vocabulary_argument(what)
     what.add_argument("--phases", nargs="+", choices=PHASES, metavar="PHASE", help=f"of {', '.join(PHASES)}")
     what.add_argument("--dataset", default="auto", help=f"{DATASET_HELP} (default: auto)")
     what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: official)")

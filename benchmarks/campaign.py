@@ -31,6 +31,7 @@ from benchmarks.records import (
 )
 from benchmarks.timing import time_cold, time_latency
 from inference.cli import EXIT_INTERRUPTED, EXIT_OK
+from inference.vocabulary import vocabulary
 
 EXIT_BACKEND_FAILED = 3
 EXIT_NOTHING_MEASURED = 4
@@ -208,6 +209,7 @@ class Campaign:
     def _write(self, plan: Plan, complete: bool) -> None:
         document = run_document(self.identity, self.request, plan, self.materials, self._outcomes, complete)
         write_document(self.folder / RUN_FILE, document)
+        vocabulary().save(self.folder)
 
     def _report(self) -> None:
         from benchmarks.report import print_report, write_report

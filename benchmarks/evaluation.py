@@ -25,7 +25,7 @@ from benchmarks.records import (
 )
 from benchmarks.rows import Row
 from benchmarks.settings import Settings
-from inference.transcripts import MAPPING_VERSION
+from inference.transcripts import mapping_version
 
 #: A backend whose process died this often is given up: it was started again once.
 MAX_DEATHS = 2
@@ -273,7 +273,7 @@ def _answer(recogniser: _Recogniser, unit: Unit, clip: StoredClip) -> tuple[Reco
         "duration_s": clip.duration_s,
         "rms_dbfs": clip.rms_dbfs,
         "corruption": clip.corruption,
-        "mapping": MAPPING_VERSION,
+        "mapping": mapping_version(),
     }
     recogniser.start()
     try:

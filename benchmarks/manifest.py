@@ -28,7 +28,7 @@ from benchmarks.records import (
 from benchmarks.rows import portable_path
 from finetune.corpus import environment_prefix
 from inference.errors import UserError
-from inference.transcripts import MAPPING_VERSION
+from inference.transcripts import mapping_version
 
 MEASURED = (RUN_FILE, SPLITS_FILE, ENVIRONMENT_FILE, LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE)
 
@@ -136,7 +136,7 @@ def run_document(
         "complete": complete,
         "phases": list(plan.phases),
         "settings": asdict(plan.settings),
-        "mapping_version": MAPPING_VERSION,
+        "mapping_version": mapping_version(),
         "asked": asked_hash(request),
         "shed": list(plan.shed),
         "protocols": protocols,

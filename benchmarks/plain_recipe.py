@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments, Wav2Vec2Fe
 
 from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE
-from inference.labels import label2id
+from inference.vocabulary import vocabulary
 
 MAX_SECONDS = 20.0
 
@@ -37,7 +37,10 @@ def plain_trainer(
         seed: Seed of the order.
     """
     table = Dataset.from_dict(
-        {"audio": [str(clip.read()) for clip in clips], "label": [label2id[clip.label] for clip in clips]}
+        {
+            "audio": [str(clip.read()) for clip in clips],
+            "label": [vocabulary().label2id[clip.label] for clip in clips],
+        }
     ).cast_column("audio", Audio(sampling_rate=SAMPLING_RATE))
 
     def transform(batch: dict[str, list]) -> dict[str, Any]:

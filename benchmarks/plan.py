@@ -13,7 +13,7 @@ from benchmarks.materials import Materials
 from benchmarks.protocol import Evaluation
 from benchmarks.rows import Row
 from benchmarks.settings import LEAST_ROUNDS, Settings
-from inference.transcripts import MAPPING_VERSION
+from inference.transcripts import mapping_version
 
 if TYPE_CHECKING:  # Signal processing takes seconds that --help does not need.
     from benchmarks.trials import Trial
@@ -89,7 +89,7 @@ class _Versions:
 
         options = ",".join(f"{name}={value}" for name, value in sorted(row.options.items()))
         samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in clips))
-        version = f"{MAPPING_VERSION} {VERSION if condition != ACCURACY else ''}"
+        version = f"{mapping_version()} {VERSION if condition != ACCURACY else ''}"
         names = (row.name, row.spec.import_path, options, self.weights[checkpoint], protocol, str(fold))
         return combined_hash(self.code, version, *names, condition, samples)
 

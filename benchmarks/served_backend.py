@@ -15,8 +15,8 @@ from benchmarks.weight import OpenedFiles, checkpoint_files, runtime_packages
 from inference.audio import SAMPLING_RATE
 from inference.backends import BACKENDS, BackendSpec, backend_class, load_backend
 from inference.backends.base import DigitBackend, Prediction
-from inference.labels import LABELS
 from inference.stages import collect_stages
+from inference.vocabulary import vocabulary
 
 Answer = dict[str, Any]
 
@@ -121,11 +121,12 @@ def check_prediction(prediction: Prediction) -> None:
     Raises:
         ValueError: If it does not; no figure can rest on such an answer.
     """
-    if prediction.label is not None and prediction.label not in LABELS:
-        raise ValueError(f"the label {prediction.label!r} is not in the vocabulary {list(LABELS)}")
+    labels = vocabulary().labels
+    if prediction.label is not None and prediction.label not in labels:
+        raise ValueError(f"the label {prediction.label!r} is not in the vocabulary {list(labels)}")
     probabilities = prediction.probabilities
-    if probabilities is not None and len(probabilities) != len(LABELS):
-        raise ValueError(f"{len(probabilities)} probabilities for {len(LABELS)} labels")
+    if probabilities is not None and len(probabilities) != len(labels):
+        raise ValueError(f"{len(probabilities)} probabilities for {len(labels)} labels")
     single = (prediction.score, prediction.none_probability)
     numbers = (*(probabilities or ()), *(value for value in single if value is not None))
     if not all(map(math.isfinite, numbers)):

@@ -160,7 +160,8 @@ def _contenders(scratch: Path, waveforms: "WaveformCache") -> "dict[str, Callabl
 
     def fresh() -> "tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]":
         set_seed(SEED)
-        return build_model(parse_arguments(words.split()).model)
+        arguments = parse_arguments(words.split())
+        return build_model(arguments.model, arguments.data.classes)
 
     def own_trainer(
         model: "PreTrainedModel", extractor: "Wav2Vec2FeatureExtractor", augment: str, clips: "list[Clip]"

@@ -10,8 +10,8 @@ from finetune.corpus import DATASET_HELP
 from finetune.corpus.splits import PROTOCOLS
 from inference.crop import CropContract
 from inference.errors import UserError
-from inference.labels import LABELS, REJECT_LABEL
 from inference.processor import multiplies_in_bf16
+from inference.vocabulary import REJECT_LABEL, VOCABULARY_HELP, vocabulary
 
 #: Beside a GPU one worker prepares some 300 clips a second.
 MAX_WORKERS = 4
@@ -24,6 +24,7 @@ class DataArguments:
     """Which clips, and how they are split."""
 
     dataset: str = field(default="auto", metadata={"help": DATASET_HELP})
+    vocabulary: str | None = field(default=None, metadata={"help": VOCABULARY_HELP})
     streaming: bool = field(default=False, metadata={"help": "read a Hub dataset without a copy on disk"})
     protocol: str = field(default="official", metadata={"help": ", ".join(PROTOCOLS)})
     fold: str | None = field(
@@ -61,7 +62,8 @@ class DataArguments:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the model's outputs, in order."""
-        return (*LABELS, REJECT_LABEL) if self.reject else LABELS
+        labels = vocabulary().labels
+        return (*labels, REJECT_LABEL) if self.reject else labels
 
     @property
     def all_folds(self) -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from inference.labels import LABELS
 from inference.rejection import REJECTION_FILE, Rejection
+from inference.vocabulary import vocabulary
 
 #: Share of validation digits that may be refused.
 MAX_FALSE_REJECT_RATE = 0.02
@@ -80,6 +80,6 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 def _scores(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Probability of the best digit; -1 where the reject class is more probable, which no threshold mends."""
     probabilities = np.exp(log_softmax(logits / temperature))
-    best = probabilities[:, : len(LABELS)].max(axis=1)
-    none = probabilities[:, len(LABELS) :].sum(axis=1)
+    best = probabilities[:, : len(vocabulary().labels)].max(axis=1)
+    none = probabilities[:, len(vocabulary().labels) :].sum(axis=1)
     return np.where(best < none, -1.0, best)

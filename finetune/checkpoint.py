@@ -16,8 +16,8 @@ from finetune.split_card import CARD_NAME, SplitCard
 from inference.checkpoint import read_json
 from inference.crop import CropContract
 from inference.errors import UserError
-from inference.labels import LABELS
 from inference.rejection import read_rejection
+from inference.vocabulary import vocabulary
 
 SETTINGS_NAME = "run_settings.json"
 FIGURES_NAME = "figures.json"
@@ -45,7 +45,7 @@ class Run:
     figures: dict[str, float]
     notes: str
     history: list[dict[str, Any]]
-    classes: tuple[str, ...] = LABELS
+    classes: tuple[str, ...]
 
 
 def prepare_folder(folder: Path) -> None:
@@ -109,6 +109,7 @@ def write_checkpoint(
     card = SplitCard.from_split(run.corpus, run.split)
     card.write(unfinished)
     _write_json(unfinished / "labels.json", list(run.classes))
+    vocabulary().save(unfinished)
     _write_json(unfinished / "crop.json", asdict(contract))
     _write_json(unfinished / FIGURES_NAME, run.figures)
     if run.history:

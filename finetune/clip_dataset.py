@@ -12,7 +12,7 @@ from finetune.augmentation import MAX_BABBLE_VOICES, AugmentationSettings, augme
 from finetune.corpus.clip import Clip
 from finetune.effects import mix
 from inference.crop import CropContract, prepare
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: Shape of the distribution of mixing weights, as in the mixup paper for speech commands.
 MIXUP_ALPHA = 0.3
@@ -27,7 +27,7 @@ class ClipDataset(Dataset):
         contract: Crop contract of the model being trained.
         augmentation: Ranges to draw from, or None to serve the clips as they are.
         seed: Seed of the augmentation.
-        classes: The names of the model's outputs, in order.
+        classes: The names of the model's outputs, in order; the labels if None.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class ClipDataset(Dataset):
         contract: CropContract,
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
-        classes: Sequence[str] = LABELS,
+        classes: Sequence[str] | None = None,
     ):
         self._clips = clips
         self._waveforms = waveforms
         self._contract = contract
         self._augmentation = augmentation
         self._seed = seed
-        self._label_ids = {label: label_id for label_id, label in enumerate(classes)}
+        self._label_ids = {label: label_id for label_id, label in enumerate(classes or vocabulary().labels)}
         # Shared with loader workers, which are forked before the first epoch ends.
         self._epoch = multiprocessing.Value("i", 0)
 

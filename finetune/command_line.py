@@ -15,6 +15,7 @@ from finetune.arguments import (
     SeriesArguments,
 )
 from inference.errors import UserError
+from inference.vocabulary import use_vocabulary
 
 DESCRIPTION = """Fine-tunes Wav2Vec2 (or any encoder of raw waveforms) with a classification head.
 Options on the command line win over those of the configuration file. Started again with the same
@@ -67,7 +68,10 @@ def parse_arguments(words: list[str]) -> Arguments:
         raise UserError(f"the options do not fit: {error}") from error
     if unknown:
         raise UserError(f"unknown options {' '.join(unknown)}; see python -m finetune.train --help.")
-    return Arguments(*parsed)
+    arguments = Arguments(*parsed)
+    if arguments.data.vocabulary:
+        use_vocabulary(Path(arguments.data.vocabulary))
+    return arguments
 
 
 def _read_config(path: Path, known: set[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from inference.backends import BACKENDS, load_backend
 from inference.checkpoint import read_json
 from inference.cli import EXIT_OK, path_argument, reports_user_errors
 from inference.errors import CheckpointError
+from inference.vocabulary import add_vocabulary_argument
 
 CLIPS_PER_CALL = 32
 #: File of a checkpoint -> the backend that reads it; the first that is there decides.
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="what runs it (default: as its files say)",
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    add_vocabulary_argument(parser)
     parser.add_argument(
         "--part", choices=("test", "validation"), default="test", help="clips to ask (default: %(default)s)"
     )
@@ -100,7 +102,7 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
 
     from finetune.intervals import wilson_interval
     from finetune.metrics import accuracy, calibration_error, confusion, macro_f1, per_class, roc_auc
-    from inference.labels import LABELS, label2id
+    from inference.vocabulary import vocabulary
 
     predictions = []
     for start in tqdm(range(0, len(clips), CLIPS_PER_CALL), desc="evaluating", disable=None):
@@ -111,7 +113,7 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
     references = [clip.label for clip in clips]
     answers = [prediction.label for prediction in predictions]
     probabilities = np.array([prediction.probabilities for prediction in predictions])
-    label_ids = np.array([label2id[label] for label in references])
+    label_ids = np.array([vocabulary().label2id[label] for label in references])
     low, high, _ = wilson_interval(sum(a == r for a, r in zip(answers, references, strict=True)), len(clips))
     return {
         "clips": len(clips),
@@ -121,7 +123,7 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
         "roc_auc": roc_auc(probabilities, label_ids),
         "calibration_error": calibration_error(probabilities, label_ids),
         "per_class": per_class(answers, references),
-        "confusion": confusion(answers, references, LABELS).tolist(),
+        "confusion": confusion(answers, references, vocabulary().labels).tolist(),
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from finetune.corpus import DATASET_HELP
 from inference.backends.encoder_runtimes import PRECISIONS
 from inference.cli import EXIT_OK, path_argument, reports_user_errors
+from inference.vocabulary import add_vocabulary_argument
 
 #: Format -> the runtime that reads it.
 FORMATS = {"onnx": "onnxruntime", "openvino": "openvino"}
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=path_argument, required=True, help="checkpoint folder to write")
     parser.add_argument("--dataset", default="auto", help=f"the corpus it was trained on: {DATASET_HELP}")
+    add_vocabulary_argument(parser)
     return parser
 
 

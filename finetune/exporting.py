@@ -25,7 +25,7 @@ from inference.backends.wav2vec2 import Wav2Vec2Backend, find_folder, softmax
 from inference.checkpoint import read_crop_contract
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: Enough for stable ranges of activations (the default of NNCF is 300 samples, of many classes).
 NUM_CALIBRATION_CLIPS = 200
@@ -33,7 +33,7 @@ NUM_CALIBRATION_CLIPS = 200
 MIN_AGREEMENT = 0.99
 
 #: What travels along: settings, labels, crop, cards, calibration, curves; neither weights nor pickles.
-_CARRIED_SUFFIXES = frozenset({".csv", ".json", ".md", ".png", ".svg", ".txt"})
+_CARRIED_SUFFIXES = frozenset({".csv", ".json", ".md", ".png", ".svg", ".txt", ".yaml"})
 
 
 def export_checkpoint(
@@ -122,8 +122,11 @@ def _compare(source: Path, exported: Path, choice: Choice, clips: Sequence[Clip]
     plain = Wav2Vec2Backend.load(str(source), runtime="torch", precision="fp32")
     ours = Wav2Vec2Backend.load(str(exported))
     expected, found = plain.logits(waveforms), ours.logits(waveforms)
-    expected_labels, found_labels = (logits[:, : len(LABELS)].argmax(axis=1) for logits in (expected, found))
-    references = np.array([LABELS.index(clip.label) for clip in clips])
+    label2id = vocabulary().label2id
+    expected_labels, found_labels = (
+        logits[:, : len(label2id)].argmax(axis=1) for logits in (expected, found)
+    )
+    references = np.array([label2id[clip.label] for clip in clips])
     return {
         "validation_clips": len(clips),
         "max_logit_difference": float(np.abs(found - expected).max()),

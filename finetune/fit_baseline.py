@@ -22,8 +22,8 @@ from finetune.corpus.splits import PROTOCOLS, Split, make_split
 from inference.backends.base import Prediction, prediction_from_probabilities
 from inference.cli import EXIT_OK, natural_number, positive_int, reports_user_errors
 from inference.errors import UserError
-from inference.labels import LABELS, REJECT_LABEL, label2id
 from inference.rejection import Rejection
+from inference.vocabulary import REJECT_LABEL, add_vocabulary_argument, vocabulary
 
 if TYPE_CHECKING:
     from finetune.baselines import Fitted
@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--model", choices=MODELS, default="mfcc-svm", help="what to fit (default: %(default)s)"
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    add_vocabulary_argument(parser)
     parser.add_argument("--protocol", choices=PROTOCOLS, default="official", help="default: %(default)s")
     parser.add_argument("--fold", help="held-out speaker of the protocol loso (default: each in turn)")
     parser.add_argument(
@@ -159,7 +160,7 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
         figures=figures,
         notes=_NOTES if split.validation else _NOTES_WITHOUT_VALIDATION,
         history=history or final.history,
-        classes=(*LABELS, REJECT_LABEL) if options.reject else LABELS,
+        classes=(*vocabulary().labels, REJECT_LABEL) if options.reject else vocabulary().labels,
     )
 
     def save(unfinished: Path) -> None:
@@ -188,7 +189,7 @@ def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip])
 
     from finetune.calibration import calibrate
 
-    references = np.array([label2id[clip.label] for clip in digits])
+    references = np.array([vocabulary().label2id[clip.label] for clip in digits])
     return calibrate(
         np.log(fitted.probabilities(digits) + LEAST_PROBABILITY),
         references,
@@ -225,8 +226,8 @@ def _figures(part: str, fitted: "Fitted", clips: Sequence[Clip]) -> dict[str, fl
     from finetune.intervals import wilson_interval
     from finetune.metrics import macro_f1
 
-    answers = fitted.probabilities(clips)[:, : len(LABELS)].argmax(axis=1).tolist()
-    references = [label2id[clip.label] for clip in clips]
+    answers = fitted.probabilities(clips)[:, : len(vocabulary().labels)].argmax(axis=1).tolist()
+    references = [vocabulary().label2id[clip.label] for clip in clips]
     hits = sum(answer == reference for answer, reference in zip(answers, references, strict=True))
     interval = wilson_interval(hits, len(clips))
     return {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from finetune.corpus import DATASET_HELP, environment_prefix, load_corpus
 from inference.cli import EXIT_OK, reports_user_errors
+from inference.vocabulary import add_vocabulary_argument
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         "members", nargs="+", metavar="BACKEND=FOLDER", help="a backend and the folder of its finished folds"
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    add_vocabulary_argument(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/ensemble-loso"), help="default: %(default)s")
     return parser
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -18,8 +18,8 @@ def compute_metrics(prediction: "EvalPrediction") -> dict[str, float]:
     Where all clips are digits a reject class is left out; among other sounds it is an answer as well.
     """
     references = np.asarray(prediction.label_ids).tolist()
-    closed = max(references) < len(LABELS)
-    logits = np.asarray(prediction.predictions)[:, : len(LABELS) if closed else None]
+    closed = max(references) < len(vocabulary().labels)
+    logits = np.asarray(prediction.predictions)[:, : len(vocabulary().labels) if closed else None]
     predictions = logits.argmax(axis=-1).tolist()
     return {"accuracy": accuracy(predictions, references), "macro_f1": macro_f1(predictions, references)}
 

@@ -17,11 +17,10 @@ from finetune.arguments import ModelArguments
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
 from inference.hub import hub_is_reachable
-from inference.labels import LABELS
 
 
 def build_model(
-    arguments: ModelArguments, classes: Sequence[str] = LABELS
+    arguments: ModelArguments, classes: Sequence[str]
 ) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     """Builds the classifier and the feature extractor that belongs to it.
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from inference.audio import SAMPLING_RATE
 from inference.features import FeatureSettings, log_mel
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: Panels of the training curves: title -> keys of a history's records.
 CURVES = {
@@ -31,9 +31,10 @@ def draw_confusion(counts: Sequence[Sequence[int]], path: Path) -> None:
         if count:
             colour = "white" if count > matrix[row].sum() / 2 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    axes.set(xlabel="answer", ylabel="spoken", xticks=range(len(LABELS)), yticks=range(len(LABELS)))
-    axes.set_xticklabels(LABELS)
-    axes.set_yticklabels(LABELS)
+    labels = vocabulary().labels
+    axes.set(xlabel="answer", ylabel="spoken", xticks=range(len(labels)), yticks=range(len(labels)))
+    axes.set_xticklabels(labels)
+    axes.set_yticklabels(labels)
     figure.savefig(path, dpi=120)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from finetune.corpus import DATASET_HELP, load_corpus
 from finetune.corpus.splits import make_split
 from inference.cli import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.vocabulary import add_vocabulary_argument
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,6 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m finetune.preview", description="Draws training clips before and after augmentation."
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    add_vocabulary_argument(parser)
     parser.add_argument("--clips", type=positive_int, default=4, help="how many (default: %(default)s)")
     parser.add_argument(
         "--epochs", type=positive_int, default=4, help="variations of each (default: %(default)s)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from inference.crop import CropContract
 from inference.errors import CheckpointError
-from inference.labels import check_labels
+from inference.vocabulary import check_labels
 
 
 def require_files(folder: Path, names: tuple[str, ...], made_by: str) -> None:
@@ -43,7 +43,7 @@ def read_labels(folder: Path) -> None:
     names = read_json(path)
     if not isinstance(names, list):
         raise CheckpointError(f"{path} holds {type(names).__name__}, expected a list of label names.")
-    check_labels(dict(enumerate(names)), str(path))
+    check_labels(dict(enumerate(names)), path)
 
 
 def read_crop_contract(folder: Path) -> CropContract:

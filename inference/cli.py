@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inference.backends import BACKENDS, register_backends
 from inference.errors import UserError
+from inference.vocabulary import add_vocabulary_argument
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -36,6 +37,7 @@ def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
 def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds ``--backend``, ``--checkpoint``, ``--threads`` and the backends' options, all from the table."""
     add_backend_module_argument(parser)
+    add_vocabulary_argument(parser)
     rows = "; ".join(f"{spec.name}: {spec.summary}" for spec in BACKENDS.values())
     parser.add_argument("--backend", choices=list(BACKENDS), default="mfcc", help=f"{rows} (default: mfcc)")
     parser.add_argument(

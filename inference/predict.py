@@ -124,12 +124,11 @@ def predict_file(backend: "DigitBackend", path: Path) -> Line:
 def predict_words(backend: "DigitBackend", name: str, path: Path) -> Iterator[Line]:
     """Recognises the words of one file; AudioError if it cannot be read."""
     from inference.audio import SAMPLING_RATE
-    from inference.labels import id2label
     from inference.live.segments import find_segments
 
     for answer in find_segments(str(path), backend, name):
         yield Line(
-            label=None if answer.digit is None else id2label[answer.digit],
+            label=None if answer.digit is None else str(answer.digit),
             score=answer.score,
             hypothesis=answer.hypothesis,
             reason=answer.reason,

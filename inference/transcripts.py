@@ -1,4 +1,4 @@
-"""Text -> digit, or None with the reason: how a free transcript is scored.
+"""Text -> label, or None with the reason: how a free transcript is scored.
 
 The rules were written down before any test transcript was seen, and they are strict: a recogniser
 is credited for what it wrote, not for what it might have meant. The public English text normaliser
@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from inference.labels import LABELS, SPOKEN_FORMS
+from inference.vocabulary import vocabulary
 
 #: Rules that map a text to a digit.
 EXACT, REPEATED, CARRIER, HOMOPHONE = "exact", "repeated", "carrier", "homophone"
@@ -36,14 +36,9 @@ NEUTRAL_PUNCTUATION = ".,!?;:¿¡\"'()[]{}«»‹›“”„‘’"
 #: Raise it when the code below changes what any text maps to; the tables count by themselves.
 _RULES_REVISION = 1
 
-_DIGIT_WORDS = {form: label for label, forms in SPOKEN_FORMS.items() for form in forms}
 _BETWEEN_WORDS = re.compile(f"[{re.escape(NEUTRAL_PUNCTUATION)}_\u2010-\u2015-]+")
 #: ".5" and ",5" are fractions; "...5" is a pause before a digit.
 _LEADING_FRACTION = re.compile(r"[^.,\w]*[.,]\d")
-_TABLES = (_DIGIT_WORDS, HOMOPHONES, CARRIER_WORDS, NUMBER_WORDS, NEUTRAL_PUNCTUATION, _RULES_REVISION)
-
-#: Stored with results, so that a stored label says which mapping made it.
-MAPPING_VERSION: str = hashlib.sha256(json.dumps(_TABLES).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -61,11 +56,19 @@ class TranscriptMatch:
     reason: str
 
 
-def match_transcript(text: str, accept_homophones: bool = False) -> TranscriptMatch:
-    """Maps a recogniser's text to one digit.
+def mapping_version() -> str:
+    """Stored with results, so that a stored label says which mapping made it."""
+    words = vocabulary().label_of_word
+    tables = (words, HOMOPHONES, CARRIER_WORDS, NUMBER_WORDS, NEUTRAL_PUNCTUATION, _RULES_REVISION)
+    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:12]
 
-    Case, Unicode compatibility forms (NFKC) and neutral punctuation do not matter. Digits of any
-    script count; words of other languages, Roman numerals, numbers, signs and units do not.
+
+def match_transcript(text: str, accept_homophones: bool = False) -> TranscriptMatch:
+    """Maps a recogniser's text to one label.
+
+    Case, Unicode compatibility forms (NFKC) and neutral punctuation do not matter. Where the labels
+    are digits, those of any script count; words of other languages, Roman numerals, numbers, signs and
+    units do not.
 
     Args:
         text: The raw hypothesis.
@@ -77,7 +80,7 @@ def match_transcript(text: str, accept_homophones: bool = False) -> TranscriptMa
     tokens = _tokens(text)
     if not tokens:
         return TranscriptMatch(None, EMPTY)
-    has_carrier = tokens[0] in CARRIER_WORDS
+    has_carrier = tokens[0] in CARRIER_WORDS and tokens[0] not in vocabulary().label_of_word
     labels = [_label(token, accept_homophones) for token in tokens[has_carrier:]]
     if UNKNOWN_WORD in labels or not labels:
         return TranscriptMatch(None, UNKNOWN_WORD)
@@ -85,7 +88,7 @@ def match_transcript(text: str, accept_homophones: bool = False) -> TranscriptMa
         return TranscriptMatch(None, NOT_SINGLE_DIGIT)
     if len(set(labels)) > 1:
         return TranscriptMatch(None, SEVERAL_DIGITS)
-    if any(token in HOMOPHONES for token in tokens):
+    if any(token in HOMOPHONES and token not in vocabulary().label_of_word for token in tokens):
         return TranscriptMatch(labels[0], HOMOPHONE)
     if len(labels) > 1:
         return TranscriptMatch(labels[0], REPEATED)
@@ -105,14 +108,19 @@ def _tokens(text: str) -> list[str]:
 
 def _label(token: str, accept_homophones: bool) -> str:
     """The label of one token, or why it has none."""
-    if token in _DIGIT_WORDS:
-        return _DIGIT_WORDS[token]
-    if accept_homophones and token in HOMOPHONES:
+    words = vocabulary()
+    if token in words.label_of_word:
+        return words.label_of_word[token]
+    if accept_homophones and HOMOPHONES.get(token) in words.labels:
         return HOMOPHONES[token]
-    if any(map(_is_numeral, token)):
+    if not words.is_digits:
+        return UNKNOWN_WORD
+    if len(token) == 1 and _is_numeral(token):
         # str.isdigit() and int() disagree on some characters; unicodedata knows the value of all.
-        return LABELS[unicodedata.digit(token)] if len(token) == 1 else NOT_SINGLE_DIGIT
-    return NOT_SINGLE_DIGIT if token in NUMBER_WORDS else UNKNOWN_WORD
+        label = str(unicodedata.digit(token))
+        return label if label in words.labels else UNKNOWN_WORD
+    is_number = token in NUMBER_WORDS or any(map(_is_numeral, token))
+    return NOT_SINGLE_DIGIT if is_number else UNKNOWN_WORD
 
 
 def _is_numeral(character: str) -> bool:

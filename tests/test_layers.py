@@ -158,7 +158,7 @@ def test_help_is_quick_and_loads_no_heavy_library(module: str) -> None:
 
 def test_importing_every_light_module_loads_no_torch() -> None:
     code = (
-        "import sys, inference, finetune, benchmarks, inference.audio, inference.labels, inference.crop,"
+        "import sys, inference, finetune, benchmarks, inference.audio, inference.vocabulary, inference.crop,"
         " inference.transcripts, inference.features, inference.backends, inference.live\n"
         "assert 'torch' not in sys.modules\n"
     )

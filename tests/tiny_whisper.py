@@ -4,20 +4,20 @@ from pathlib import Path
 
 from benchmarks.peers.random_whisper import (
     NUM_POSITIONS,
-    WORDS,
     make_model,
     make_tokenizer,
     token_id,
+    usual_words,
     write_ctranslate2,
 )
 
 __all__ = [
     "NUM_POSITIONS",
-    "WORDS",
     "build_tiny_whisper",
     "make_model",
     "make_tokenizer",
     "token_id",
+    "usual_words",
     "write_ctranslate2",
 ]
 

@@ -24,8 +24,15 @@ from transformers import WhisperForConditionalGeneration
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from inference.audio import SAMPLING_RATE, decode_audio, resample
-from inference.labels import label2id
-from tests.tiny_whisper import NUM_POSITIONS, WORDS, make_model, make_tokenizer, token_id, write_ctranslate2
+from inference.vocabulary import vocabulary
+from tests.tiny_whisper import (
+    NUM_POSITIONS,
+    make_model,
+    make_tokenizer,
+    token_id,
+    usual_words,
+    write_ctranslate2,
+)
 
 #: The window trained on: 101 encoder positions of two 10 ms frames; the last one stands for all padding.
 SHORT_POSITIONS = 101
@@ -92,7 +99,7 @@ def make_examples(clips, tokenizer, rng) -> tuple[torch.Tensor, torch.Tensor]:
     english, no_speech, end = (token_id(tokenizer, name) for name in ("en", "nospeech", "endoftext"))
     features, targets = [], []
     for label, waveform in tqdm(clips, desc="features"):
-        word = tokenizer.encode(f" {WORDS[label2id[label]]}").ids[0]
+        word = tokenizer.encode(f" {usual_words()[vocabulary().label2id[label]]}").ids[0]
         for copy in range(1 + AUGMENTED_COPIES):
             features.append(short_features(extractor, augment(waveform, rng) if copy else waveform))
             targets.append([english, IGNORED, IGNORED, word, end])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from inference.labels import id2label, label2id
+from inference.vocabulary import vocabulary
 
 NAME = "wav2vec2-base-random"
 
@@ -13,6 +13,7 @@ def write_random_base(folder: Path) -> None:
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
     torch.manual_seed(0)
-    config = Wav2Vec2Config(num_labels=len(label2id), id2label=id2label, label2id=label2id)
+    words = vocabulary()
+    config = Wav2Vec2Config(num_labels=len(words.labels), id2label=words.id2label, label2id=words.label2id)
     Wav2Vec2ForSequenceClassification(config).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)

@@ -16,8 +16,8 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
 from inference.checkpoint import read_crop_contract, read_json
 from inference.crop import prepare
-from inference.labels import LABELS, label2id
 from inference.transcripts import match_transcript
+from inference.vocabulary import vocabulary
 
 
 class PlainWhisper(DigitBackend):
@@ -61,11 +61,11 @@ class PlainWav2Vec2(DigitBackend):
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """One call for the list; the pipeline takes it clip by clip unless told otherwise."""
-        answers = self._pipeline(list(waveforms), top_k=len(LABELS))
-        rows = np.zeros((len(waveforms), len(LABELS)))
+        answers = self._pipeline(list(waveforms), top_k=len(vocabulary().labels))
+        rows = np.zeros((len(waveforms), len(vocabulary().labels)))
         for row, answer in zip(rows, answers, strict=True):
             for entry in answer:
-                row[label2id[entry["label"]]] = entry["score"]
+                row[vocabulary().label2id[entry["label"]]] = entry["score"]
         return [prediction_from_probabilities(row) for row in rows]
 
 

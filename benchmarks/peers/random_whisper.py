@@ -19,9 +19,8 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from inference.labels import SPOKEN_FORMS
+from inference.vocabulary import vocabulary
 
-WORDS = tuple(forms[0] for forms in SPOKEN_FORMS.values())
 #: Sizes of the network: for tests, and those of the public "tiny" (Radford et al. 2022, table 1).
 FIXTURE_SIZES = {
     "d_model": 64,
@@ -61,6 +60,11 @@ _CONTROL_TOKENS = (
 _TIMESTAMPS = tuple(f"{index * 0.02:.2f}" for index in range(1501))
 
 
+def usual_words() -> tuple[str, ...]:
+    """The usual spoken form of every label."""
+    return tuple(forms[0] for forms in vocabulary().spoken_forms.values())
+
+
 def token_id(tokenizer: Tokenizer, name: str) -> int:
     """The id of the special token ``<|name|>``."""
     found = tokenizer.token_to_id(f"<|{name}|>")
@@ -69,29 +73,29 @@ def token_id(tokenizer: Tokenizer, name: str) -> int:
 
 
 def make_tokenizer(
-    words: Sequence[str] = WORDS, multilingual: bool = True, size: int | None = None
+    words: Sequence[str] | None = None, multilingual: bool = True, size: int | None = None
 ) -> Tokenizer:
     """A byte-level BPE in which " seven" is one token.
 
     Args:
-        words: Words that become one token when a space stands before them.
+        words: Words that become one token when a space stands before them; None for the vocabulary's.
         multilingual: CTranslate2 calls a model multilingual if the empty string is a token.
         size: Filled up to this many tokens with words that no text contains.
     """
-    vocabulary = {symbol: index for index, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokens = {symbol: index for index, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     merges = []
-    for word in words:
+    for word in words or usual_words():
         piece = "\u0120"  # how byte-level BPE writes a space
         for letter in word:
-            if piece + letter not in vocabulary:
-                vocabulary[piece + letter] = len(vocabulary)
+            if piece + letter not in tokens:
+                tokens[piece + letter] = len(tokens)
                 merges.append((piece, letter))
             piece += letter
-    vocabulary["" if multilingual else "<|unused|>"] = len(vocabulary)
+    tokens["" if multilingual else "<|unused|>"] = len(tokens)
     names = [f"<|{name}|>" for name in _CONTROL_TOKENS + _TIMESTAMPS]
-    for index in range((size or 0) - len(vocabulary) - len(names)):
-        vocabulary[f"filler{index}"] = len(vocabulary)
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    for index in range((size or 0) - len(tokens) - len(names)):
+        tokens[f"filler{index}"] = len(tokens)
+    tokenizer = Tokenizer(models.BPE(vocab=tokens, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])

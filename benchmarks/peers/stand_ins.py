@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from finetune.corpus.synthetic import cache_folder
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: Raise it when a builder below changes.
 REVISION = 1
@@ -42,9 +42,9 @@ def make_wav2vec2_base(folder: Path) -> None:
         # The defaults of the configuration class are those of the base model.
         model = Wav2Vec2ForSequenceClassification(
             Wav2Vec2Config(
-                num_labels=len(LABELS),
-                id2label=dict(enumerate(LABELS)),
-                label2id={label: label_id for label_id, label in enumerate(LABELS)},
+                num_labels=len(vocabulary().labels),
+                id2label=vocabulary().id2label,
+                label2id=vocabulary().label2id,
             )
         )
     model.save_pretrained(folder)
@@ -56,16 +56,16 @@ def make_whisper_tiny(folder: Path) -> None:
     from benchmarks.peers.random_whisper import (
         TINY_SIZES,
         TINY_VOCABULARY,
-        WORDS,
         answer_one_word,
         make_model,
         make_tokenizer,
+        usual_words,
         write_ctranslate2,
     )
 
     tokenizer = make_tokenizer(size=TINY_VOCABULARY)
     model = make_model(tokenizer, sizes=TINY_SIZES)
-    answer_one_word(model, tokenizer, WORDS[7])
+    answer_one_word(model, tokenizer, usual_words()[-1])
     write_ctranslate2(model, tokenizer, folder, "stand-in", quantization="int8")
 
 

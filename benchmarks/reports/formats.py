@@ -9,7 +9,7 @@ from benchmarks.records import RECORD_VERSION
 from benchmarks.reports.main_table import headline_protocol
 from benchmarks.reports.report_frames import Report
 from benchmarks.reports.table import Table, is_missing, shown
-from inference.transcripts import MAPPING_VERSION
+from inference.transcripts import mapping_version
 
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}",
@@ -43,7 +43,7 @@ def document(report: Report) -> dict[str, Any]:
         "complete": run["complete"],
         "fixture": bool(report.fixtures),
         "headline_protocol": headline_protocol(run)["protocol"],
-        "mapping_version": MAPPING_VERSION,
+        "mapping_version": mapping_version(),
         "tables": {name: _table_document(table) for name, table in report.tables.items()},
     }
 

@@ -14,8 +14,8 @@ from benchmarks.reports.report_frames import Report
 from benchmarks.reports.scores import NONE
 from benchmarks.reports.speed import REST, rounds_proper
 from benchmarks.reports.table import percent
-from inference.labels import LABELS
 from inference.stages import STAGES
+from inference.vocabulary import vocabulary
 
 #: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
 AREA_PER_MB = 8.0
@@ -158,7 +158,8 @@ def confusions(report: Report) -> Picture | None:
     lines = -(-len(backends) // columns)
     figure = new_figure(report.watermark, width=max(3.6 * columns, 4.2), height=3.5 * lines + 0.3)
     told = []
-    answered = [*LABELS, NONE]
+    labels = vocabulary().labels
+    answered = [*labels, NONE]
     for place, backend in enumerate(backends):
         counts = rows[rows["backend"] == backend][answered].to_numpy(dtype=float)
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -176,18 +177,18 @@ def confusions(report: Report) -> Picture | None:
                 color="black" if value > 55 else "white",
             )
         axes.set_xticks(range(len(answered)), answered, fontsize=7)
-        axes.set_yticks(range(len(LABELS)), LABELS, fontsize=7)
+        axes.set_yticks(range(len(labels)), labels, fontsize=7)
         axes.set_title(backend, fontsize="small")
         if place % columns == 0:
             axes.set_ylabel("spoken", fontsize="small")
         if place >= len(backends) - columns:
             axes.set_xlabel("answered", fontsize="small")
         wrong = shares.copy()
-        wrong[np.arange(len(LABELS)), np.arange(len(LABELS))] = 0
+        wrong[np.arange(len(labels)), np.arange(len(labels))] = 0
         spoken, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
         if wrong[spoken, said] > 0:
             told.append(
-                f"{backend}: most often {LABELS[spoken]} as {answered[said]}, {wrong[spoken, said]:.0f} %"
+                f"{backend}: most often {labels[spoken]} as {answered[said]}, {wrong[spoken, said]:.0f} %"
             )
     return Picture(
         "confusion",

@@ -19,6 +19,7 @@ from benchmarks.reports.answers import answer_frame
 from benchmarks.reports.checked_run import fixtures, read_checked_run, refuse_fixtures
 from benchmarks.reports.scores import score_run
 from benchmarks.reports.table import Table
+from inference.vocabulary import use_vocabulary_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def read_report(folder: Path, allow_fixture: bool = False) -> Report:
     Raises:
         UserError: If it is no folder of a run, or holds figures of stand-in weights that were not asked for.
     """
+    use_vocabulary_of(folder)
     records = read_checked_run(folder)
     refuse_fixtures(fixtures(records.run), allow_fixture)
     return make_report(records)

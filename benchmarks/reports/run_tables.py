@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.records import Record
 from benchmarks.reports.answers import CLEAN
 from benchmarks.reports.table import Column, Table, frame
-from inference.transcripts import MAPPING_VERSION
+from inference.transcripts import mapping_version
 
 
 def missing_reasons(run: Record) -> dict[str, str]:
@@ -130,11 +130,11 @@ def captions(run: Record, answers: pd.DataFrame) -> list[str]:
     notes += [f"Left out to stay in the budget: {sentence}" for sentence in run["shed"]]
     if not run["complete"]:
         notes.append("INTERRUPTED: this run was stopped; complete figures only.")
-    if run["mapping_version"] != MAPPING_VERSION:
+    if run["mapping_version"] != mapping_version():
         changed = int((answers["label"].fillna("none") != answers["recorded_label"].fillna("none")).sum())
         notes.append(
-            f"Text was mapped to digits again: {run['mapping_version']} at the run, {MAPPING_VERSION} here; "
-            f"{changed} answers changed."
+            f"Text was mapped to digits again: {run['mapping_version']} at the run, {mapping_version()} "
+            f"here; {changed} answers changed."
         )
     return notes
 

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.records import Record
 from benchmarks.reports.scores import NONE, Scores, digit_rows
 from benchmarks.reports.table import REASON, Column, Table, frame, percent, whole
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 AllScores = Mapping[tuple[str, str], Scores]
 MOST_FREQUENT = 5
@@ -158,9 +158,9 @@ def confusion_table(run: Record, scores: AllScores) -> Table:
         "Confusion",
         [
             *(Column(name, name, numeric=False) for name in ("backend", "protocol", "spoken")),
-            *(Column(label, label, whole) for label in (*LABELS, NONE)),
+            *(Column(label, label, whole) for label in (*vocabulary().labels, NONE)),
         ],
-        frame(rows, ("backend", "protocol", "spoken", *LABELS, NONE)),
+        frame(rows, ("backend", "protocol", "spoken", *vocabulary().labels, NONE)),
         ["Rows: digit spoken. Columns: digit answered, and none."],
     )
 

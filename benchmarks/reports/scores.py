@@ -10,7 +10,7 @@ from benchmarks.records import Record
 from benchmarks.reports.answers import of_condition, speaker_accuracies
 from finetune.intervals import Interval, exact_interval, speaker_interval, wilson_interval
 from finetune.metrics import macro_f1
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: Last column of a confusion matrix: no digit.
 NONE = "none"
@@ -109,7 +109,7 @@ def accuracy_with_interval(
 def digit_rows(scores: Scores) -> list[dict[str, Any]]:
     """Precision, recall and F1 of each digit; None where there is nothing to divide by."""
     rows = []
-    for label in LABELS:
+    for label in vocabulary().labels:
         right = int(scores.confusion.loc[label, label])
         spoken = int(scores.confusion.loc[label].sum())
         answered = int(scores.confusion[label].sum())
@@ -126,8 +126,8 @@ def digit_rows(scores: Scores) -> list[dict[str, Any]]:
 
 
 def _confusion(proper: pd.DataFrame) -> pd.DataFrame:
-    answered = pd.Categorical(proper["label"].fillna(NONE), categories=[*LABELS, NONE])
-    spoken = pd.Categorical(proper["reference"], categories=list(LABELS))
+    answered = pd.Categorical(proper["label"].fillna(NONE), categories=[*vocabulary().labels, NONE])
+    spoken = pd.Categorical(proper["reference"], categories=list(vocabulary().labels))
     return pd.crosstab(spoken, answered, dropna=False).reindex(
-        index=list(LABELS), columns=[*LABELS, NONE], fill_value=0
+        index=list(vocabulary().labels), columns=[*vocabulary().labels, NONE], fill_value=0
     )

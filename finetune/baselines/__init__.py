@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inference.crop import CropContract
-from inference.labels import LABELS, REJECT_LABEL, label2id
+from inference.vocabulary import REJECT_LABEL, vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
 
     from finetune.corpus.clip import Clip
 
-#: Class of each label; the reject class comes last, where there is one.
-CLASS_IDS = {**label2id, REJECT_LABEL: len(LABELS)}
 #: The shortest clip, in milliseconds; what is shorter is padded.
 MIN_MS = 100
+
+
+def class_ids() -> dict[str, int]:
+    """Class of each label; the reject class comes last, where there is one."""
+    return {**vocabulary().label2id, REJECT_LABEL: len(vocabulary().labels)}
 
 
 class Fitted(Protocol):

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
-from finetune.baselines import CLASS_IDS
+from finetune.baselines import class_ids
 from finetune.baselines.networks import LogMelDscnn, MfccCnn
 from finetune.baselines.window_batches import VariationSettings, WordBank
 from finetune.corpus.clip import Clip
@@ -22,7 +22,7 @@ from finetune.metrics import macro_f1
 from inference.backends.cnn import MODEL_NAME
 from inference.crop import CropContract, prepare
 from inference.features import WindowSettings, log_mel_window, word_log_mel
-from inference.labels import LABELS, label2id
+from inference.vocabulary import vocabulary
 
 NETWORKS: dict[str, type[LogMelDscnn] | type[MfccCnn]] = {"logmel-dscnn": LogMelDscnn, "mfcc-cnn": MfccCnn}
 
@@ -128,8 +128,9 @@ def fit_cnn(
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # weights and dropout
-    label_ids = torch.tensor([CLASS_IDS[clip.label] for clip in clips])
-    num_classes = max(len(LABELS), int(label_ids.max()) + 1)
+    ids = class_ids()
+    label_ids = torch.tensor([ids[clip.label] for clip in clips])
+    num_classes = max(len(vocabulary().labels), int(label_ids.max()) + 1)
     network = NETWORKS[model](num_classes, window.n_mels).to(memory_format=torch.channels_last)
     bar = tqdm(clips, desc="features", unit="clip", disable=None)
     bank = WordBank([_bands(clip, window, contract) for clip in bar], window)
@@ -187,8 +188,8 @@ def _watch(network: nn.Module, windows: torch.Tensor, clips: Sequence[Clip]) -> 
     if not clips:
         return {}
     logits = _logits(network, windows)
-    references = [label2id[clip.label] for clip in clips]
-    answers = logits[:, : len(LABELS)].argmax(dim=1).tolist()
+    references = [vocabulary().label2id[clip.label] for clip in clips]
+    answers = logits[:, : len(vocabulary().labels)].argmax(dim=1).tolist()
     return {
         "eval_loss": float(functional.cross_entropy(logits, torch.tensor(references))),
         "eval_accuracy": float(np.mean(np.array(answers) == references)),

@@ -17,13 +17,13 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
-from finetune.baselines import CLASS_IDS
+from finetune.baselines import class_ids
 from finetune.corpus.clip import Clip
 from inference.backends.mfcc import KernelClassifier, LinearClassifier
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: Varied copies of each clip beside the clip itself: a point less on new clean voices, some fifteen
 #: more in noise and narrow bands. A second one validated no better.
@@ -124,12 +124,13 @@ def fit_statistics(
     Raises:
         CorpusError: If a label has fewer than two clips.
     """
-    label_ids = np.array([CLASS_IDS[clip.label] for clip in clips])
+    ids = class_ids()
+    label_ids = np.array([ids[clip.label] for clip in clips])
     _check_labels(label_ids)
     bar = tqdm(clips, desc="features", unit="clip", disable=None)
     versions = [[_bands(clip, copy, seed, contract) for clip in bar] for copy in range(1 + NUM_COPIES)]
     speakers = np.array([clip.speaker for clip in clips])
-    digits = np.flatnonzero(label_ids < len(LABELS))
+    digits = np.flatnonzero(label_ids < len(vocabulary().labels))
     words = [versions[0][row] for row in digits]
     choice, accuracy = choose(model, words, label_ids[digits], speakers[digits])
     statistics = np.concatenate([_statistics(version, choice.settings) for version in versions])
@@ -254,8 +255,9 @@ def _statistics(bands: Sequence[np.ndarray], settings: FeatureSettings) -> np.nd
 
 
 def _check_labels(label_ids: np.ndarray) -> None:
-    counts = np.bincount(label_ids, minlength=len(LABELS))[: len(LABELS)]
-    scarce = [label for label, number in zip(LABELS, counts, strict=True) if number < 2]
+    labels = vocabulary().labels
+    counts = np.bincount(label_ids, minlength=len(labels))[: len(labels)]
+    scarce = [label for label, number in zip(labels, counts, strict=True) if number < 2]
     if scarce:
         raise CorpusError(
             f"too few training clips of {', '.join(scarce)}: this model needs at least 2 of every "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
 from inference.errors import CorpusError, HubUnreachableError
-from inference.labels import LABELS, SPOKEN_FORMS
+from inference.vocabulary import vocabulary
 
 __all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "environment_prefix", "load_corpus"]
 
@@ -81,8 +81,7 @@ def _is_audiofolder(folder: Path) -> bool:
         return True
     parts = [part for part in (folder / "train", folder / "test") if part.is_dir()] or [folder]
     names = {path.name.lower() for part in parts for path in part.iterdir() if path.is_dir()}
-    known = {*LABELS, *(form for forms in SPOKEN_FORMS.values() for form in forms)}
-    return bool(names) and names <= known
+    return bool(names) and names <= vocabulary().label_of_name.keys()
 
 
 def _looks_like_hub_id(dataset: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inference.audio import AudioSource, decode_audio
 from inference.errors import AudioError, CorpusError
-from inference.labels import LABELS
+from inference.vocabulary import vocabulary
 
 #: ``{label}_{speaker}_{index}``, the naming of FSDD and AudioMNIST; speaker names may hold "_".
 CLIP_NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)")
@@ -73,12 +73,13 @@ class Corpus:
     def __post_init__(self) -> None:
         if not self.clips:
             raise CorpusError(f"{self.description} holds no clips.")
+        labels = vocabulary().labels
         seen: set[str] = set()
         for clip in self.clips:
-            if clip.label not in LABELS:
+            if clip.label not in labels:
                 raise CorpusError(
                     f"clip {clip.clip_id} has the label {clip.label!r}, which is not in the vocabulary "
-                    f"{', '.join(LABELS)}: rename or remove it."
+                    f"{', '.join(labels)}: rename or remove it, or name other words with --vocabulary FILE."
                 )
             if clip.clip_id in seen:
                 raise CorpusError(f"two clips are called {clip.clip_id}: rename one of them.")

@@ -31,7 +31,7 @@ from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
 from inference.errors import CorpusError
 from inference.features import trim_silence
-from inference.labels import REJECT_LABEL
+from inference.vocabulary import REJECT_LABEL, vocabulary
 
 # Everyday words, words that people say to machines, and neighbours of digits; no homophone of a
 # digit ("for", "to", "won", "ate"), and no word in two lists.
@@ -108,9 +108,10 @@ def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
 
 
 def word_plan(part: str, num_clips: int) -> list[Utterance]:
-    """Draws a voice for each word; a pure function of its arguments."""
+    """Draws a voice for each word that is none of the vocabulary; a pure function of it and the arguments."""
     generator = random.Random(f"words that are no digits, {part}")
-    words = WORDS[part]
+    names = vocabulary().label_of_name
+    words = [word for word in WORDS[part] if word not in names]
     return [
         Utterance(
             label=words[number % len(words)],

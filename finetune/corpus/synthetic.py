@@ -1,4 +1,4 @@
-"""Digits spoken by espeak-ng: a corpus that needs no network and no download.
+"""The vocabulary spoken by espeak-ng: a corpus that needs no network and no download.
 
 A voice (accent and variant) plays the part of a speaker. The clips are made once into a cache and
 are the same for the same seed and espeak-ng version. Figures on it say that the machinery works,
@@ -27,7 +27,7 @@ from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
 from inference.errors import CorpusError, UserError
 from inference.features import trim_silence
-from inference.labels import LABELS, SPOKEN_FORMS
+from inference.vocabulary import DIGITS, vocabulary
 
 NUM_VOICES = 12
 NUM_TAKES = 15
@@ -50,7 +50,7 @@ LEVEL_DBFS = (-32.0, -18.0)
 
 @dataclass(frozen=True)
 class Utterance:
-    """How one synthetic clip is spoken; ``label`` is a digit, or the word itself."""
+    """How one synthetic clip is spoken; ``label`` is one of the vocabulary, or the word itself."""
 
     label: str
     voice: str
@@ -71,7 +71,7 @@ def load_synthetic(seed: int = 0, num_voices: int = NUM_VOICES, num_takes: int =
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
-    folder = cache_folder() / f"synthetic-{espeak_version()}-seed{seed}-{num_voices}x{num_takes}"
+    folder = cache_folder() / f"{_origin()}-seed{seed}-{num_voices}x{num_takes}"
     if not folder.is_dir():
         _make(plan(seed, num_voices, num_takes), folder)
     corpus = load_folder(folder)
@@ -99,13 +99,13 @@ def with_synthetic(split: Split, share: float, corpus_name: str) -> Split:
         raise UserError(f"--synthetic_share {share}: expected a share from 0 to below 1.")
     if share == 0.0 or corpus_name == "synthetic":
         return split
-    # As many of each digit.
-    num_utterances = round(share / (1 - share) * len(split.train) / len(LABELS))
+    # As many of each label.
+    num_utterances = round(share / (1 - share) * len(split.train) / len(vocabulary().labels))
     return replace(split, synthetic=training_voices(max(num_utterances, 1)))
 
 
 def training_voices(num_utterances: int) -> tuple[Clip, ...]:
-    """So many utterances of each digit, each in a voice, rate and pitch of its own.
+    """So many utterances of each label, each in a voice, rate and pitch of its own.
 
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
@@ -117,13 +117,13 @@ def load_utterances(name: str, utterances: Sequence[Utterance]) -> tuple[Clip, .
     """The clips of a plan, made first where the cache does not hold them; sorted by file name.
 
     Args:
-        name: Of the plan; with the number of clips it names the folder.
-        utterances: A list that depends on the name and its own length alone.
+        name: Of the plan; with vocabulary and number of clips it names the folder.
+        utterances: A list that depends on the name, the vocabulary and its own length alone.
 
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
-    origin = f"synthetic-{espeak_version()}-{name}"
+    origin = f"{_origin()}-{name}"
     folder = cache_folder() / f"{origin}-{len(utterances)}"
     if not folder.is_dir():
         _make(utterances, folder)
@@ -132,7 +132,7 @@ def load_utterances(name: str, utterances: Sequence[Utterance]) -> tuple[Clip, .
 
 
 def training_plan(num_utterances: int) -> list[Utterance]:
-    """Draws a voice for each utterance of each digit; a pure function of its argument."""
+    """Draws a voice for each utterance of each label; a pure function of its argument and the vocabulary."""
     generator = random.Random("synthetic training voices")
     return [
         Utterance(
@@ -144,12 +144,12 @@ def training_plan(num_utterances: int) -> list[Utterance]:
             level_dbfs=generator.uniform(*LEVEL_DBFS),
         )
         for index in range(num_utterances)
-        for label in LABELS
+        for label in vocabulary().labels
     ]
 
 
 def plan(seed: int, num_voices: int, num_takes: int) -> list[Utterance]:
-    """Draws voices, rates, pitches and levels; a pure function of its arguments."""
+    """Draws voices, rates, pitches and levels; a pure function of its arguments and the vocabulary."""
     generator = random.Random(f"synthetic corpus {seed}")
     voices = [f"{accent}+{variant}" for accent in ACCENTS for variant in VARIANTS]
     return [
@@ -162,7 +162,7 @@ def plan(seed: int, num_voices: int, num_takes: int) -> list[Utterance]:
             level_dbfs=generator.uniform(*LEVEL_DBFS),
         )
         for voice in generator.sample(voices, num_voices)
-        for label in LABELS
+        for label in vocabulary().labels
         for index in range(num_takes)
     ]
 
@@ -171,6 +171,13 @@ def cache_folder() -> Path:
     """Where made clips are kept: ``$XDG_CACHE_HOME/spoken-digits`` or ``~/.cache/spoken-digits``."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "spoken-digits"
+
+
+def _origin() -> str:
+    """What clips of espeak-ng depend on: its version, and the words where they are not the digits."""
+    words = vocabulary()
+    other = "" if words.fingerprint == DIGITS.fingerprint else f"-{words.fingerprint}"
+    return f"synthetic-{espeak_version()}{other}"
 
 
 def espeak_version() -> str:
@@ -230,7 +237,7 @@ def _make(utterances: Sequence[Utterance], folder: Path) -> None:
 
 
 def _write(utterance: Utterance, folder: Path) -> None:
-    word = SPOKEN_FORMS.get(utterance.label, (utterance.label,))[0]
+    word = vocabulary().spoken_forms.get(utterance.label, (utterance.label,))[0]
     waveform = speak(word, utterance.voice, utterance.words_per_minute, utterance.pitch)
     rms = float(np.sqrt(np.mean(np.square(waveform))))
     waveform = np.clip(waveform * (10 ** (utterance.level_dbfs / 20) / rms), -1.0, 1.0)

@@ -14,7 +14,7 @@ from finetune.corpus.clip import Clip, Corpus, clip_from_path, corpus_name
 from inference.audio import AudioSource
 from inference.errors import CorpusError, HubUnreachableError
 from inference.hub import hub_is_reachable
-from inference.labels import LABELS, SPOKEN_FORMS
+from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 HUB_DATASET = "mteb/free-spoken-digit-dataset"
 #: A table without a split of its own gives every fifth clip of a label to its test set.
 TEST_EVERY = 5
-
-_LABEL_OF_NAME = {name: label for label in LABELS for name in (label, *SPOKEN_FORMS[label])}
 
 
 def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
@@ -105,12 +103,13 @@ def _clips_of_table(table: Any, split_name: str, origin: str) -> list[Clip]:
     feature = table.features["label"]
     names = feature.names if isinstance(feature, ClassLabel) else None
     table = table.cast_column("audio", Audio(decode=False))
+    label_of_name = vocabulary().label_of_name
     streamed = isinstance(table, IterableDataset)
     clips: list[Clip] = []
     takes: Counter[tuple[str, str]] = Counter()
     for row, record in enumerate(table):
         value = names[record["label"]] if names else str(record["label"])
-        label = _LABEL_OF_NAME.get(value.lower(), value)
+        label = label_of_name.get(value.lower(), value)
         # A stream cannot be read at a row later on, so its encoded bytes stay in memory.
         read = _constant(record["audio"]) if streamed else _row_reader(table, row)
         clips.append(
@@ -129,7 +128,7 @@ def _clip(
     takes: Counter[tuple[str, str]],
 ) -> Clip:
     named = clip_from_path(Path(path)) if path else None
-    if named and named.label in LABELS and named.label != label:
+    if named and named.label in vocabulary().labels and named.label != label:
         raise CorpusError(
             f"{path}: the file name says {named.label}, its folder or label column says {label}. Rename one; "
             "folders named after speakers must not look like labels."

@@ -10,12 +10,12 @@ from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends import load_backend, parse_variant
 from inference.backends.base import DigitBackend, Prediction
 from inference.crop import CropContract
-from inference.labels import LABELS
 from inference.live.endpointing import PROFILES
 from inference.live.engine import LiveEngine
 from inference.live.events import Utterance
 from inference.live.voice_activity import build_detector
 from inference.stages import collect_stages
+from inference.vocabulary import vocabulary
 
 #: Clips up to this long are taken whole, as files are; longer recordings are cut at the word.
 WHOLE_CLIP_SECONDS = 1.5
@@ -163,7 +163,7 @@ def _build(
         label=prediction.label if reason is None else None,
         reason=reason,
         score=prediction.score,
-        probabilities=dict(zip(LABELS, prediction.probabilities or (), strict=False)),
+        probabilities=dict(zip(vocabulary().labels, prediction.probabilities or (), strict=False)),
         hypothesis=prediction.hypothesis,
         start_s=round(span[0], 3),
         end_s=round(span[1], 3),

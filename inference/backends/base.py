@@ -10,8 +10,8 @@ import numpy as np
 
 from inference.crop import CropContract
 from inference.errors import CheckpointError
-from inference.labels import LABELS
 from inference.rejection import Rejection
+from inference.vocabulary import vocabulary
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Prediction:
     Attributes:
         label: A label of the vocabulary, or None where the backend gives no digit.
         score: Value for the returned label in [0, 1]; None where the backend has no such value.
-        probabilities: One value per label in the order of ``LABELS``; None where undefined.
+        probabilities: One value per label in the order of the vocabulary; None where undefined.
         none_probability: Probability that it is no word of the vocabulary, of a model that was
             trained to tell; the others then sum to the rest. None where undefined.
         hypothesis: The recogniser's raw text; None for classifiers.
@@ -107,9 +107,10 @@ def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:
     Raises:
         CheckpointError: If a probability is NaN or infinite.
     """
-    values = tuple(float(value) for value in probabilities[: len(LABELS)])
-    none_probability = float(probabilities[-1]) if len(probabilities) > len(LABELS) else None
+    labels = vocabulary().labels
+    values = tuple(float(value) for value in probabilities[: len(labels)])
+    none_probability = float(probabilities[-1]) if len(probabilities) > len(labels) else None
     if not np.isfinite(probabilities).all():
         raise CheckpointError("the model's probabilities are not finite; its weights are damaged or foreign.")
     best = int(np.argmax(values))
-    return Prediction(LABELS[best], values[best], probabilities=values, none_probability=none_probability)
+    return Prediction(labels[best], values[best], probabilities=values, none_probability=none_probability)

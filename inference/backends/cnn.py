@@ -11,9 +11,9 @@ from inference.checkpoint import read_crop_contract, read_json, read_labels, req
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import WindowSettings, log_mel_window
-from inference.labels import LABELS
 from inference.rejection import REJECTION_FILE, read_rejection
 from inference.stages import stage
+from inference.vocabulary import vocabulary
 
 MODEL_NAME = "model.onnx"
 CHECKPOINT_FILES = (MODEL_NAME, "labels.json", "features.json", "crop.json")
@@ -94,6 +94,7 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs) != 1 or len(outputs[0].shape) != 2:
         raise CheckpointError(
-            f"{path} is not a network of log-mel windows over {len(LABELS)} digits. Make one: {_MADE_BY}"
+            f"{path} is not a network of log-mel windows over the {len(vocabulary().labels)} labels. "
+            f"Make one: {_MADE_BY}"
         )
     return session

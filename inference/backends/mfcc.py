@@ -14,10 +14,10 @@ from inference.checkpoint import read_crop_contract, read_json, read_labels, req
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import FeatureSettings, mfcc_statistics, num_statistics
-from inference.labels import LABELS
 from inference.multiply_accumulates import count_log_mel
 from inference.rejection import REJECTION_FILE, read_rejection
 from inference.stages import stage
+from inference.vocabulary import vocabulary
 
 CHECKPOINT_FILES = ("model.safetensors", "labels.json", "features.json", "crop.json")
 
@@ -55,7 +55,7 @@ class LinearClassifier:
         return (
             self.mean.shape == self.scale.shape == (width,)
             and self.weights.shape == (self._num_rows(), num_labels)
-            and num_labels in (len(LABELS), len(LABELS) + 1)
+            and num_labels in (len(vocabulary().labels), len(vocabulary().labels) + 1)
         )
 
     def _num_rows(self) -> int:
@@ -182,5 +182,7 @@ def _read_classifier(path: Path) -> LinearClassifier:
     except (ValueError, IndexError):  # arrays of other dimensions
         fits_together = False
     if not fits_together:
-        raise CheckpointError(f"{path}: the arrays do not fit together or the {len(LABELS)} labels.")
+        raise CheckpointError(
+            f"{path}: the arrays do not fit together or the {len(vocabulary().labels)} labels."
+        )
     return classifier

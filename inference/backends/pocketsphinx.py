@@ -1,4 +1,4 @@
-"""Zero-shot PocketSphinx: the bundled US-English model and a grammar that allows one digit.
+"""Zero-shot PocketSphinx: the bundled US-English model and a grammar that allows one word.
 
 The acoustic model (PTM, wideband speech) and the pronunciation dictionary come with the package,
 so this is the zero-shot row that needs no network (Huggins-Daines et al. 2006, "PocketSphinx: a
@@ -16,9 +16,9 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction
-from inference.errors import CheckpointError
-from inference.labels import SPOKEN_FORMS
+from inference.errors import BackendUnavailableError, CheckpointError
 from inference.transcripts import match_transcript
+from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder
@@ -55,8 +55,8 @@ class PocketSphinxBackend(DigitBackend):
         self._decoder = Decoder(
             hmm=str(acoustic_model), dict=str(dictionary), lm=None, topn=TOP_GAUSSIANS, loglevel="FATAL"
         )
-        self._decoder.add_jsgf_string("digits", digit_grammar(self._decoder))
-        self._decoder.activate_search("digits")
+        self._decoder.add_jsgf_string("words", word_grammar(self._decoder))
+        self._decoder.activate_search("words")
         self.checkpoint_files = (
             *sorted(p for p in acoustic_model.iterdir() if p.name != "README"),
             dictionary,
@@ -94,13 +94,22 @@ class PocketSphinxBackend(DigitBackend):
         return Prediction(label=match.label, hypothesis=hypothesis, reason=match.reason)
 
 
-def digit_grammar(decoder: "Decoder") -> str:
-    """A JSGF grammar of one digit: every spoken form that the dictionary knows, digits equally likely."""
-    digits = []
-    for forms in SPOKEN_FORMS.values():
+def word_grammar(decoder: "Decoder") -> str:
+    """A JSGF grammar of one word: every spoken form that the dictionary knows, labels equally likely.
+
+    Raises:
+        BackendUnavailableError: If the dictionary knows no form of a label.
+    """
+    labels = []
+    for label, forms in vocabulary().spoken_forms.items():
         known = [form for form in forms if decoder.lookup_word(form)]
-        digits.append(f"( {' | '.join(known)} )")
-    return f"#JSGF V1.0; grammar digits; public <digit> = {' | '.join(digits)} ;"
+        if not known:
+            raise BackendUnavailableError(
+                f"backend pocketsphinx has no pronunciation of {' or '.join(forms)} (label {label}).",
+                "Add a spoken form that an English dictionary holds, or leave this backend out.",
+            )
+        labels.append(f"( {' | '.join(known)} )")
+    return f"#JSGF V1.0; grammar words; public <word> = {' | '.join(labels)} ;"
 
 
 def to_pcm(waveform: np.ndarray) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 
 from inference.backends.base import DigitBackend, Prediction
 from inference.backends.ctranslate2_file import count_parameters, read_shapes
-from inference.backends.whisper_decoder import LABEL_PROMPT, MAX_NEW_TOKENS, GreedyDecoder, Transcript
+from inference.backends.whisper_decoder import MAX_NEW_TOKENS, GreedyDecoder, Transcript, label_prompt
 from inference.backends.whisper_folder import checkpoint_files, find_folder
 from inference.backends.whisper_scorer import LabelScorer
 from inference.backends.whisper_tokens import LANGUAGE
@@ -86,7 +86,7 @@ class WhisperBackend(DigitBackend):
         self._model = _load_model(folder, threads)
         self._folder = folder
         self._window = window
-        self._prompt = LABEL_PROMPT if decode == "prompted" else None
+        self._prompt = label_prompt() if decode == "prompted" else None
         self._scorer = LabelScorer(self._model) if decode == "constrained" else None
         self._decoder = GreedyDecoder(self._model, self._prompt) if window == "short" else None
         self.rejection = read_rejection(folder) or (MOST_PROBABLE if self._scorer else None)

@@ -10,9 +10,9 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from inference.backends.base import Prediction
 from inference.backends.whisper_tokens import english_tokenizer, start_tokens
-from inference.labels import SPOKEN_FORMS
 from inference.stages import stage
 from inference.transcripts import match_transcript
+from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from ctranslate2 import StorageView
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 #: A word of the vocabulary and its punctuation.
 MAX_NEW_TOKENS = 8
-#: What prompted decoding is told: the usual spoken form of every label, as text that came before.
-LABEL_PROMPT = ", ".join(forms[0] for forms in SPOKEN_FORMS.values()) + "."
+
+
+def label_prompt() -> str:
+    """What prompted decoding is told: the usual spoken form of every label, as text that came before."""
+    return ", ".join(forms[0] for forms in vocabulary().spoken_forms.values()) + "."
 
 
 class Transcript(NamedTuple):

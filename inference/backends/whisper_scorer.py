@@ -14,8 +14,8 @@ from ctranslate2 import StorageView
 
 from inference.backends.base import Prediction, prediction_from_probabilities
 from inference.backends.whisper_tokens import english_tokenizer, start_tokens
-from inference.labels import SPOKEN_FORMS
 from inference.stages import stage
+from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from ctranslate2.models import WhisperGenerationResult
@@ -37,7 +37,7 @@ class LabelScorer:
         self._prompt = start_tokens(tokenizer)
         self._forms = [
             _shortest({tuple(tokenizer.encode(text)) for text in written_forms(label)})
-            for label in SPOKEN_FORMS
+            for label in vocabulary().spoken_forms
         ]
         sequences = {form for forms in self._forms for form in forms}
         #: What is given to the decoder in order to see the last token of some form, the shorter ones first.
@@ -104,12 +104,13 @@ class LabelScorer:
 
 
 def written_forms(label: str) -> Iterable[str]:
-    """How a transcript may begin with a label: its spoken forms, with a capital too, and the label itself."""
-    for form in SPOKEN_FORMS[label]:
+    """How a transcript may begin with a label: its spoken forms, with a capital too, and numerals."""
+    for form in vocabulary().spoken_forms[label]:
         yield f" {form}"
         yield f" {form.capitalize()}"
-    yield f" {label}"
-    yield label
+    if vocabulary().is_digits:
+        yield f" {label}"
+        yield label
 
 
 def _shortest(forms: set[Tokens]) -> set[Tokens]:

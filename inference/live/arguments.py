@@ -6,6 +6,7 @@ import os
 
 from inference.cli import add_backend_arguments, positive_int
 from inference.live.keyboard import KEYS_HELP, Keyboard
+from inference.vocabulary import vocabulary
 
 DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one digit per spoken word."
 MODES = ("always", "push-to-talk", "toggle")
@@ -26,6 +27,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--require judges a score: add --replay FILE --labels CSV")
     if options.replay and options.device is not None:
         parser.error("--device chooses a microphone: leave it out, or leave out --replay")
+    if options.string and not vocabulary().is_digits:
+        parser.error("--string joins digits: leave it out, or leave out --vocabulary")
     if (options.length or options.luhn) and not options.string:
         parser.error("--length and --luhn describe a string: add --string")
     if options.luhn and options.length == 1:

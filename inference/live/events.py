@@ -93,7 +93,7 @@ class Answer(Event):
 
     Attributes:
         id: The utterance's.
-        digit: 0 to 9, None for a reject.
+        digit: 0 to 9, or the label of another vocabulary; None for a reject.
         score: The backend's score for its best digit, None where it has none.
         top: Best digits with their probabilities, best first; empty where undefined.
         reason: Why it was rejected, None for a digit.
@@ -107,9 +107,9 @@ class Answer(Event):
     """
 
     id: int
-    digit: int | None
+    digit: int | str | None
     score: float | None
-    top: tuple[tuple[int, float], ...]
+    top: tuple[tuple[int | str, float], ...]
     reason: str | None
     forced: bool
     hypothesis: str | None

@@ -9,9 +9,9 @@ import numpy as np
 from inference.audio import SAMPLING_RATE, check_waveform
 from inference.backends.base import DigitBackend, Prediction
 from inference.errors import UserError
-from inference.labels import LABELS, label2id
 from inference.live.events import Answer, Utterance
 from inference.rejection import Rejection
+from inference.vocabulary import vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Recogniser:
         label = best if reason is None or forced else None
         return Answer(
             id=utterance.id,
-            digit=None if label is None else label2id[label],
+            digit=None if label is None else vocabulary().symbol(label),
             score=prediction.score if prediction else None,
             top=_best(prediction.probabilities) if prediction and prediction.probabilities else (),
             reason=None if forced else reason,
@@ -101,7 +101,8 @@ class Recogniser:
         )
 
 
-def _best(probabilities: tuple[float, ...]) -> tuple[tuple[int, float], ...]:
+def _best(probabilities: tuple[float, ...]) -> tuple[tuple[int | str, float], ...]:
     """The ``TOP`` most probable digits, best first."""
-    pairs = sorted(zip(probabilities, LABELS, strict=True), reverse=True)[:TOP]
-    return tuple((label2id[label], probability) for probability, label in pairs)
+    words = vocabulary()
+    pairs = sorted(zip(probabilities, words.labels, strict=True), reverse=True)[:TOP]
+    return tuple((words.symbol(label), probability) for probability, label in pairs)

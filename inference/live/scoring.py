@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
-from inference.labels import LABELS
 from inference.live.events import Answer, Event, Score
+from inference.vocabulary import vocabulary
 
 COLUMNS = ("start_s", "end_s", "digit")
 
@@ -18,7 +18,7 @@ class Label:
 
     start: int
     end: int
-    digit: int
+    digit: int | str
 
 
 def read_labels(path: str) -> list[Label]:
@@ -42,7 +42,9 @@ def read_labels(path: str) -> list[Label]:
             start, end = (round(float(row[name]) * SAMPLING_RATE) for name in COLUMNS[:2])
             if end < start:
                 raise ValueError("a digit ends after it starts")
-            labels.append(Label(start, end, LABELS.index(row["digit"])))
+            if row["digit"] not in vocabulary().labels:
+                raise ValueError(f"the vocabulary is {', '.join(vocabulary().labels)}")
+            labels.append(Label(start, end, vocabulary().symbol(row["digit"])))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"line {number} of {path} is {row}, expected the columns {', '.join(COLUMNS)}, "

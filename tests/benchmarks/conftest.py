@@ -13,7 +13,7 @@ from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
 from inference.audio import SAMPLING_RATE
 from inference.backends import BACKENDS
-from inference.labels import LABELS, label2id
+from inference.vocabulary import DIGITS
 from tests.benchmarks.fakes import fake_spec
 
 SPEAKERS = ("ann", "bob", "cat")
@@ -26,10 +26,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 test and 90 training clips."""
     folder = tmp_path_factory.mktemp("recordings")
-    for label in LABELS:
+    for label in DIGITS.labels:
         for number, speaker in enumerate(SPEAKERS):
             for take in (*TEST_TAKES, *TRAIN_TAKES):
-                level = round(label2id[label] / 100 * 32768)
+                level = round(DIGITS.label2id[label] / 100 * 32768)
                 samples = np.full(SAMPLING_RATE // 8 + 160 * number + take, level, dtype="<i2")
                 with wave.open(str(folder / f"{label}_{speaker}_{take}.wav"), "wb") as clip:
                     clip.setnchannels(1)

@@ -12,8 +12,8 @@ from benchmarks.rows import Row
 from inference.backends import BackendSpec
 from inference.backends.base import DigitBackend, Prediction
 from inference.errors import BackendUnavailableError, CheckpointError
-from inference.labels import LABELS, SPOKEN_FORMS
 from inference.stages import stage
+from inference.vocabulary import DIGITS
 
 
 def fake_spec(class_name: str, checkpoint: str = "none") -> BackendSpec:
@@ -34,7 +34,7 @@ def row_of(class_name: str) -> Row:
 
 def spoken_label(waveform: np.ndarray) -> str:
     """What ``tests.benchmarks.conftest`` writes into the level of a clip."""
-    return LABELS[round(float(waveform[0]) * 100)]
+    return DIGITS.labels[round(float(waveform[0]) * 100)]
 
 
 class Perfect(DigitBackend):
@@ -74,7 +74,7 @@ class Writer(Perfect):
 
     def answer(self, waveform: np.ndarray) -> Prediction:
         label = spoken_label(waveform)
-        text = "to" if label == "2" else SPOKEN_FORMS[label][0]
+        text = "to" if label == "2" else DIGITS.spoken_forms[label][0]
         return Prediction(label="0", hypothesis=f" {text.capitalize()}.")
 
 

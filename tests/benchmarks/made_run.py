@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from inference.labels import LABELS
-from inference.transcripts import MAPPING_VERSION
+from inference.transcripts import mapping_version
+from inference.vocabulary import DIGITS
 
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay")
 TAKES = 5
@@ -51,7 +51,7 @@ def make_run(
     write(folder / "environment.json", environment_document())
     clips = [
         (f"{label}_{speaker}_{take}", label, speaker)
-        for label in LABELS
+        for label in DIGITS.labels
         for speaker in SPEAKERS
         for take in range(TAKES)
     ]
@@ -102,7 +102,7 @@ def make_run(
 
 
 def run_document(backends: Mapping[str, tuple[str, float, float, bool]], rounds: int) -> dict[str, Any]:
-    clips = len(LABELS) * len(SPEAKERS) * TAKES
+    clips = len(DIGITS.labels) * len(SPEAKERS) * TAKES
     protocols = [
         {
             "protocol": protocol,
@@ -128,7 +128,7 @@ def run_document(backends: Mapping[str, tuple[str, float, float, bool]], rounds:
         "complete": True,
         "phases": ["accuracy", "latency", "cold", "memory", "size", "robustness"],
         "settings": {"seed": 0, "threads": 1, "rounds": rounds},
-        "mapping_version": MAPPING_VERSION,
+        "mapping_version": mapping_version(),
         "shed": [],
         "protocols": protocols,
         "conditions": [
@@ -202,10 +202,14 @@ def answer(
 ) -> dict[str, Any]:
     clip_id, label, speaker = clip
     right = generator.random() < rate
-    said = label if right else str(generator.choice([*(other for other in LABELS if other != label), "none"]))
+    said = (
+        label
+        if right
+        else str(generator.choice([*(other for other in DIGITS.labels if other != label), "none"]))
+    )
     words = dict(
         zip(
-            LABELS,
+            DIGITS.labels,
             ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
             strict=True,
         )
@@ -226,7 +230,7 @@ def answer(
         "corruption": None
         if snr_db is None
         else {"realised_snr_db": snr_db, "gain_db": 0.0, "clipped_share": 0.0},
-        "mapping": MAPPING_VERSION,
+        "mapping": mapping_version(),
         "status": "ok",
         "error": None,
         "label": None if said in ("none", None) else said,

@@ -15,7 +15,7 @@ from finetune.corpus import Clip, Corpus
 from inference.audio import waveform_hash
 from inference.backends import BACKENDS
 from inference.errors import UserError
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Take:
 
 
 TAKES = [
-    Take(label, speaker, index) for label in LABELS for speaker in ("ann", "bob", "cat") for index in range(3)
+    Take(label, speaker, index)
+    for label in DIGITS.labels
+    for speaker in ("ann", "bob", "cat")
+    for index in range(3)
 ]
 
 
@@ -130,7 +133,7 @@ def test_a_speaker_on_both_sides_is_refused() -> None:
 
 def test_subset_spreads_over_labels_and_speakers() -> None:
     subset = stratified_subset(TAKES, 10)
-    assert sorted(take.label for take in subset) == sorted(LABELS)
+    assert sorted(take.label for take in subset) == sorted(DIGITS.labels)
     assert {take.speaker for take in subset} == {"ann", "bob", "cat"}
     cells = {(take.label, take.speaker) for take in stratified_subset(TAKES, 30)}
     assert len(cells) == 30

@@ -21,7 +21,7 @@ from benchmarks.reports.answers import of_condition
 from benchmarks.reports.report_frames import Report, read_report
 from benchmarks.schemas import validator
 from inference.errors import UserError
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 from tests.benchmarks.made_run import BACKENDS, SPEAKERS, TAKES, make_run, write_lines
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def test_figures_of_the_main_table_are_those_of_the_records(report: Report) -> N
                 if (line["backend"], line["protocol"], line["condition"], line["speaker"])
                 == (backend, "loso", "clean", speaker)
             ]
-            assert len(asked) == TAKES * len(LABELS)
+            assert len(asked) == TAKES * len(DIGITS.labels)
             means.append(np.mean([line["label"] == line["reference"] for line in asked]))
         row = table.loc[backend]
         assert row["accuracy"] == pytest.approx(np.mean(means))
@@ -124,8 +124,8 @@ def test_text_is_mapped_again_and_only_where_there_is_text(report: Report) -> No
 def test_confusion_counts_every_clip_once(report: Report) -> None:
     table = report.tables["confusion"].frame
     for _, rows in table.groupby(["backend", "protocol"]):
-        assert rows[[*LABELS, "none"]].to_numpy().sum() == len(LABELS) * len(SPEAKERS) * TAKES
-        assert (rows[[*LABELS, "none"]].sum(axis=1) == len(SPEAKERS) * TAKES).all()
+        assert rows[[*DIGITS.labels, "none"]].to_numpy().sum() == len(DIGITS.labels) * len(SPEAKERS) * TAKES
+        assert (rows[[*DIGITS.labels, "none"]].sum(axis=1) == len(SPEAKERS) * TAKES).all()
 
 
 def test_stages_and_the_rest_sum_to_the_whole(report: Report) -> None:

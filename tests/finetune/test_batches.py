@@ -18,7 +18,7 @@ from finetune.fine_tuning import fine_tune
 from finetune.waveform_cache import WaveformCache
 from inference.backends import load_backend
 from inference.crop import CropContract
-from inference.labels import LABELS, id2label, label2id
+from inference.vocabulary import DIGITS
 
 MICRO = {
     "hidden_size": 32,
@@ -43,9 +43,9 @@ def micro_model(norm: str):
         **MICRO,
         feat_extract_norm=norm,
         do_stable_layer_norm=norm == "layer",
-        num_labels=len(LABELS),
-        id2label=id2label,
-        label2id=label2id,
+        num_labels=len(DIGITS.labels),
+        id2label=DIGITS.id2label,
+        label2id=DIGITS.label2id,
     )
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=norm == "layer")
     return AutoModelForAudioClassification.from_config(config).eval(), extractor
@@ -98,7 +98,7 @@ def test_dataset_varies_by_epoch_and_serves_validation_as_it_is(spoken_corpus: P
     assert training[0]["input_values"].shape != first.shape or (training[0]["input_values"] != first).any()
     plain = ClipDataset(clips, waveforms, CropContract(min_ms=0))
     np.testing.assert_array_equal(plain[1]["input_values"], clips[1].waveform())
-    assert [example["labels"] for example in plain] == [label2id[clip.label] for clip in clips]
+    assert [example["labels"] for example in plain] == [DIGITS.label2id[clip.label] for clip in clips]
 
 
 def test_mixed_clips_carry_probabilities(spoken_corpus: Path) -> None:
@@ -107,7 +107,7 @@ def test_mixed_clips_carry_probabilities(spoken_corpus: Path) -> None:
     settings = AugmentationSettings(mixup_probability=0.5)
     dataset = ClipDataset(clips, waveforms, CropContract(), settings, seed=1)
     labels = WaveformCollator(micro_model("layer")[1])(list(dataset))["labels"]
-    assert labels.shape == (len(clips), len(LABELS))
+    assert labels.shape == (len(clips), len(DIGITS.labels))
     torch.testing.assert_close(labels.sum(dim=1), torch.ones(len(clips)))
     mixed = labels.max(dim=1).values < 1
     assert 0 < mixed.sum() < len(clips)
@@ -115,8 +115,8 @@ def test_mixed_clips_carry_probabilities(spoken_corpus: Path) -> None:
 
 def test_mixed_labels_weigh_as_much_as_ids() -> None:
     """The Trainer counts every element of the labels."""
-    logits, labels = torch.randn(8, len(LABELS)), torch.arange(8)
-    probabilities = torch.nn.functional.one_hot(labels, len(LABELS)).float()
+    logits, labels = torch.randn(8, len(DIGITS.labels)), torch.arange(8)
+    probabilities = torch.nn.functional.one_hot(labels, len(DIGITS.labels)).float()
     torch.testing.assert_close(
         classification_loss({"logits": logits}, probabilities, torch.tensor(probabilities.numel()), 0.1),
         classification_loss({"logits": logits}, labels, torch.tensor(8), 0.1),
@@ -125,7 +125,7 @@ def test_mixed_labels_weigh_as_much_as_ids() -> None:
 
 def test_loss_does_not_depend_on_how_a_step_is_divided() -> None:
     """Two halves of a step, summed, weigh as much as the whole step."""
-    logits, labels = torch.randn(8, len(LABELS)), torch.arange(8)
+    logits, labels = torch.randn(8, len(DIGITS.labels)), torch.arange(8)
     whole = classification_loss({"logits": logits}, labels, torch.tensor(8), 0.1)
     halves = [
         classification_loss({"logits": logits[part]}, labels[part], torch.tensor(8), 0.1)

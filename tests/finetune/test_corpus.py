@@ -13,7 +13,7 @@ from finetune.corpus import DATA_VARIABLE, load_corpus, synthetic, tables
 from finetune.corpus.clip import FSDD_SPEAKERS, clip_from_path
 from finetune.corpus.splits import make_split
 from inference.errors import CorpusError, HubUnreachableError, UserError
-from inference.labels import LABELS, SPOKEN_FORMS
+from inference.vocabulary import DIGITS
 
 
 def test_names_of_clips() -> None:
@@ -32,14 +32,14 @@ def test_folder_flat_and_nested_agree(spoken_corpus: Path, tmp_path: Path) -> No
         nested.mkdir(exist_ok=True)
         shutil.copy(path, nested)
     assert load_corpus(str(tmp_path)).clips == flat.clips
-    assert len(flat.clips) == 4 * 7 * len(LABELS)
+    assert len(flat.clips) == 4 * 7 * len(DIGITS.labels)
     assert len(flat.speakers) == 4
 
 
 def test_audiofolder_by_label_and_split(spoken_corpus: Path, tmp_path: Path) -> None:
     for path in sorted(spoken_corpus.glob("[0-2]_*.wav")):
         clip = clip_from_path(path)
-        folder = tmp_path / ("test" if clip.official_test else "train") / SPOKEN_FORMS[clip.label][0]
+        folder = tmp_path / ("test" if clip.official_test else "train") / DIGITS.spoken_forms[clip.label][0]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder)
     corpus = load_corpus(str(tmp_path))
@@ -83,7 +83,7 @@ def test_audiofolder_without_speakers_gets_a_test_set(spoken_corpus: Path, tmp_p
 def hub_like(spoken_corpus: Path, tmp_path: Path) -> Path:
     """A dataset repository as the Hub serves it: Parquet files with audio bytes and class labels."""
     features = datasets.Features(
-        {"audio": datasets.Audio(), "label": datasets.ClassLabel(names=list(LABELS))}
+        {"audio": datasets.Audio(), "label": datasets.ClassLabel(names=list(DIGITS.labels))}
     )
     for split in ("train", "test"):
         paths = [
@@ -121,7 +121,7 @@ def test_reachable_hub_is_asked_even_with_a_cache(hub_like: Path, monkeypatch) -
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     monkeypatch.setattr(tables, "hub_is_reachable", lambda: True)
-    assert len(load_corpus("someone/digits").clips) == 4 * 7 * len(LABELS)
+    assert len(load_corpus("someone/digits").clips) == 4 * 7 * len(DIGITS.labels)
     monkeypatch.setattr(tables, "hub_is_reachable", lambda: False)
     assert load_corpus("someone/digits").description.endswith("from the Hub dataset someone/digits")
     assert [options.get("local_files_only") for options in asked] == [None, True]

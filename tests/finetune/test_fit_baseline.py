@@ -19,7 +19,7 @@ from finetune.corpus.splits import make_split
 from finetune.split_card import read_split_card
 from inference.backends import BACKENDS, load_backend
 from inference.errors import CheckpointError
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
 
 
@@ -41,8 +41,8 @@ def network(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_collapsed_arrays_equal_the_library() -> None:
     """Multiplying margins and regression out must not change a probability."""
     generator = np.random.default_rng(0)
-    label_ids = np.repeat(np.arange(len(LABELS)), 12)
-    centres = generator.standard_normal((len(LABELS), 20))
+    label_ids = np.repeat(np.arange(len(DIGITS.labels)), 12)
+    centres = generator.standard_normal((len(DIGITS.labels), 20))
     statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
     scaler = StandardScaler().fit(statistics)
     machine = SVC(gamma=0.05, decision_function_shape="ovo").fit(scaler.transform(statistics), label_ids)
@@ -58,9 +58,9 @@ def test_collapsed_arrays_equal_the_library() -> None:
 def test_the_grid_is_chosen_over_held_out_speakers() -> None:
     """Two voices of swapped labels: by clips every point would be perfect, by speakers none is."""
     generator = np.random.default_rng(0)
-    label_ids = np.tile(np.arange(len(LABELS)), 8)
+    label_ids = np.tile(np.arange(len(DIGITS.labels)), 8)
     speakers = np.repeat(["a", "b"], 40)
-    shifted = np.where(speakers == "a", label_ids, (label_ids + 1) % len(LABELS))
+    shifted = np.where(speakers == "a", label_ids, (label_ids + 1) % len(DIGITS.labels))
     bands = [np.full((20, 40), -20.0, np.float32) for _ in label_ids]
     for matrix, label_id in zip(bands, shifted, strict=True):
         matrix[:, 4 * label_id : 4 * label_id + 4] = generator.normal(0.0, 0.1, (20, 4))
@@ -207,7 +207,7 @@ def test_finished_checkpoint_is_not_overwritten(checkpoint: Path, capsys: pytest
     [
         ("model.safetensors", None, "lacks model.safetensors.*fit_baseline"),
         ("model.safetensors", "nonsense", "cannot be read as safetensors"),
-        ("labels.json", '["zero", "none"]', "has the classes .*none.* this vocabulary is"),
+        ("labels.json", '["zero", "none"]', "has the classes .*none.* the vocabulary in use is"),
         ("labels.json", "{", "not valid JSON"),
         ("features.json", '{"n_mfcc": 13}', "features.json gives .* the weights expect"),
         ("features.json", '{"colour": 1}', "holds no feature settings"),

@@ -9,7 +9,7 @@ from finetune.corpus import load_corpus
 from finetune.corpus.nondigits import KINDS, VARIANTS, WORDS, nondigits, word_plan
 from finetune.corpus.synthetic import MORE_VARIANTS
 from inference.errors import CorpusError
-from inference.labels import REJECT_LABEL, SPOKEN_FORMS
+from inference.vocabulary import DIGITS, REJECT_LABEL
 
 PARTS = tuple(WORDS)
 
@@ -23,7 +23,7 @@ def test_parts_share_no_word_and_no_voice(lists: dict[str, tuple[str, ...]]) -> 
 
 def test_no_word_is_a_digit_or_sounds_like_one() -> None:
     homophones = {"for", "fore", "to", "too", "won", "ate", "sics", "nein"}
-    digits = {form for forms in SPOKEN_FORMS.values() for form in forms}
+    digits = {form for forms in DIGITS.spoken_forms.values() for form in forms}
     assert not (digits | homophones) & {word for words in WORDS.values() for word in words}
 
 

@@ -10,15 +10,15 @@ from transformers import EvalPrediction
 from finetune import train
 from finetune.metrics import compute_metrics
 from inference.backends import load_backend
-from inference.labels import LABELS, REJECT_LABEL
 from inference.rejection import read_rejection
+from inference.vocabulary import DIGITS, REJECT_LABEL
 
 
 def test_reject_class_is_trained_calibrated_and_used(config: Path, tmp_path: Path) -> None:
     output_dir = tmp_path / "out"
     words = ["--config", str(config), "--output_dir", str(output_dir), "--max_steps", "1"]
     assert train.main([*words, "--reject", "--reject_share", "0.1"]) == 0
-    assert json.loads((output_dir / "labels.json").read_text()) == [*LABELS, REJECT_LABEL]
+    assert json.loads((output_dir / "labels.json").read_text()) == [*DIGITS.labels, REJECT_LABEL]
     rejection = read_rejection(output_dir)
     assert rejection is not None
     assert rejection.num_digits == 40
@@ -26,7 +26,7 @@ def test_reject_class_is_trained_calibrated_and_used(config: Path, tmp_path: Pat
     figures = json.loads((output_dir / "figures.json").read_text())
     assert figures["validation_false_reject_rate"] == rejection.false_reject_rate
     (prediction,) = load_backend("wav2vec2", str(output_dir)).predict([np.zeros(8000, np.float32)])
-    assert prediction.label in LABELS
+    assert prediction.label in DIGITS.labels
     assert 0 < prediction.none_probability < 1
 
 

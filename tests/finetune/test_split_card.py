@@ -10,7 +10,7 @@ from finetune.corpus.splits import make_split
 from finetune.split_card import SplitCard, read_split_card
 from inference.audio import waveform_hash
 from inference.errors import CheckpointError
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 
 
 def wav(samples: np.ndarray) -> bytes:
@@ -23,7 +23,7 @@ def corpus_of(name: str, speakers: str, prefix: str = "") -> Corpus:
     sound = wav(np.full(2000, 0.1))
     clips = [
         Clip(f"{prefix}{label}_{speaker}_{take}", label, speaker, take, take < 5, lambda: sound)
-        for label in LABELS
+        for label in DIGITS.labels
         for speaker in speakers
         for take in range(8)
     ]
@@ -49,7 +49,7 @@ def test_survives_the_disk(card: SplitCard, tmp_path: Path) -> None:
 def test_a_part_of_the_corpus_under_another_name_still_leaks(card: SplitCard) -> None:
     part = corpus_of("folder", "ab")
     split = make_split(corpus_of("folder", "abd").clips, "loso", fold="a")
-    assert len(card.leaked(part, split.test)) == 3 * len(LABELS)
+    assert len(card.leaked(part, split.test)) == 3 * len(DIGITS.labels)
     assert card.leaked(part, make_split(part.clips).test) == []
 
 

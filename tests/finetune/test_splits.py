@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from finetune.corpus.clip import Clip
 from finetune.corpus.splits import PROTOCOLS, fingerprint, make_split
 from inference.errors import CorpusError
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 
 
 def clips_of(num_speakers: int, num_takes: int) -> list[Clip]:
     return [
         Clip(f"{label}_s{speaker}_{take}", label, f"s{speaker}", take, take < 5, lambda: Path("none"))
-        for label in LABELS
+        for label in DIGITS.labels
         for speaker in range(num_speakers)
         for take in range(num_takes)
     ]

@@ -236,7 +236,7 @@ def test_model_on_the_command_line_wins_over_the_configuration(config: Path) -> 
         (lambda folder: (folder / "config.json").unlink(), "lacks config.json"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"0" * 1000), "cannot be loaded"),
         (lambda folder: _drop_head(folder / "model.safetensors"), "the weights lack"),
-        (lambda folder: _rename_label(folder / "config.json"), "this vocabulary is"),
+        (lambda folder: _rename_label(folder / "config.json"), "the vocabulary in use is"),
     ],
 )
 def test_damaged_checkpoints_are_refused(one_process: Path, tmp_path: Path, damage, message: str) -> None:

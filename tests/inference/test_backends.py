@@ -9,8 +9,8 @@ from inference.backends import BACKENDS, BackendSpec, check_options, parse_varia
 from inference.backends.base import Prediction, prediction_from_probabilities
 from inference.cli import add_backend_arguments, chosen_options
 from inference.errors import UserError
-from inference.labels import LABELS
 from inference.rejection import Rejection
+from inference.vocabulary import DIGITS
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def test_options_become_flags_and_only_typed_ones_are_passed_on() -> None:
 
 
 def test_an_eleventh_probability_is_that_of_no_digit() -> None:
-    values = np.full(len(LABELS) + 1, 0.05)
+    values = np.full(len(DIGITS.labels) + 1, 0.05)
     values[7], values[-1] = 0.2, 0.35
     prediction = prediction_from_probabilities(values)
     assert prediction.label == "7"
     assert prediction.none_probability == pytest.approx(0.35)
     assert prediction.probabilities is not None
-    assert len(prediction.probabilities) == len(LABELS)
+    assert len(prediction.probabilities) == len(DIGITS.labels)
 
 
 @pytest.mark.parametrize(

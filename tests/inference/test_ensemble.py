@@ -6,7 +6,7 @@ from inference.backends.base import DigitBackend, Prediction, prediction_from_pr
 from inference.backends.ensemble import EnsembleBackend
 from inference.crop import CropContract
 from inference.errors import CheckpointError
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 
 SILENCE = [np.zeros(8000, np.float32)]
 
@@ -15,8 +15,8 @@ class Constant(DigitBackend):
     """Answers with the same probabilities always."""
 
     def __init__(self, best: int | None, probability: float = 0.9, pre_ms: int = 100):
-        rest = (1 - probability) / (len(LABELS) - 1)
-        self.probabilities = np.full(len(LABELS), rest)
+        rest = (1 - probability) / (len(DIGITS.labels) - 1)
+        self.probabilities = np.full(len(DIGITS.labels), rest)
         if best is not None:
             self.probabilities[best] = probability
         self.has_probabilities = best is not None
@@ -66,4 +66,4 @@ def test_shipped_members_together() -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, 9000).astype(np.float32)
     (answer,) = backend.predict([noise])
     rows = np.array([member.predict([noise])[0].probabilities for member in members])
-    assert answer.label == LABELS[int(np.log(rows).mean(axis=0).argmax())]
+    assert answer.label == DIGITS.labels[int(np.log(rows).mean(axis=0).argmax())]

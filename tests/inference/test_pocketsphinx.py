@@ -11,11 +11,11 @@ import pytest
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends import load_backend
 from inference.errors import CheckpointError
-from inference.labels import LABELS, SPOKEN_FORMS
+from inference.vocabulary import DIGITS
 
 pocketsphinx = pytest.importorskip("pocketsphinx", reason="the extra 'pocketsphinx' is not installed")
 
-from inference.backends.pocketsphinx import NOISE_DBFS, TARGET_DBFS, digit_grammar, to_pcm  # noqa: E402
+from inference.backends.pocketsphinx import NOISE_DBFS, TARGET_DBFS, to_pcm, word_grammar  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def spoken_digits() -> list[np.ndarray]:
     espeak = shutil.which("espeak-ng")
     if espeak is None:
         pytest.skip("espeak-ng is not installed")
-    words = [SPOKEN_FORMS[label][0] for label in LABELS]
+    words = [DIGITS.spoken_forms[label][0] for label in DIGITS.labels]
     command = [espeak, "-v", "en-us", "-s", "150", "--stdout"]
     return [
         decode_audio(subprocess.run([*command, word], capture_output=True, check=True).stdout)
@@ -39,10 +39,10 @@ def spoken_digits() -> list[np.ndarray]:
 
 def test_synthetic_digits_are_recognised(backend, spoken_digits):
     predictions = backend.predict(spoken_digits)
-    right = sum(p.label == label for p, label in zip(predictions, LABELS, strict=True))
+    right = sum(p.label == label for p, label in zip(predictions, DIGITS.labels, strict=True))
     assert right >= 8
     for prediction in predictions:
-        assert prediction.label in (*LABELS, None)
+        assert prediction.label in (*DIGITS.labels, None)
         assert prediction.hypothesis is not None
         assert prediction.reason
         assert prediction.score is None
@@ -83,7 +83,7 @@ def test_grammar_has_every_form_of_the_dictionary_and_no_other():
         def lookup_word(self, word):
             return None if word in ("oh", "niner") else "P H O N E S"
 
-    grammar = digit_grammar(Dictionary())
+    grammar = word_grammar(Dictionary())
     assert "( zero | o ) | ( one ) | ( two )" in grammar
     assert "( nine )" in grammar
     assert "niner" not in grammar

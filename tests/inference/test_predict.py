@@ -13,8 +13,8 @@ import soundfile
 from inference import predict
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends import load_backend
-from inference.labels import LABELS
 from inference.rejection import Rejection
+from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
 
 
@@ -35,7 +35,7 @@ def test_folder_of_good_and_bad_files(spoken_corpus: Path, tmp_path: Path, run_m
     assert set(by_name) == {"good.wav", "empty.wav", "text.wav", "good.ogg"}
     for name in ("good.wav", "good.ogg"):
         assert by_name[name]["error"] is None
-        assert by_name[name]["label"] in LABELS
+        assert by_name[name]["label"] in DIGITS.labels
         assert 0 < by_name[name]["score"] <= 1
     assert "empty file" in by_name["empty.wav"]["error"]
     assert by_name["text.wav"]["label"] is None
@@ -88,7 +88,7 @@ def test_pipe_is_read(spoken_corpus: Path) -> None:
     command = f"cat '{clip}' | '{sys.executable}' -m inference.predict /dev/stdin"
     result = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split("\t")[1] in LABELS
+    assert result.stdout.split("\t")[1] in DIGITS.labels
 
 
 def test_unlisted_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

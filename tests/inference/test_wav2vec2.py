@@ -23,8 +23,8 @@ from inference.backends.encoder_runtimes.input_values import (
     plan_batches,
 )
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
-from inference.labels import LABELS, REJECT_LABEL
 from inference.stages import collect_stages
+from inference.vocabulary import DIGITS, REJECT_LABEL
 from tests.conftest import PROJECT
 
 KINDS = ["wav2vec2-group", "wav2vec2-layer", "hubert-group", "wavlm-group"]
@@ -36,7 +36,7 @@ def noise(num_samples: int) -> np.ndarray:
     return np.random.default_rng(num_samples).uniform(-0.5, 0.5, num_samples).astype(np.float32)
 
 
-def make_checkpoint(folder: Path, kind: str, labels: tuple[str, ...] = LABELS) -> Path:
+def make_checkpoint(folder: Path, kind: str, labels: tuple[str, ...] = DIGITS.labels) -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
@@ -212,7 +212,7 @@ def test_other_weights_are_another_key(checkpoints: dict[str, Path], tmp_path: P
 
 
 def test_an_eleventh_class_and_its_calibration_are_used(tmp_path: Path) -> None:
-    folder = make_checkpoint(tmp_path / "reject", "wav2vec2-layer", (*LABELS, REJECT_LABEL))
+    folder = make_checkpoint(tmp_path / "reject", "wav2vec2-layer", (*DIGITS.labels, REJECT_LABEL))
     options = {"runtime": "torch"}
     plain = load_backend("wav2vec2", str(folder), options=options).predict([noise(8000)])[0]
     assert plain.none_probability is not None

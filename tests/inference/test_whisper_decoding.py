@@ -7,8 +7,8 @@ import torch
 from inference.audio import SAMPLING_RATE
 from inference.backends import load_backend, whisper, whisper_scorer
 from inference.backends.whisper_window import STANDARD_FRAMES, encode, log_mel, short_window
-from inference.labels import LABELS, SPOKEN_FORMS
 from inference.stages import collect_stages
+from inference.vocabulary import DIGITS, Vocabulary
 from tests.tiny_whisper import make_model, make_tokenizer, token_id, write_ctranslate2
 
 RNG = np.random.default_rng(0)
@@ -101,7 +101,7 @@ def test_prompted_decoding_tells_the_library_the_labels(monkeypatch, tiny_whispe
 
     monkeypatch.setattr(backend._model, "transcribe", transcribe)
     backend.predict(CLIPS[:1])
-    for forms in SPOKEN_FORMS.values():
+    for forms in DIGITS.spoken_forms.values():
         assert forms[0] in seen["initial_prompt"]
 
 
@@ -111,7 +111,7 @@ def test_prompted_decoding_tells_the_library_the_labels(monkeypatch, tiny_whispe
 def test_probabilities_of_labels_and_none_sum_to_one(tiny_whisper) -> None:
     backend = load_backend("whisper", str(tiny_whisper), options={"decode": "constrained"})
     for prediction in backend.predict(CLIPS):
-        assert prediction.label == LABELS[int(np.argmax(prediction.probabilities))]
+        assert prediction.label == DIGITS.labels[int(np.argmax(prediction.probabilities))]
         assert prediction.score == max(prediction.probabilities)
         assert sum(prediction.probabilities) + prediction.none_probability == pytest.approx(1.0)
         assert prediction.hypothesis is None
@@ -126,16 +126,16 @@ def test_public_vocabularies_need_one_step(tiny_whisper) -> None:
 
 
 @pytest.mark.parametrize(
-    "vocabulary",
+    "spoken_forms",
     [
         {"go": ("go",), "gone": ("gone",), "stop": ("stop", "halt")},
         {"six": ("six",), "sixteen": ("sixteen",), "seven": ("seven",)},
     ],
     ids=["several tokens, one begins another", "one token begins several"],
 )
-def test_scores_of_any_vocabulary_equal_those_of_transformers(monkeypatch, tmp_path, vocabulary) -> None:
+def test_scores_of_any_vocabulary_equal_those_of_transformers(monkeypatch, tmp_path, spoken_forms) -> None:
     """Whole token sequences, computed by another implementation and without a prefix tree."""
-    monkeypatch.setattr(whisper_scorer, "SPOKEN_FORMS", vocabulary)
+    monkeypatch.setattr(whisper_scorer, "vocabulary", lambda: Vocabulary(spoken_forms))
     monkeypatch.setattr(whisper, "COMPUTE_TYPE", "float32")
     tokenizer = make_tokenizer()
     network = make_model(tokenizer).eval()

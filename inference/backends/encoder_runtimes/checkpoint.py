@@ -11,7 +11,7 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.encoder_runtimes import Choice
 from inference.checkpoint import read_json, require_files
 from inference.errors import CheckpointError
-from inference.labels import check_labels
+from inference.vocabulary import check_labels
 
 WEIGHTS_FILE = "model.safetensors"
 EXPORT_FILE = "export.json"
@@ -53,7 +53,7 @@ def read_encoder_checkpoint(folder: Path) -> EncoderCheckpoint:
     names = config.get("id2label")
     if not isinstance(names, dict) or not all(key.isdecimal() for key in names):
         raise CheckpointError(f"{folder / 'config.json'} names no classes (id2label). Make it: {MADE_BY}")
-    check_labels({int(key): name for key, name in names.items()}, str(folder))
+    check_labels({int(key): name for key, name in names.items()}, folder / SETTINGS_FILES[0])
     rate = features.get("sampling_rate", SAMPLING_RATE)
     if rate != SAMPLING_RATE:
         raise CheckpointError(

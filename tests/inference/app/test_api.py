@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from inference.cli import EXIT_INTERRUPTED
-from inference.labels import LABELS
+from inference.vocabulary import DIGITS
 from tests.inference.app.conftest import EXAMPLES, Server
 
 SEVEN = (EXAMPLES / "seven.flac").read_bytes()
@@ -54,7 +54,7 @@ def read(url: str) -> str:
 def test_bytes_and_form_give_the_same_whole_answer(server: Server) -> None:
     status, answer = post(f"{server.url}/predict", SEVEN)
     assert status == 200
-    assert set(answer["probabilities"]) == set(LABELS)
+    assert set(answer["probabilities"]) == set(DIGITS.labels)
     assert answer["latency_ms"]["total"] >= answer["latency_ms"]["decode"] > 0
     status, again = post(f"{server.url}/predict", *form(SEVEN))
     assert status == 200

@@ -4,8 +4,8 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
-from inference.labels import LABELS
 from inference.live.sources import Block, Opening
+from inference.vocabulary import DIGITS
 
 
 class AmplitudeDetector:
@@ -35,8 +35,8 @@ class ConstantBackend(DigitBackend):
 
     def predict(self, waveforms) -> list[Prediction]:
         self.heard += waveforms
-        probabilities = np.full(len(LABELS), (1 - self.score) / (len(LABELS) - 1))
-        probabilities[LABELS.index(self.label)] = self.score
+        probabilities = np.full(len(DIGITS.labels), (1 - self.score) / (len(DIGITS.labels) - 1))
+        probabilities[DIGITS.labels.index(self.label)] = self.score
         return [prediction_from_probabilities(probabilities) for _ in waveforms]
 
 
