@@ -77,6 +77,36 @@ def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
+@dataclass(frozen=True)
+class Pace:
+    """The first draws of a variation: how long it is can be told from them without making it.
+
+    Attributes:
+        speed: Playing speed.
+        formants: Factor on the formants.
+        samples_before: Background before the clip.
+        samples_after: Background after it.
+    """
+
+    speed: float
+    formants: float
+    samples_before: int
+    samples_after: int
+
+    def num_samples(self, clip_samples: int, settings: AugmentationSettings) -> int:
+        """Length of the variation of a clip of that length, but for rounding."""
+        padded = round(clip_samples / self.speed) + self.samples_before + self.samples_after
+        return min(padded, _max_samples(settings))
+
+
+def draw_pace(settings: AugmentationSettings, generator: np.random.Generator) -> Pace:
+    """Draws what ``augment`` draws first."""
+    speed = generator.uniform(*settings.speed)
+    formants = generator.uniform(*settings.formants)
+    before, after = (int(ms * SAMPLING_RATE / 1000) for ms in generator.uniform(*settings.pad_ms, size=2))
+    return Pace(speed, formants, before, after)
+
+
 def augment(
     waveform: np.ndarray,
     settings: AugmentationSettings,
@@ -95,10 +125,10 @@ def augment(
     Returns:
         Float32 waveform in [-1, 1] of another length.
     """
-    waveform = change_speed(waveform, generator.uniform(*settings.speed))
-    waveform = shift_formants(waveform, generator.uniform(*settings.formants))
+    pace = draw_pace(settings, generator)
+    waveform = shift_formants(change_speed(waveform, pace.speed), pace.formants)
     speech_rms = max(float(np.sqrt(np.mean(np.square(waveform)))), 1e-6)
-    waveform = _pad(waveform, settings, generator)
+    waveform = _pad(waveform, pace, settings, generator)
     if generator.random() < settings.reverberation_probability:
         decay_ms = generator.uniform(*settings.decay_ms)
         ratio_db = generator.uniform(*settings.direct_to_reverberant_db)
@@ -113,16 +143,21 @@ def augment(
     return np.clip(waveform * gain, -1.0, 1.0).astype(np.float32)
 
 
-def _pad(waveform: np.ndarray, settings: AugmentationSettings, generator: np.random.Generator) -> np.ndarray:
+def _max_samples(settings: AugmentationSettings) -> int:
+    return int(settings.max_ms * SAMPLING_RATE / 1000)
+
+
+def _pad(
+    waveform: np.ndarray, pace: Pace, settings: AugmentationSettings, generator: np.random.Generator
+) -> np.ndarray:
     """Pads both sides and cuts to the longest duration allowed, around the word where it fits."""
-    before, after = (int(ms * SAMPLING_RATE / 1000) for ms in generator.uniform(*settings.pad_ms, size=2))
-    padded = np.pad(waveform, (before, after))
-    max_samples = int(settings.max_ms * SAMPLING_RATE / 1000)
+    padded = np.pad(waveform, (pace.samples_before, pace.samples_after))
+    max_samples = _max_samples(settings)
     surplus = padded.size - max_samples
     if surplus <= 0:
         return padded
     word = trim_silence(waveform)
-    start = before + (word.ctypes.data - waveform.ctypes.data) // waveform.itemsize
+    start = pace.samples_before + (word.ctypes.data - waveform.ctypes.data) // waveform.itemsize
     # A window in these limits holds the whole word, or nothing but the word where that is longer.
     limits = (max(start + word.size - max_samples, 0), min(start, surplus))
     first = int(generator.integers(min(limits), max(limits) + 1))

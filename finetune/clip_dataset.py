@@ -8,7 +8,13 @@ import numpy as np
 from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from finetune.augmentation import MAX_BABBLE_VOICES, AugmentationSettings, augment, clip_generator
+from finetune.augmentation import (
+    MAX_BABBLE_VOICES,
+    AugmentationSettings,
+    augment,
+    clip_generator,
+    draw_pace,
+)
 from finetune.corpus.clip import Clip
 from finetune.effects import mix
 from inference.crop import CropContract, prepare
@@ -65,9 +71,13 @@ class ClipDataset(Dataset):
     def _vary(
         self, clip: Clip, augmentation: AugmentationSettings, generator: np.random.Generator
     ) -> np.ndarray:
-        drawn = (self._clips[row] for row in generator.integers(len(self), size=MAX_BABBLE_VOICES))
+        drawn = (self._clips[row] for row in self._draw_voices(generator))
         others = [self._waveforms[other.clip_id] for other in drawn if other.speaker != clip.speaker]
         return augment(self._waveforms[clip.clip_id], augmentation, generator, others)
+
+    def _draw_voices(self, generator: np.random.Generator) -> np.ndarray:
+        """Rows of clips for babble: the first draw from a clip's generator."""
+        return generator.integers(len(self), size=MAX_BABBLE_VOICES)
 
     def _mix(
         self,
@@ -89,8 +99,17 @@ class ClipDataset(Dataset):
 
     @property
     def lengths(self) -> list[int]:
-        """Samples of each clip before augmentation."""
-        return [self._waveforms[clip.clip_id].size for clip in self._clips]
+        """About the samples of each clip as the present epoch varies it; mixing is not foreseen."""
+        sizes = [self._waveforms[clip.clip_id].size for clip in self._clips]
+        if self._augmentation is None:
+            return sizes
+        lengths = []
+        for clip, size in zip(self._clips, sizes, strict=True):
+            generator = clip_generator(self._seed, self.epoch, clip.clip_id)
+            self._draw_voices(generator)
+            pace = draw_pace(self._augmentation, generator)
+            lengths.append(pace.num_samples(size, self._augmentation))
+        return lengths
 
     @property
     def epoch(self) -> int:

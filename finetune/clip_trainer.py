@@ -10,6 +10,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from finetune.clip_dataset import ClipDataset, EpochAnnouncer
+from finetune.short_clips import keep_freed_memory, shorten
 
 
 class ClipTrainer(Trainer):
@@ -31,6 +32,9 @@ class ClipTrainer(Trainer):
             compute_loss_func=partial(classification_loss, label_smoothing=args.label_smoothing_factor),
             **options,
         )
+        if args.device.type == "cpu":
+            shorten(self.model)
+            keep_freed_memory()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         if self.args.train_sampling_strategy != "group_by_length":
@@ -45,6 +49,9 @@ class ClipTrainer(Trainer):
 
 class LengthSampler(LengthGroupedSampler):
     """Batches of clips of about equal length, in an order drawn anew from the seed in every epoch.
+
+    The lengths are those of the epoch's variations: a clip can become twice as long in one epoch and
+    shorter in the next, and batches of clips that were equal before would be half padding.
 
     The order of an epoch does not depend on what was drawn before it, so a run that is resumed in
     the middle of an epoch sees the rest of the same order.
@@ -62,6 +69,7 @@ class LengthSampler(LengthGroupedSampler):
 
     def __iter__(self) -> Iterator[int]:
         self.generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._clips.epoch)
+        self.lengths = self._clips.lengths
         return super().__iter__()
 
 

@@ -46,6 +46,7 @@ HOMES = {
         "finetune/metrics.py",
         "finetune/modeling.py",
         "finetune/outcome.py",
+        "finetune/short_clips.py",
         "finetune/tracking.py",
     },
     "faster_whisper": {

@@ -91,7 +91,8 @@ class KernelClassifier(LinearClassifier):
     def _rows(self, standardised: np.ndarray) -> np.ndarray:
         squares = np.einsum("ij,ij->i", standardised, standardised)[:, None]
         distances = squares + self._squared_norms  # type: ignore[attr-defined]
-        distances -= 2.0 * standardised @ self.support_vectors.T
+        # Clip by clip: a product of a few rows would first rearrange all support vectors, and take longer.
+        distances -= 2.0 * np.stack([self.support_vectors @ row for row in standardised])
         return np.exp(-self.gamma * distances)
 
     def fits_together(self) -> bool:
