@@ -171,6 +171,11 @@ class BackendProcess:
         """Parameters, work and bytes, see ``footprint.jsonl``."""
         return self._ask({"do": "size"}, self._settings.load_timeout_s, "when asked for its size")
 
+    def work(self, num_samples: int) -> Answer:
+        """``parameters`` and ``multiply_accumulates`` of one waveform of that length."""
+        request = {"do": "work", "num_samples": num_samples}
+        return self._ask(request, self._settings.clip_timeout_s, "when asked for its work")
+
     def _ask(self, request: Answer, timeout_s: float, occasion: str) -> Answer:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # The missing answer tells more than the pipe does.

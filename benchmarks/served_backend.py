@@ -96,6 +96,14 @@ class ServedBackend:
             "runtime_packages": packages,
         }
 
+    def work(self, num_samples: int) -> Answer:
+        """What one waveform of that length costs at least, None where it is not known."""
+        backend = self._loaded
+        return {
+            "parameters": backend.num_parameters,
+            "multiply_accumulates": backend.multiply_accumulates(num_samples),
+        }
+
     @property
     def _loaded(self) -> DigitBackend:
         assert self._backend is not None, "asked before load"

@@ -73,6 +73,8 @@ class Worker:
                 return self._served.predict(**request)
             case "size":
                 return self._served.size()
+            case "work":
+                return self._served.work(**request)
         raise ValueError(f"unknown request {action!r}")
 
 

@@ -5,26 +5,29 @@ Exit code: 0 if every comparison was made, 1 if some could not be, 2 after a mis
 
 import argparse
 import json
+import statistics
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from benchmarks.peers.comparisons import COMPARISONS, Comparison
+from benchmarks.peers.comparisons import BATCH_SIZE, COMPARISONS, Comparison
+from benchmarks.peers.start_up import time_start_up
 from inference.backends import BACKENDS
 from inference.cli import EXIT_OK, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from benchmarks.peers.measure import Result
+    from finetune.corpus import Clip
 
 EXIT_SOME_FAILED = 1
 #: Enough for an interval, and minutes for all comparisons together.
 ROUNDS = 20
+START_UP_BACKEND, START_UPS = "mfcc", 5
 _NAMES = tuple(dict.fromkeys(comparison.backend for comparison in COMPARISONS))
 
 
@@ -73,9 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.peers.table import markdown_lines, screen_lines
 
     environment = describe_environment(args.threads)
-    description, clips = _test_clips(args.dataset, args.rounds)
+    description, clips = _test_clips(args.dataset)
     chosen = [comparison for comparison in COMPARISONS if comparison.backend in args.backends]
     results, failures = _compare_all(chosen, checkpoints, clips, args)
+    start_ups = [time_start_up(START_UP_BACKEND, clips[0].read()) for _ in range(START_UPS)]
     for line in screen_lines(results, failures):
         print(line)
     document: dict[str, Any] = {
@@ -83,13 +87,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         "environment": environment,
         "comparisons": [result.as_record() for result in results],
         "failures": failures,
+        "start_up_s": {START_UP_BACKEND: start_ups},
     }
-    markdown = [*markdown_lines(results, failures), "", description, environment_line(environment)]
+    start_up = (
+        f"python -m inference.predict with {START_UP_BACKEND}, from a new process to the answer and its end: "
+        f"{statistics.median(start_ups):.2f} s (median of {START_UPS})."
+    )
+    print(start_up)
+    markdown = [
+        *markdown_lines(results, failures),
+        "",
+        start_up,
+        "",
+        description,
+        environment_line(environment),
+    ]
     if args.growth:
         from benchmarks.peers.growth import growth_lines, measure_growth, plot_growth
 
         pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)) for comparison in chosen]
-        growth = measure_growth(pairs, clips[0], args.threads)
+        growth = measure_growth(pairs, clips[0].waveform(), args.threads)
         document["growth"] = growth
         for line in growth_lines(growth, markdown=False):
             print(line)
@@ -127,49 +144,60 @@ def _chosen_checkpoints(assignments: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def _test_clips(dataset: str, number: int) -> tuple[str, "list[np.ndarray]"]:
-    """What the clips are, and test clips of the corpus: so many that rounds need not repeat one."""
-    from benchmarks.protocol import stratified_subset
+def _test_clips(dataset: str) -> "tuple[str, Sequence[Clip]]":
+    """What the clips are, and the official test clips of the corpus."""
     from finetune.corpus import load_corpus
     from finetune.corpus.splits import make_split
 
     corpus = load_corpus(dataset)
-    split = make_split(corpus.clips, "official", 0)
-    clips = stratified_subset(split.test, 2 * number)
-    return f"{corpus.description}; {len(clips)} clips of the official test", [
-        clip.waveform() for clip in clips
-    ]
+    test = make_split(corpus.clips, "official", 0).test
+    return f"{corpus.description}; {len(test)} clips of the official test", test
 
 
 def _compare_all(
     comparisons: Sequence[Comparison],
     checkpoints: dict[str, str],
-    clips: "Sequence[np.ndarray]",
+    clips: "Sequence[Clip]",
     args: argparse.Namespace,
 ) -> "tuple[list[Result], list[str]]":
     """The results, and a sentence for each comparison that could not be made."""
+    from benchmarks.backend_process import BackendFailure, BackendUnavailable
+    from benchmarks.clip_store import StoreWriter, store_clips
     from benchmarks.peers.measure import CLIP_SECONDS, compare, fit_length
+    from benchmarks.protocol import stratified_subset
 
     results, failures = [], []
-    single = [fit_length(clip, CLIP_SECONDS) for clip in clips]
-    for comparison in comparisons:
-        sys.stderr.write(f"{comparison.variant}, {comparison.batch_size} a call: {comparison.plain_call}\n")
-        try:
-            result = compare(
-                comparison,
-                resolve_checkpoint(comparison, checkpoints),
-                stand_in=bool(comparison.stand_in) and comparison.backend not in checkpoints,
-                clips=single if comparison.batch_size == 1 else clips,
-                rounds=args.rounds,
-                threads=args.threads,
-                seed=args.seed,
-                progress=lambda rounds: tqdm(rounds, unit="round", leave=False, disable=None),
+    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
+        whole = store_clips(clips, Path(scratch) / "whole.f32")
+        drawn = stratified_subset(clips, 2 * max(args.rounds, BATCH_SIZE))
+        with StoreWriter(Path(scratch) / "single.f32") as store:
+            single = [
+                store.add(fit_length(clip.waveform(), CLIP_SECONDS), clip.clip_id, clip.label, clip.speaker)
+                for clip in drawn
+            ]
+        for comparison in comparisons:
+            sys.stderr.write(
+                f"{comparison.variant}, {comparison.batch_size} a call: {comparison.plain_call}\n"
             )
-        except UserError as error:
-            hint = " Install it: pip install 'spoken-digits[peers]'" if "librosa" in str(error) else ""
-            failures.append(f"{comparison.variant}: {error}{hint}")
-            continue
-        results.append(result)
+            stand_in = bool(comparison.stand_in) and comparison.backend not in checkpoints
+            try:
+                result = compare(
+                    comparison,
+                    resolve_checkpoint(comparison, checkpoints),
+                    stand_in=stand_in,
+                    clips=single if comparison.batch_size == 1 else whole,
+                    # What random weights answer means nothing.
+                    others=() if stand_in else whole,
+                    rounds=args.rounds,
+                    threads=args.threads,
+                    seed=args.seed,
+                    progress=lambda rounds: tqdm(rounds, unit="round", leave=False, disable=None),
+                )
+            except (BackendFailure, BackendUnavailable, UserError) as error:
+                hint = " Install it: pip install 'spoken-digits[peers]'" if "librosa" in str(error) else ""
+                failures.append(f"{comparison.variant}: {error}{hint}")
+                continue
+            results.append(result)
     return results, failures
 
 

@@ -1,6 +1,7 @@
 """How the cost of a clip grows with its length and the batch, beside what the machine could do at best."""
 
 import statistics
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,18 +11,19 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.backend_process import BackendProcess
+from benchmarks.clip_store import StoredClip, StoreWriter
 from benchmarks.peers.comparisons import Comparison
 from benchmarks.peers.machine import measure_limits
 from benchmarks.peers.measure import CLIP_SECONDS, fit_length
-from benchmarks.peers.side import Side
 from benchmarks.reports.canvas import COLOURS
 from benchmarks.reports.formats import align, markdown_grid
-from inference.audio import SAMPLING_RATE
+from benchmarks.settings import Settings
 
 SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 #: A point is the median of this many calls, or of fewer when they take longer than this together.
-CALLS, MAX_SECONDS = 15, 8.0
+CALLS, MAX_SECONDS = 9, 1.5
 #: Bytes of a weight in memory, the narrowest type that a runtime of the backend computes with.
 BYTES_PER_WEIGHT = {"mfcc": 4, "logmel-dscnn": 4, "wav2vec2": 2, "whisper": 1}
 
@@ -47,34 +49,41 @@ def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarr
         ``limits`` of the machine and ``points``, a JSON document.
     """
     limits = measure_limits(threads)
+    settings = Settings(threads=threads)
     points = []
-    for comparison, checkpoint in {pair[0].variant: pair for pair in comparisons}.values():
-        with Side(comparison.import_path, checkpoint, threads, comparison.options) as side:
-            side.predict([clip])
-            for seconds, batch in (
-                *((seconds, 1) for seconds in SECONDS),
-                *((CLIP_SECONDS, batch) for batch in BATCHES[1:]),
-            ):
-                ms = _median_ms(side, [fit_length(clip, seconds)] * batch) / batch
-                facts = side.facts(round(seconds * SAMPLING_RATE))
-                weights = (facts["num_parameters"] or 0) * BYTES_PER_WEIGHT[comparison.backend]
-                least_ms = limits.least_ms(weights / batch, facts["multiply_accumulates"] or 0)
-                points.append(
-                    {
-                        "variant": comparison.variant,
-                        "seconds": seconds,
-                        "batch": batch,
-                        "ms_per_clip": ms,
-                        "limit_ms": least_ms,
-                    }
-                )
+    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
+        with StoreWriter(Path(scratch) / "clips.f32") as store:
+            stored = {
+                seconds: store.add(fit_length(clip, seconds), f"{seconds:g} s", None, "")
+                for seconds in SECONDS
+            }
+        for comparison, checkpoint in {pair[0].variant: pair for pair in comparisons}.values():
+            with BackendProcess(comparison.rows(checkpoint)[0], settings, offline=True) as process:
+                process.open()
+                for seconds, batch in (
+                    *((seconds, 1) for seconds in SECONDS),
+                    *((CLIP_SECONDS, batch) for batch in BATCHES[1:]),
+                ):
+                    ms = _median_ms(process, [stored[seconds]] * batch) / batch
+                    work = process.work(stored[seconds].num_samples)
+                    weights = (work["parameters"] or 0) * BYTES_PER_WEIGHT[comparison.backend]
+                    least_ms = limits.least_ms(weights / batch, work["multiply_accumulates"] or 0)
+                    points.append(
+                        {
+                            "variant": comparison.variant,
+                            "seconds": seconds,
+                            "batch": batch,
+                            "ms_per_clip": ms,
+                            "limit_ms": least_ms,
+                        }
+                    )
     return {"limits": asdict(limits), "threads": threads, "points": points}
 
 
-def _median_ms(side: Side, waveforms: list[np.ndarray]) -> float:
-    times = [side.predict(waveforms).elapsed_ns / 1e6 for _ in range(2)][1:]
+def _median_ms(process: BackendProcess, clips: list[StoredClip]) -> float:
+    times = [process.predict(*clips)["t_ns"]["e2e"] / 1e6 for _ in range(2)][1:]
     while len(times) < CALLS and sum(times) < 1e3 * MAX_SECONDS:
-        times.append(side.predict(waveforms).elapsed_ns / 1e6)
+        times.append(process.predict(*clips)["t_ns"]["e2e"] / 1e6)
     return statistics.median(times)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.backend_process import Answer, BackendProcess
+from benchmarks.clip_store import StoredClip
 from benchmarks.environment import load_average
 from benchmarks.peers.comparisons import Comparison
-from benchmarks.peers.side import Answer, Side
+from benchmarks.settings import Settings
 from benchmarks.uncertainty import ratio_interval
 from inference.audio import SAMPLING_RATE
 
@@ -30,7 +32,7 @@ class Result:
         ours_ms: Milliseconds per call, one per round.
         plain_ms: The same of the plain call.
         same_labels: Clips that both gave the same label, or none.
-        num_clips: Clips answered in the timed calls.
+        num_clips: Clips whose answers were compared.
         max_probability_difference: Largest difference of a label's probability; None where one side
             has no probabilities.
         ours_peak_rss_bytes: Peak resident memory of our process.
@@ -76,11 +78,32 @@ class Result:
         }
 
 
+@dataclass
+class Tally:
+    """How far the answers of two sides agree."""
+
+    same_labels: int = 0
+    num_clips: int = 0
+    max_probability_difference: float | None = None
+
+    def count(self, ours: Answer, plain: Answer) -> None:
+        """Adds the answers to one call."""
+        for first, second in zip(ours["predictions"], plain["predictions"], strict=True):
+            self.num_clips += 1
+            self.same_labels += first["label"] == second["label"]
+            if first["probabilities"] and second["probabilities"]:
+                difference = np.abs(np.subtract(first["probabilities"], second["probabilities"])).max()
+                self.max_probability_difference = max(
+                    self.max_probability_difference or 0.0, float(difference)
+                )
+
+
 def compare(
     comparison: Comparison,
     checkpoint: str,
     stand_in: bool,
-    clips: Sequence[np.ndarray],
+    clips: Sequence[StoredClip],
+    others: Sequence[StoredClip],
     rounds: int,
     threads: int,
     seed: int,
@@ -95,51 +118,54 @@ def compare(
         comparison: What is compared.
         checkpoint: What both load.
         stand_in: Whether that is random weights.
-        clips: Waveforms to draw from, without replacement until all were used.
+        clips: What to draw from, without replacement until all were used.
+        others: Further clips whose answers are compared, and not timed.
         rounds: Timed calls of each side.
         threads: CPU threads of each side.
         seed: Of the order of clips.
         progress: Wraps the iteration over rounds.
 
     Raises:
-        UserError: If a side cannot be loaded.
+        BackendFailure: If a side cannot be loaded, or gives no answer.
+        BackendUnavailable: If a package or weights are missing.
     """
+    settings = Settings(threads=threads)
+    own, foreign = comparison.rows(checkpoint)
     draw = _shuffled(clips, random.Random(seed))
     times: dict[str, list[float]] = {"ours": [], "plain": []}
-    same = answered = 0
-    differences: list[float] = []
+    tally = Tally()
     # What a backend prepares at its very first load, such as an exported network, is in no figure.
-    Side(comparison.import_path, checkpoint, threads, comparison.options).close()
+    with BackendProcess(own, settings, offline=True) as process:
+        process.open()
     load_before = _load()
     with (
-        Side(comparison.import_path, checkpoint, threads, comparison.options) as ours,
-        Side(comparison.plain_path, checkpoint, threads) as plain,
+        BackendProcess(own, settings, offline=True) as ours,
+        BackendProcess(foreign, settings, offline=True) as plain,
     ):
+        ours.open()
+        plain.open()
         sides = {"ours": ours, "plain": plain}
         for number in progress(range(rounds)):
-            settle = [next(draw)]
+            settle = next(draw)
             batch = [next(draw) for _ in range(comparison.batch_size)]
             answers: dict[str, Answer] = {}
             for name in sorted(sides, reverse=bool(number % 2)):
                 sides[name].predict(settle)
-                answers[name] = sides[name].predict(batch)
-                times[name].append(answers[name].elapsed_ns / 1e6)
-            first, second = answers["ours"], answers["plain"]
-            same += sum(a == b for a, b in zip(first.labels, second.labels, strict=True))
-            answered += len(batch)
-            for one, other in zip(first.probabilities, second.probabilities, strict=True):
-                if one is not None and other is not None:
-                    differences.append(float(np.abs(np.subtract(one, other)).max()))
-        memory = [side.facts(int(CLIP_SECONDS * SAMPLING_RATE))["peak_rss_bytes"] for side in (ours, plain)]
+                answers[name] = sides[name].predict(*batch)
+                times[name].append(answers[name]["t_ns"]["e2e"] / 1e6)
+            tally.count(answers["ours"], answers["plain"])
+        for clip in others:
+            tally.count(ours.predict(clip), plain.predict(clip))
+        memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
     return Result(
         comparison=comparison,
         checkpoint=checkpoint,
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),
-        same_labels=same,
-        num_clips=answered,
-        max_probability_difference=max(differences, default=None),
+        same_labels=tally.same_labels,
+        num_clips=tally.num_clips,
+        max_probability_difference=tally.max_probability_difference,
         ours_peak_rss_bytes=memory[0],
         plain_peak_rss_bytes=memory[1],
         load_average=(load_before, _load()),
@@ -156,6 +182,6 @@ def _load() -> float | None:
     return load[0] if load else None
 
 
-def _shuffled(clips: Sequence[np.ndarray], schedule: random.Random) -> Iterator[np.ndarray]:
+def _shuffled(clips: Sequence[StoredClip], schedule: random.Random) -> Iterator[StoredClip]:
     while True:
         yield from schedule.sample(clips, len(clips))

@@ -16,6 +16,8 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
 from inference.checkpoint import read_crop_contract, read_json
 from inference.crop import prepare
+from inference.features import squeeze
+from inference.rejection import read_rejection
 from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
 
@@ -45,7 +47,10 @@ class PlainWhisper(DigitBackend):
 
 
 class PlainWav2Vec2(DigitBackend):
-    """``transformers.pipeline("audio-classification")``."""
+    """``transformers.pipeline("audio-classification")``, which takes a list clip by clip."""
+
+    #: Clips that the pipeline puts into one tensor; its default.
+    batch_size = 1
 
     def __init__(self, pipeline: Any):
         self._pipeline = pipeline
@@ -67,6 +72,15 @@ class PlainWav2Vec2(DigitBackend):
             for entry in answer:
                 row[vocabulary().label2id[entry["label"]]] = entry["score"]
         return [prediction_from_probabilities(row) for row in rows]
+
+
+class PlainWav2Vec2Batched(PlainWav2Vec2):
+    """The same told to batch: clips are padded to the longest.
+
+    Encoders with a group norm take no mask, and each answer then depends on the other clips.
+    """
+
+    batch_size = 32
 
 
 class PlainMfcc(DigitBackend):
@@ -115,23 +129,7 @@ class PlainMfcc(DigitBackend):
         import librosa
 
         settings = self._settings
-        if settings["trim"]:
-            waveform, _ = librosa.effects.trim(waveform, top_db=30, frame_length=400, hop_length=160)
-        mel = librosa.feature.melspectrogram(
-            y=librosa.effects.preemphasis(waveform, coef=0.97),
-            sr=SAMPLING_RATE,
-            n_fft=512,
-            win_length=400,
-            hop_length=160,
-            window=_povey_window(),
-            n_mels=settings["n_mels"],
-            fmin=settings["low_hz"],
-            fmax=settings["high_hz"],
-            htk=True,
-            norm=None,
-        )
-        # librosa counts in decibels of power, our features in natural logarithms.
-        log_mel = librosa.power_to_db(mel, top_db=settings["floor_db"]) * np.log(10.0) / 10.0
+        log_mel = _log_mel(waveform, settings)
         static = librosa.feature.mfcc(S=log_mel, n_mfcc=settings["n_mfcc"] + 1)[1:]
         slope = librosa.feature.delta(static, width=5, mode="nearest")
         frames = np.vstack([static, slope, librosa.feature.delta(slope, width=5, mode="nearest")]).T
@@ -142,6 +140,66 @@ class PlainMfcc(DigitBackend):
         ]
         parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0)]
         return np.concatenate([*parts, *segments, [np.log(len(frames))]])
+
+
+class PlainDscnn(DigitBackend):
+    """The window of ``inference.features`` through librosa, the network in ONNX Runtime."""
+
+    def __init__(self, folder: Path, session: Any):
+        self._settings = read_json(folder / "features.json")
+        self._contract = read_crop_contract(folder)
+        rejection = read_rejection(folder)
+        self._temperature = rejection.temperature if rejection else 1.0
+        self._session = session
+
+    @classmethod
+    def load(cls, checkpoint: str, threads: int = 1) -> Self:
+        """Loads a folder of our log-mel network."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        folder = Path(checkpoint)
+        return cls(folder, onnxruntime.InferenceSession(folder / "model.onnx", options))
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """Features clip by clip, then the network for all."""
+        from scipy.special import softmax
+
+        batch = np.stack([self._window(prepare(clip, self._contract)) for clip in waveforms])
+        (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: batch[:, None]})
+        return [prediction_from_probabilities(row) for row in softmax(logits / self._temperature, axis=1)]
+
+    def _window(self, waveform: np.ndarray) -> np.ndarray:
+        settings = self._settings
+        bands = squeeze(_log_mel(waveform, settings).T, settings["num_frames"])
+        missing = settings["num_frames"] - len(bands)
+        lowest = bands.max() - settings["floor_db"] * np.log(10.0) / 10.0
+        window = np.pad(bands, ((missing // 2, missing - missing // 2), (0, 0)), constant_values=lowest)
+        return ((window - window.mean()) / window.std()).astype(np.float32)
+
+
+def _log_mel(waveform: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
+    """Natural logarithm of mel energies, ``(n_mels, num_frames)``."""
+    import librosa
+
+    if settings["trim"]:
+        waveform, _ = librosa.effects.trim(waveform, top_db=30, frame_length=400, hop_length=160)
+    mel = librosa.feature.melspectrogram(
+        y=librosa.effects.preemphasis(waveform, coef=0.97),
+        sr=SAMPLING_RATE,
+        n_fft=512,
+        win_length=400,
+        hop_length=160,
+        window=_povey_window(),
+        n_mels=settings["n_mels"],
+        fmin=settings["low_hz"],
+        fmax=settings["high_hz"],
+        htk=True,
+        norm=None,
+    )
+    # librosa counts in decibels of power, our features in natural logarithms.
+    return librosa.power_to_db(mel, top_db=settings["floor_db"]) * np.log(10.0) / 10.0
 
 
 @functools.cache

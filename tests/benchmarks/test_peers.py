@@ -2,17 +2,17 @@
 
 import json
 import math
-import os
 
 import numpy as np
 import pytest
 
+from benchmarks.clip_store import StoreWriter
 from benchmarks.peers import __main__ as command
 from benchmarks.peers.comparisons import COMPARISONS, Comparison
 from benchmarks.peers.growth import growth_lines, measure_growth, plot_growth
 from benchmarks.peers.machine import MachineLimits
 from benchmarks.peers.measure import Result, compare, fit_length
-from benchmarks.peers.side import Side
+from benchmarks.peers.start_up import time_start_up
 from benchmarks.peers.table import markdown_lines, screen_lines
 from inference.backends import BACKENDS, backend_class, parse_variant
 from inference.backends.ctranslate2_file import read_shapes
@@ -24,6 +24,15 @@ CLIPS = [
     for seed in range(4)
 ]
 MFCC = Comparison("mfcc", BACKENDS["mfcc"].import_path, "itself")
+
+
+CHECKPOINT = BACKENDS["mfcc"].default_checkpoint
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    with StoreWriter(tmp_path_factory.mktemp("clips") / "clips.f32") as store:
+        return [store.add(clip, str(number), None, "nobody") for number, clip in enumerate(CLIPS)]
 
 
 def result(ours_ms, plain_ms, **changes) -> Result:
@@ -43,34 +52,34 @@ def result(ours_ms, plain_ms, **changes) -> Result:
     return Result(**{**fields, **changes})
 
 
-def test_both_sides_answer_the_same_clips_in_processes_of_their_own() -> None:
-    made = compare(MFCC, BACKENDS["mfcc"].default_checkpoint, False, CLIPS, rounds=6, threads=1, seed=0)
+def test_both_sides_answer_the_same_clips_in_processes_of_their_own(stored) -> None:
+    made = compare(MFCC, CHECKPOINT, False, stored, stored, rounds=6, threads=1, seed=0)
     assert len(made.ours_ms) == len(made.plain_ms) == 6
-    assert (made.same_labels, made.num_clips) == (6, 6)
+    assert (made.same_labels, made.num_clips) == (10, 10)  # six timed, and each once more
     assert made.max_probability_difference == 0.0
     assert made.ours_peak_rss_bytes > 10_000_000
     assert 0 < made.ratio_bounds[0] <= made.ratio_bounds[1]
 
 
-def test_a_batch_is_one_call() -> None:
+def test_a_batch_is_one_call(stored) -> None:
     batch = Comparison("mfcc", MFCC.plain_path, "itself", batch_size=3)
-    made = compare(batch, BACKENDS["mfcc"].default_checkpoint, False, CLIPS, rounds=2, threads=1, seed=0)
+    made = compare(batch, CHECKPOINT, False, stored, (), rounds=2, threads=1, seed=0)
     assert (made.same_labels, made.num_clips, len(made.ours_ms)) == (6, 6, 2)
     assert made.ratio_bounds is None  # too few rounds for an interval
 
 
-def test_a_side_that_cannot_load_or_dies_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="is no folder"):
-        Side(MFCC.import_path, "/nowhere", 1)
-    with pytest.raises(UserError, match="NoSuchClass"):
-        Side("inference.backends.mfcc:NoSuchClass", "here", 1)
-    before = dict(os.environ)
-    with Side(MFCC.import_path, BACKENDS["mfcc"].default_checkpoint, 1) as side:
-        assert dict(os.environ) == before
-        side._process.kill()
-        side._process.join()
-        with pytest.raises(UserError, match="exit code"):
-            side.predict(CLIPS[:1])
+def test_plain_side_is_a_process_like_ours_with_the_same_checkpoint() -> None:
+    ours, plain = Comparison("whisper:window=short", "a:B", "words").rows("here")
+    assert ours.checkpoint == plain.checkpoint == "here"
+    assert (ours.options, plain.options) == ({"window": "short"}, {})
+    assert plain.spec.import_path == "a:B"
+
+
+def test_start_up_is_timed_on_the_command_itself(recordings) -> None:
+    clip = next(recordings.glob("*_0.wav"))
+    assert 0.05 < time_start_up("mfcc", clip) < 60
+    with pytest.raises(UserError, match=r"inference\.predict"):
+        time_start_up("mfcc", b"no audio")
 
 
 def test_ratio_is_that_of_paired_rounds() -> None:
@@ -96,7 +105,7 @@ def test_table_says_what_is_a_stand_in_and_what_failed() -> None:
 def test_rows_of_the_table_exist(comparison: Comparison) -> None:
     parse_variant(comparison.variant)
     module, _, name = comparison.plain_path.partition(":")
-    assert backend_class(BACKENDS[comparison.backend]).__name__ in comparison.import_path
+    assert backend_class(BACKENDS[comparison.backend]).__name__ in comparison.rows("")[0].spec.import_path
     assert hasattr(__import__(module, fromlist=[name]), name)
 
 
