@@ -1,11 +1,14 @@
 """Figures through a virtual microphone: a PulseAudio null sink that plays a labelled stream."""
 
 import contextlib
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,11 +44,12 @@ SETTLE_SECONDS = 2.0
 
 
 def stream_figures(
-    stream: Stream, backends: Mapping[str, Sequence[str]], clip_accuracy: Mapping[str, float]
+    part: str, stream: Stream, backends: Mapping[str, Sequence[str]], clip_accuracy: Mapping[str, float]
 ) -> tuple[list[Figure], list[dict[str, Any]]]:
     """Plays a stream once to all backends at the same time.
 
     Args:
+        part: What the figures belong to.
         stream: What is played.
         backends: Name -> options of the live command.
         clip_accuracy: Share of right answers to the clips themselves; no accuracy is reported of a
@@ -77,9 +81,23 @@ def stream_figures(
             ]
             if name in clip_accuracy:
                 figures += _accuracy_figures(name, labels, answers, clip_accuracy[name])
-            figures += _latency_figures(name, labels, answers)
-            figures.append(Figure("stream", f"{name}: samples lost", summary["lost_samples"], "", 0.0))
+            figures += _latency_figures(part, name, labels, answers)
+            figures.append(Figure(part, f"{name}: samples lost", summary["lost_samples"], "", 0.0))
+            figures.append(Figure(part, f"{name}: overflows of the device", summary["overflows"], "", None))
     return figures, records
+
+
+@contextlib.contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keeps all processor cores but one busy, and one where there is no other."""
+    number = max(1, (os.cpu_count() or 1) - 1)
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def idle_figures(name: str, options: Sequence[str]) -> list[Figure]:
@@ -186,7 +204,7 @@ def _accuracy_figures(name: str, labels: list[Label], answers: list[Answer], cli
     ]
 
 
-def _latency_figures(name: str, labels: list[Label], answers: list[Answer]) -> list[Figure]:
+def _latency_figures(part: str, name: str, labels: list[Label], answers: list[Answer]) -> list[Figure]:
     """The engine estimates the end of speech by its detector; here the clip's own end takes its place."""
     ends = np.array([label.end for label in labels])
     totals = []
@@ -202,6 +220,6 @@ def _latency_figures(name: str, labels: list[Label], answers: list[Answer]) -> l
     values = percentiles(totals)
     targets = dict(zip(("p50", "p95"), LATENCY_TARGETS_MS.get(name, (None, None)), strict=True))
     return [
-        Figure("stream", f"{name}: end of speech to printed digit, {p}", values[p], "ms", most, len(totals))
+        Figure(part, f"{name}: end of speech to printed digit, {p}", values[p], "ms", most, len(totals))
         for p, most in targets.items()
     ]

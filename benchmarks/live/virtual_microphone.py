@@ -1,10 +1,13 @@
 """A PulseAudio server of one's own, with a null sink whose monitor is the microphone."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
+
+from tqdm import tqdm
 
 from inference.errors import UserError
 
@@ -78,7 +81,15 @@ class PulseServer:
         """Plays 16-bit mono samples into the sink and waits for the end."""
         command = ["pacat", "--playback", "-d", "virtual", "--rate", str(sampling_rate)]
         command += ["--channels", "1", "--format", "s16le", "--latency-msec", "1000"]
-        subprocess.run(command, input=samples, env=os.environ | self.environment, check=True)
+        second = 2 * sampling_rate
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | self.environment) as player:
+            assert player.stdin
+            # The player takes a second when it has room for one: the bar shows what is heard.
+            with contextlib.suppress(BrokenPipeError):
+                for first in tqdm(range(0, len(samples), second), desc="playing", unit="s", disable=None):
+                    player.stdin.write(samples[first : first + second])
+        if player.returncode:
+            raise UserError(f"the player ended with {player.returncode}: {' '.join(command)}")
 
     def kill(self) -> None:
         """Kills this server, and only this one."""

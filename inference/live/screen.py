@@ -1,9 +1,11 @@
 """The terminal page: a status line at the bottom, one permanent line per utterance above it."""
 
 import collections
+import statistics
 import time
 from types import TracebackType
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -29,8 +31,13 @@ REDRAW_SECONDS = 0.1
 #: The loudness bars span this range.
 QUIET_DBFS, LOUD_DBFS = -66.0, -10.0
 NUM_BARS = 12
+#: Parts of the status line that a narrow terminal does without, the first to go first.
+EXPENDABLE = ("backend", "noise", "bars")
 #: Width of a full score bar.
 BAR_CELLS = 10
+#: Width of one candidate: the digit, its bar and its score.
+CANDIDATE_CELLS = BAR_CELLS + 9
+FORCED = "  forced"
 LABELS = {
     "opening": "yellow",
     "listening": "green",
@@ -114,30 +121,32 @@ class Screen:
             mark = "\N{MIDDLE DOT}" if self._unicode else "-"
             return Text(f"{mark}{line[1:]}", style="dim")
         parts: list[str | tuple[str, str]] = [(line[0], "bold green"), line[1:10]]
-        for digit, score in event.top:
+        room = self._console.width - cell_len(line[:10]) - (cell_len(FORCED) if event.forced else 0)
+        for digit, score in event.top[: room // CANDIDATE_CELLS]:
             bar = self._glyphs[-1] * round(BAR_CELLS * score)
             parts += [f"  {digit} ", (f"{bar:{BAR_CELLS}}", "green"), f" {score:.2f}"]
         if not event.top:
             parts.append(line[10:])
         if event.forced:
-            parts.append(("  forced", "yellow"))
+            parts.append((FORCED, "yellow"))
         return Text.assemble(*parts)
 
     def _status(self) -> Text:
         bullet = "\N{BLACK CIRCLE}" if self._unicode else "*"
-        parts: list[str | tuple[str, str]] = [
-            (f"{bullet} {self._state.upper():9}", LABELS[self._state]),
-            f"  {self._bars()}  noise {self._noise_dbfs:.0f} dB  {self._backend}",
-        ]
-        if self._partial:
-            parts.insert(1, (f" {self._partial}", "bold cyan"))
-        if self._is_recording:
-            parts.append(("  REC", "bold red"))
-        if self._totals_ms:
-            parts.append(f"  p50 {sorted(self._totals_ms)[len(self._totals_ms) // 2]:.0f} ms")
-        if self._lost_samples:
-            parts.append((f"  lost {self._lost_samples / 16:.0f} ms", "bold yellow"))
-        return Text.assemble(*parts, no_wrap=True, overflow="crop")
+        parts = {
+            "state": (f"{bullet} {self._state.upper():9}", LABELS[self._state]),
+            "digits": (f" {self._partial}" if self._partial else "", "bold cyan"),
+            "bars": (f"  {self._bars()}", ""),
+            "noise": (f"  noise {self._noise_dbfs:.0f} dB", ""),
+            "backend": (f"  {self._backend}", ""),
+            "recording": ("  REC" if self._is_recording else "", "bold red"),
+            "delay": (f"  p50 {statistics.median_low(self._totals_ms):.0f} ms" if self._totals_ms else "", ""),
+            "lost": (f"  lost {self._lost_samples / 16:.0f} ms" if self._lost_samples else "", "bold yellow"),
+        }
+        for name in EXPENDABLE:
+            if sum(cell_len(text) for text, _ in parts.values()) > self._console.width:
+                del parts[name]
+        return Text.assemble(*parts.values(), no_wrap=True, overflow="crop")
 
     def _bars(self) -> str:
         return "".join(

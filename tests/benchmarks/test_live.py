@@ -55,7 +55,7 @@ def test_latency_counts_from_the_true_end_and_leaves_strangers_out():
         return Answer(1, 7, 0.9, (), None, False, None, end - 4000, end, stages, "mfcc")
 
     labels = [Label(10_000, 16_000, 7), Label(40_000, 48_000, 1)]
-    figures = played._latency_figures("mfcc", labels, [answer(16_320), answer(60_000)])
+    figures = played._latency_figures("stream", "mfcc", labels, [answer(16_320), answer(60_000)])
     assert {figure.count for figure in figures} == {1}
     assert figures[0].value == pytest.approx(128 + 5 + 20)  # the engine ended the word 20 ms late
     assert figures[0].most == 190
