@@ -44,7 +44,10 @@ SETTLE_SECONDS = 2.0
 
 
 def stream_figures(
-    part: str, stream: Stream, backends: Mapping[str, Sequence[str]], clip_accuracy: Mapping[str, float]
+    part: str,
+    stream: Stream,
+    backends: Mapping[str, Sequence[str]],
+    accuracies: Mapping[str, tuple[float, float]],
 ) -> tuple[list[Figure], list[dict[str, Any]]]:
     """Plays a stream once to all backends at the same time.
 
@@ -52,8 +55,8 @@ def stream_figures(
         part: What the figures belong to.
         stream: What is played.
         backends: Name -> options of the live command.
-        clip_accuracy: Share of right answers to the clips themselves; no accuracy is reported of a
-            backend that is not in it.
+        accuracies: Share of right answers to the clips themselves, and to the same words cut out of
+            the stream where they truly lie; no accuracy is reported of a backend that is not in it.
 
     Returns:
         The figures, and every record that the processes wrote, with its backend's name.
@@ -79,8 +82,8 @@ def stream_figures(
             answers = [
                 _answer(record) for record in listener.records if record["type"] in ("digit", "reject")
             ]
-            if name in clip_accuracy:
-                figures += _accuracy_figures(name, labels, answers, clip_accuracy[name])
+            if name in accuracies:
+                figures += _accuracy_figures(name, labels, answers, *accuracies[name])
             figures += _latency_figures(part, name, labels, answers)
             figures.append(Figure(part, f"{name}: samples lost", summary["lost_samples"], "", 0.0))
             figures.append(Figure(part, f"{name}: overflows of the device", summary["overflows"], "", None))
@@ -134,8 +137,8 @@ def callback_figures() -> list[Figure]:
     receiver, sender = Pipe(duplex=False)
 
     def drain() -> None:
-        for blocks in tap.batches():
-            sender.send(blocks)
+        for block in tap.blocks():
+            sender.send(block)
 
     def receive() -> None:
         with contextlib.suppress(EOFError):
@@ -184,7 +187,9 @@ def _answer(record: dict[str, Any]) -> Answer:
     return Answer(**absent | {name: record[name] for name in fields})
 
 
-def _accuracy_figures(name: str, labels: list[Label], answers: list[Answer], clips: float) -> list[Figure]:
+def _accuracy_figures(
+    name: str, labels: list[Label], answers: list[Answer], clips: float, words: float
+) -> list[Figure]:
     scorer = Scorer(labels)
     for answer in answers:
         scorer.show(answer)
@@ -196,6 +201,10 @@ def _accuracy_figures(name: str, labels: list[Label], answers: list[Answer], cli
         ("merged", score.merged * percent, "%", 0.5),
         ("duplicates", float(score.duplicates), "", 0.0),
         ("false digits in the pauses", float(score.false_digits), "", None),
+        ("wrong", score.wrong * percent, "%", None),
+        ("rejected", score.rejected * percent, "%", None),
+        ("accuracy of the stream", score.hits * percent, "%", None),
+        ("accuracy of its words, cut where they truly lie in the noise", 100 * words, "%", None),
         (f"accuracy of the stream below that of the clips ({100 * clips:.1f} %)", lost, "points", 1.0),
     )
     return [

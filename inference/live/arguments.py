@@ -114,7 +114,8 @@ def build_parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--min-score",
         type=_share,
-        help="reject digits scored lower (default: as calibrated with the checkpoint, else 0)",
+        help="reject digits scored lower (default: as calibrated with the checkpoint; else the higher, the "
+        "less the detector takes the sound for speech)",
     )
     words.add_argument("--force-emit", action="store_true", help="print the best digit of rejects, marked")
     output = parser.add_argument_group("output")

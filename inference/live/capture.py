@@ -24,8 +24,8 @@ from inference.live.devices import InputDevice, MicrophoneError, choose_device
 FIRST_BLOCK_SECONDS = 3.0
 BLOCK_MS = 10
 BACKLOG_SECONDS = 10
-#: Blocks are handed over when one completes such a stretch, the detector's frame: what comes between
-#: decides nothing, and waking two processes for each block is most of what listening costs.
+#: Blocks are handed over together when one completes such a stretch, the detector's frame: what comes
+#: between decides nothing, and waking two processes for each block is most of what listening costs.
 HAND_OVER_MS = 32
 
 
@@ -53,13 +53,13 @@ class Opened:
 
 @dataclass(frozen=True)
 class RawBlock:
-    """One callback's audio.
+    """The audio of one callback, or of several in a row.
 
     Attributes:
         first_sample: Position of its first sample, counted from the opening of the device.
         samples: Interleaved 16-bit samples.
-        time: ``time.perf_counter()`` in the callback, one clock for all processes.
-        lag: Seconds since the first sample was at the microphone, as the device reports it.
+        time: ``time.perf_counter()`` in the last callback, one clock for all processes.
+        lag: Seconds by then since the last sample was at the microphone, as the device reports it.
         overflowed: Whether the sound system dropped audio before this block.
     """
 
@@ -98,8 +98,8 @@ def send_audio(connection: Connection, request: CaptureRequest) -> None:
         return
     try:
         connection.send(opened)
-        for blocks in tap.batches():
-            connection.send(blocks)
+        for block in tap.blocks():
+            connection.send(block)
         connection.send(Failed(f"{device.name} stopped"))
     except OSError:
         # The parent is gone; closing the device could hang.
@@ -143,10 +143,10 @@ class Tap:
     def __call__(self, data: Any, frames: int, times: Any, status: Any) -> None:
         """Copies a block; called by PortAudio's thread, so it must not wait, print or compute."""
         now = time.perf_counter()
-        least = frames / self._sampling_rate
+        duration = frames / self._sampling_rate
         lag = times.currentTime - times.inputBufferAdcTime
         # Some hosts report no time of recording, or one of another clock.
-        lag = lag if least <= lag < 1.0 else least
+        lag = lag - duration if duration <= lag < 1.0 else 0.0
         self._pending.append(RawBlock(self._count, bytes(data), now, lag, bool(status.input_overflow)))
         handed_over = self._count // self._hand_over
         self._count += frames
@@ -158,19 +158,23 @@ class Tap:
         self.ended = True
         self.arrived.set()
 
-    def batches(self) -> Iterator[list[RawBlock]]:
-        """The blocks of each ``HAND_OVER_MS`` as they come, until the stream or the parent process ends."""
+    def blocks(self) -> Iterator[RawBlock]:
+        """The audio of each ``HAND_OVER_MS`` as it comes, until the stream or the parent process ends."""
         parent = multiprocessing.parent_process()
         goes_on = True
         while goes_on:
             self.arrived.wait(0.5)
             self.arrived.clear()
             goes_on = not self.ended and (parent is None or parent.is_alive())
-            blocks = []
+            taken = []
             while self._pending:
-                blocks.append(self._pending.popleft())
-            if blocks:
-                yield blocks
+                taken.append(self._pending.popleft())
+            if taken:
+                # Nothing is overwritten between the first and the last taken: the queue was not full then.
+                samples = b"".join(block.samples for block in taken)
+                overflowed = any(block.overflowed for block in taken)
+                last = taken[-1]
+                yield RawBlock(taken[0].first_sample, samples, last.time, last.lag, overflowed)
 
 
 def _open(sounddevice: Any, device: InputDevice, rates: tuple[int, ...]) -> tuple[Tap, Opened]:

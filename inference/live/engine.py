@@ -225,7 +225,8 @@ class LiveEngine:
             reason = "too_quiet"
         if reason is None and np.mean(np.abs(waveform[start:end]) >= FULL_SCALE) >= CLIPPED_SHARE:
             reason = "clipped"
-        if reason is None and self._mean_score(segment) < self._detector.least_mean_score:
+        mean_score = self._mean_score(segment)
+        if reason is None and mean_score < self._detector.least_mean_score:
             reason = "nonspeech"
         utterance = Utterance(
             id=self._next_id,
@@ -235,6 +236,7 @@ class LiveEngine:
             decided=segment.decided,
             reason=reason,
             lead=min(self._lead, start, segment.start - self._previous_end),
+            least_score=self._detector.least_joint_score / mean_score,
             waveform=crop(waveform, start, end, self._contract, earliest=self._previous_end - base),
         )
         self._next_id += 1

@@ -66,6 +66,8 @@ class Utterance(Event):
         decided: First sample after the frame that made the end certain.
         reason: Why it is not to be recognised, None if it is.
         lead: Samples of the crop before ``start``.
+        least_score: What a classifier without an operating point of its own must be sure by: the less
+            the detector takes it for speech, the more.
         waveform: The crop for the backend, float32 of shape ``(num_samples,)``.
     """
 
@@ -76,6 +78,7 @@ class Utterance(Event):
     decided: int
     reason: str | None
     lead: int
+    least_score: float
     waveform: np.ndarray = field(compare=False, repr=False)
 
 

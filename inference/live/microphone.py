@@ -145,22 +145,21 @@ def _blocks(child: Child, opened: Opened) -> Iterator[Block | Loss]:
     clock = SampleClock(opened.sampling_rate)
     expected = 0
     while True:
-        message: list[RawBlock] | Failed | None = child.receive(STALL_SECONDS)
-        if not isinstance(message, list):
-            yield Loss(message.message if message else f"{opened.name} delivers no audio")
+        raw: RawBlock | Failed | None = child.receive(STALL_SECONDS)
+        if not isinstance(raw, RawBlock):
+            yield Loss(raw.message if raw else f"{opened.name} delivers no audio")
             return
-        for raw in message:
-            waveform = _mono(raw.samples, opened.channels)
-            end = raw.first_sample + waveform.size
-            clock.observe(raw.first_sample, raw.time, raw.lag)
-            yield Block(
-                waveform,
-                captured_at=clock.time_of(end),
-                delivered_at=raw.time,
-                missing=raw.first_sample - expected,
-                overflowed=raw.overflowed,
-            )
-            expected = end
+        waveform = _mono(raw.samples, opened.channels)
+        end = raw.first_sample + waveform.size
+        clock.observe(end, raw.time, raw.lag)
+        yield Block(
+            waveform,
+            captured_at=clock.time_of(end),
+            delivered_at=raw.time,
+            missing=raw.first_sample - expected,
+            overflowed=raw.overflowed,
+        )
+        expected = end
 
 
 def _mono(samples: bytes, channels: int) -> np.ndarray:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 TOP = 3
 #: A backend may stumble over one utterance; one that fails this often in a row is broken.
 MAX_FAILURES = 3
-#: The operating point of a backend that was not calibrated: every digit is shown.
+#: The operating point of a backend that was not calibrated, and of ``--min-score``: no threshold but that.
 SHOW_ALL = Rejection(
     temperature=1.0,
     threshold=0.0,
@@ -40,7 +40,7 @@ class Recogniser:
         backend: Any backend of the table.
         name: Its name, for the records.
         min_score: Digits scored lower are rejected as ``low_score``; None for the threshold that was
-            calibrated with the checkpoint.
+            calibrated with the checkpoint. A classifier without one is to be as sure as the utterance asks.
         force_emit: Give the best digit where the backend's answer would be rejected, marked as forced.
     """
 
@@ -52,6 +52,7 @@ class Recogniser:
         self._rejection = backend.rejection or SHOW_ALL
         if min_score is not None:
             self._rejection = replace(self._rejection, threshold=min_score)
+        self._heeds_detector = backend.rejection is None and min_score is None
         self._force_emit = force_emit
         self._failures = 0
 
@@ -80,7 +81,10 @@ class Recogniser:
             logger.warning("backend %s failed on utterance %d: %r", self._name, utterance.id, error)
             return self._build(utterance, None, "backend_error")
         self._failures = 0
-        return self._build(utterance, prediction, self._rejection.reason(prediction))
+        reason = self._rejection.reason(prediction)
+        if reason is None and self._heeds_detector and _is_doubtful(prediction, utterance.least_score):
+            reason = "low_score"
+        return self._build(utterance, prediction, reason)
 
     def _build(self, utterance: Utterance, prediction: Prediction | None, reason: str | None) -> Answer:
         best = prediction.label if prediction else None
@@ -99,6 +103,12 @@ class Recogniser:
             latency_ms={},
             backend=self._name,
         )
+
+
+def _is_doubtful(prediction: Prediction, least_score: float) -> bool:
+    """Whether a classifier is less sure than asked; the scores of text recognisers are on other scales."""
+    is_classifier = prediction.hypothesis is None and prediction.score is not None
+    return is_classifier and (prediction.score or 0.0) < least_score
 
 
 def _best(probabilities: tuple[float, ...]) -> tuple[tuple[int | str, float], ...]:

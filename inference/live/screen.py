@@ -133,6 +133,7 @@ class Screen:
 
     def _status(self) -> Text:
         bullet = "\N{BLACK CIRCLE}" if self._unicode else "*"
+        p50 = f"  p50 {statistics.median_low(self._totals_ms):.0f} ms" if self._totals_ms else ""
         parts = {
             "state": (f"{bullet} {self._state.upper():9}", LABELS[self._state]),
             "digits": (f" {self._partial}" if self._partial else "", "bold cyan"),
@@ -140,7 +141,7 @@ class Screen:
             "noise": (f"  noise {self._noise_dbfs:.0f} dB", ""),
             "backend": (f"  {self._backend}", ""),
             "recording": ("  REC" if self._is_recording else "", "bold red"),
-            "delay": (f"  p50 {statistics.median_low(self._totals_ms):.0f} ms" if self._totals_ms else "", ""),
+            "delay": (p50, ""),
             "lost": (f"  lost {self._lost_samples / 16:.0f} ms" if self._lost_samples else "", "bold yellow"),
         }
         for name in EXPENDABLE:

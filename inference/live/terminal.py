@@ -142,12 +142,20 @@ def describe_summary(summary: Summary) -> str:
     ]
     if summary.latency_ms:
         lines.append("end of speech to digit, ms:")
-        lines.append(f"{'':14}{'p50':>7}{'p95':>7}{'p99':>7}{'max':>7}")
+        names = ("p50", "p95", "p99", "max")
+        rows = {
+            stage: [_short(figures[name]) for name in names] for stage, figures in summary.latency_ms.items()
+        }
         lines += [
-            f"{stage:14}" + "".join(f"{figures[name]:7.1f}" for name in ("p50", "p95", "p99", "max"))
-            for stage, figures in summary.latency_ms.items()
+            f"{stage:14}" + "".join(f" {text:>4}" for text in texts)
+            for stage, texts in ({"": list(names)} | rows).items()
         ]
     return "\n".join(lines)
+
+
+def _short(milliseconds: float) -> str:
+    """Four characters where they suffice: the table is to fit narrow terminals."""
+    return f"{milliseconds:.1f}" if milliseconds < 99.95 else f"{milliseconds:.0f}"
 
 
 def _write(stream: TextIO | None, line: str | None) -> None:

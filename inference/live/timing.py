@@ -34,7 +34,7 @@ class SampleClock:
         self._lag = _SlidingMinimum(self._window_seconds)
 
     def observe(self, position: int, called_at: float, lag: float) -> None:
-        """Takes a callback whose first sample is at ``position`` and was captured ``lag`` seconds before."""
+        """Takes a callback: the sample at ``position`` was at the microphone ``lag`` seconds before it."""
         self._offset.add(called_at, called_at - position / self._sampling_rate)
         self._lag.add(called_at, lag)
 

@@ -14,6 +14,7 @@ class AmplitudeDetector:
     name = "amplitude"
     frame_samples = 512
     least_mean_score = 0.0
+    least_joint_score = 0.0
 
     def score(self, frame: np.ndarray) -> float:
         return float(np.abs(frame).max())

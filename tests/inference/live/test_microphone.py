@@ -13,15 +13,15 @@ from inference.live.microphone import Microphone, list_devices
 from inference.live.sources import Block, Loss, Opening, Waiting
 
 
-def listen(num_blocks: int = 20, **options):
-    """The first items of a microphone, up to the given number of blocks; idle waiting is left out."""
-    items, blocks = [], 0
+def listen(seconds: float = 0.2, **options):
+    """The first items of a microphone, up to the given amount of audio; idle waiting is left out."""
+    items, heard = [], 0
     stream = Microphone(**options).stream()
     for item in stream:
         if not isinstance(item, Waiting):
             items.append(item)
-        blocks += isinstance(item, Block)
-        if blocks == num_blocks:
+        heard += item.waveform.size if isinstance(item, Block) else 0
+        if heard >= seconds * 16_000:
             break
     stream.close()
     return items
@@ -32,18 +32,18 @@ def counter(items) -> np.ndarray:
     return np.concatenate([item.waveform for item in items if isinstance(item, Block)]) * 32768
 
 
-def test_blocks_of_ten_ms_arrive_complete_and_in_order(fake_sound):
+def test_audio_arrives_complete_and_in_order(fake_sound):
     fake_sound()
     items = listen()
     assert items[0] == Opening("Desk microphone", 16_000)
     assert items[1].waveform.dtype == np.float32
-    assert np.array_equal(counter(items), np.arange(20 * 160))
+    assert np.array_equal(counter(items), np.arange(counter(items).size))
     assert all(item.missing == 0 for item in items[1:])
 
 
 def test_times_of_a_block_are_in_order_and_close_together(fake_sound):
     fake_sound()
-    last = listen(30)[-1]
+    last = listen(0.3)[-1]
     assert last.captured_at <= last.delivered_at + 1e-6
     assert last.delivered_at - last.captured_at < 0.1
     assert abs(time.perf_counter() - last.delivered_at) < 5.0
@@ -53,24 +53,25 @@ def test_a_refused_rate_falls_back_to_the_devices_own(fake_sound):
     fake_sound({"refused_rates": [16_000]})
     items = listen()
     assert items[0].sampling_rate == 44_100
-    assert items[1].waveform.size == 441
+    assert items[1].waveform.size % 441 == 0
 
 
 def test_a_stereo_only_device_is_averaged(fake_sound):
     fake_sound({"least_channels": 2})
     items = listen()
     assert items[0].sampling_rate == 16_000
-    assert np.array_equal(counter(items), np.arange(20 * 160))
+    assert np.array_equal(counter(items), np.arange(counter(items).size))
 
 
 def test_a_first_block_two_seconds_late_is_waited_for(fake_sound):
     fake_sound({"first_block_after": 2.0})
-    assert isinstance(listen(1)[0], Opening)
+    assert isinstance(listen(0.01)[0], Opening)
 
 
 def test_overflow_flags_reach_the_block(fake_sound):
     fake_sound({"overflow_at": 5})
-    assert [item.overflowed for item in listen(8)[1:]] == [False] * 4 + [True] + [False] * 3
+    (flagged,) = (item for item in listen()[1:] if item.overflowed)
+    assert 4 * 160 in flagged.waveform * 32768  # the first sample of the fifth callback
 
 
 @pytest.mark.parametrize(("then", "reason", "least", "most"), [
@@ -81,7 +82,7 @@ def test_a_lost_microphone_comes_back(fake_sound, then, reason, least, most):
     # The fake's abort and close never return: recovery must not need them.
     fake_sound({"blocks": 10, "then": then}, {"no_devices": True}, {})
     started = time.perf_counter()
-    items = listen(30)
+    items = listen(0.3)
     elapsed = time.perf_counter() - started
     rest = [item for item in items if not isinstance(item, Block)]
     assert [type(item) for item in rest] == [Opening, Loss, Opening]
@@ -93,9 +94,9 @@ def test_a_lost_microphone_comes_back(fake_sound, then, reason, least, most):
 
 def test_without_reconnecting_the_stream_ends_with_the_loss(fake_sound):
     fake_sound({"blocks": 10, "then": "finish"})
-    items = listen(30, reconnect=False)
+    items = listen(0.3, reconnect=False)
     assert isinstance(items[-1], Loss)
-    assert len(items) == 12
+    assert counter(items).size == 10 * 160
 
 
 def test_no_microphone_is_an_error_with_the_next_step(fake_sound):
@@ -177,11 +178,13 @@ def test_a_full_backlog_overwrites_the_oldest_and_positions_tell():
 
 def test_blocks_are_handed_over_by_frames_of_the_detector_and_none_is_kept_back():
     tap = Tap(16_000, 1)
-    batches = tap.batches()
+    blocks = tap.blocks()
     call(tap, 4)  # 40 ms: the fourth block completes the first 32
-    assert [block.first_sample for block in next(batches)] == [0, 160, 320, 480]
+    first = next(blocks)
+    assert (first.first_sample, len(first.samples)) == (0, 2 * 640)
     call(tap, 2)  # 60 ms: not yet 64
     assert not tap.arrived.is_set()
     tap.finish()
-    assert [block.first_sample for block in next(batches)] == [640, 800]
-    assert next(batches, None) is None
+    second = next(blocks)
+    assert (second.first_sample, len(second.samples)) == (640, 2 * 320)
+    assert next(blocks, None) is None

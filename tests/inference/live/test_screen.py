@@ -6,8 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
-from inference.live.events import Answer, Gap, Level, Lost, Ready, StateChange
+from inference.live.events import Answer, Gap, Level, Lost, Ready, StateChange, Summary
 from inference.live.screen import Screen
+from inference.live.terminal import describe
 
 READY = Ready("Desk microphone", 16_000, "mfcc", "silero")
 TOP = ((7, 0.9), (1, 0.1), (4, 0.0))
@@ -56,6 +57,19 @@ def test_nothing_is_wider_than_a_narrow_terminal(width):
     output = lines(show(READY, Level(0, -30.0, -60.0), answer(), answer(None, "low_score"), width=width))
     assert max(map(len, output)) <= width
     assert sum("154 ms" in line and line.startswith("7") for line in output) == 1
+
+
+def test_a_line_holds_whole_candidates_and_the_status_what_fits():
+    output = lines(show(READY, Level(0, -30.0, -60.0), answer(), answer(forced=True), width=36))
+    assert "7   154 ms  7 █████████  0.90" in output
+    assert "7   154 ms  forced" in output
+    assert "● LISTENING  p50 154 ms" in output
+
+
+def test_the_summary_fits_a_narrow_terminal():
+    figures = {"n": 1, "p50": 99.9, "p95": 154.4, "p99": 1234.0, "max": 0.04}
+    table = describe(Summary(9.0, 1, {}, 0, 0, {"after_decision": figures})).splitlines()[-2:]
+    assert table == ["                p50  p95  p99  max", "after_decision 99.9  154 1234  0.0"]
 
 
 def test_a_terminal_without_unicode_gets_ascii():

@@ -38,9 +38,9 @@ class Memory(list):
         return [event for event in self if isinstance(event, kind)]
 
 
-def run(*items, backend=None, **rules):
+def run(*items, backend=None, detector=None, **rules):
     """Runs a session over source items; returns what the screen and the other output were shown."""
-    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract())
+    engine = LiveEngine(EndpointSettings(), detector or AmplitudeDetector(), CropContract())
     screen, output = Memory(), Memory()
     recogniser = Recogniser(backend or ConstantBackend(), "constant", **rules)
     session = Session(engine, recogniser, screen, [output], names=("constant", "amplitude"))
@@ -115,6 +115,22 @@ def test_the_calibrated_operating_point_rejects_unless_a_threshold_is_given():
     backend.rejection = Rejection(1.0, 0.95, 0.02, 0.05, 100, 100)
     assert run(*items, backend=backend)[0].of(Answer)[0].reason == "low_score"
     assert run(*items, backend=backend, min_score=0.9)[0].of(Answer)[0].digit == 7
+
+
+def test_the_less_the_detector_believes_the_surer_a_backend_without_threshold_must_be():
+    class Strict(AmplitudeDetector):
+        least_joint_score = 0.5
+
+    def answer(amplitude, backend, **options):
+        return run(opening(), *blocks(words(0.3, 0.4, 0.4, amplitude=amplitude)), backend=backend,
+                   detector=Strict(), **options)[0].of(Answer)[0]  # fmt: skip
+
+    assert answer(0.7, ConstantBackend()).digit == 7
+    assert answer(0.5, ConstantBackend()).reason == "low_score"  # 0.5 * 0.91
+    assert answer(0.5, ConstantBackend(), min_score=0.0).digit == 7
+    calibrated = ConstantBackend()
+    calibrated.rejection = Rejection(1.0, 0.5, 0.02, 0.05, 100, 100)
+    assert answer(0.5, calibrated).digit == 7
 
 
 def test_a_sound_that_the_backend_takes_for_no_word_is_rejected_unless_forced():

@@ -24,7 +24,8 @@ def utterance(*seconds: float, reason: str | None = None) -> Utterance:
     """Words of a tone each, one after the other, with the contract's margins around them."""
     speech = np.concatenate([tone(part) for part in seconds])
     waveform = np.pad(speech, (1600, 960))
-    return Utterance(9, 50_000, 50_000 + speech.size, 50_000 + speech.size, 60_000, reason, 1600, waveform)
+    end = 50_000 + speech.size
+    return Utterance(9, 50_000, end, end, 60_000, reason, 1600, 0.0, waveform)
 
 
 def sure_below(seconds: float):
