@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.arguments import Request
-from benchmarks.checkpoints import weights_hash
 from benchmarks.crew import Crew
 from benchmarks.environment import describe_environment, load_of_machine
+from benchmarks.hashes import weights_hash
 from benchmarks.manifest import asked_hash, holds_figures, run_document, splits_document
 from benchmarks.materials import Materials, say
 from benchmarks.measurement import answer_all, collect_answers, weigh
@@ -187,7 +187,7 @@ class Campaign:
         }
         rows = {outcome.name: outcome.row for outcome in self._outcomes if outcome.alive}
         known = weights.keys() & rows.keys()
-        if not known or any(weights[name] != weights_hash(rows[name].checkpoint) for name in known):
+        if not known or any(weights[name] != weights_hash(rows[name]) for name in known):
             return set()
         reusable = {FOOTPRINT_FILE}
         if earlier is not None and earlier.get("asked") == asked_hash(self.request):

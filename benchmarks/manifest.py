@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.arguments import Request
-from benchmarks.checkpoints import combined_hash
+from benchmarks.hashes import combined_hash
 from benchmarks.materials import Materials
 from benchmarks.outcomes import STATUS_OK, STATUS_UNAVAILABLE, Outcome
 from benchmarks.plan import ACCURACY, Plan

@@ -1,16 +1,16 @@
 """What a run works on: the clips of its protocols, decoded, and a checkpoint for every row and fold."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
-from benchmarks.checkpoints import Assignment, BaselineFitter, assign_checkpoints
+from benchmarks.checkpoints import Assignment, assign_checkpoints
 from benchmarks.clip_store import StoredClip, store_clips
-from benchmarks.protocol import Evaluation, refuse_overlap
+from benchmarks.protocol import Evaluation, Fold, refuse_overlap
 from benchmarks.rows import Row
 from finetune.corpus import Corpus
 from inference.audio import waveform_hash
@@ -44,7 +44,8 @@ class Materials:
     def timed_row(self, row: Row) -> Row:
         """The row with the checkpoint that is weighed and timed: the first that any protocol loads."""
         for evaluation in self.evaluations:
-            for checkpoint in self.assignments[row.name, evaluation.protocol].checkpoints.values():
+            found = self.assignments[row.name, evaluation.protocol]
+            for checkpoint in () if found.unfitted else found.checkpoints.values():
                 return replace(row, checkpoint=checkpoint)
         return row
 
@@ -53,7 +54,7 @@ def gather(
     rows: Sequence[Row],
     evaluations: Sequence[Evaluation],
     scratch: Path,
-    fit: BaselineFitter,
+    fit: Callable[[Row, Evaluation, Fold], Path],
     allow_leak: bool,
 ) -> Materials:
     """Decodes the clips, refuses leaks and finds the checkpoints.
@@ -62,7 +63,7 @@ def gather(
         rows: The backends.
         evaluations: The protocols.
         scratch: Folder for the samples.
-        fit: Fits what needs a checkpoint per fold and has none.
+        fit: Returns the checkpoint of a baseline for a fold, see ``assign_checkpoints``.
         allow_leak: Whether to measure checkpoints that were trained on test clips.
 
     Raises:
@@ -82,7 +83,7 @@ def gather(
         }
         for row in rows:
             assignments[row.name, evaluation.protocol] = assign_checkpoints(
-                row, evaluation, hashes, fit, allow_leak
+                row, rows, evaluation, hashes, fit, allow_leak
             )
     return Materials(rows, evaluations, clips, assignments, scratch)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.backend_process import BackendFailure
-from benchmarks.checkpoints import weights_hash
 from benchmarks.clip_store import StoredClip
 from benchmarks.crew import Crew
 from benchmarks.evaluation import Unit, answer_files, answer_row, failures_in, is_given_up, open_tasks
 from benchmarks.footprint import FEW_CALLS, measure_footprint
+from benchmarks.hashes import weights_hash
 from benchmarks.materials import say
 from benchmarks.outcomes import Outcome
 from benchmarks.records import Record
@@ -47,7 +47,7 @@ def weigh(
         say(f"{outcome.name}: size and memory")
         with outcome.noting_failures("memory"):
             record = measure_footprint(outcome.row, clips, settings, num_calls)
-            records.append(record | {"weights": weights_hash(outcome.row.checkpoint)})
+            records.append(record | {"weights": weights_hash(outcome.row)})
             write(records[-1])
     return records
 

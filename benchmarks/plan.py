@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.checkpoints import code_hash, combined_hash, weights_hash
 from benchmarks.clip_store import StoredClip
 from benchmarks.evaluation import Unit
+from benchmarks.hashes import code_hash, combined_hash, weights_hash
 from benchmarks.latency import MAX_WARM_CALLS
 from benchmarks.materials import Materials
 from benchmarks.protocol import Evaluation
@@ -62,18 +62,23 @@ class Pace:
 
 def make_units(plan: Plan, materials: Materials) -> list[Unit]:
     """Every unit of the accuracy and robustness phases, row after row."""
-    checkpoints = {path for found in materials.assignments.values() for path in found.checkpoints.values()}
-    weights = {checkpoint: weights_hash(checkpoint) for checkpoint in checkpoints}
+    loaded = {
+        (row.name, checkpoint): replace(row, checkpoint=checkpoint)
+        for row in materials.rows
+        for evaluation in materials.evaluations
+        for checkpoint in materials.assignments[row.name, evaluation.protocol].checkpoints.values()
+    }
+    weights = {key: weights_hash(row) for key, row in loaded.items()}
     versions = _Versions(code_hash("inference"), weights)
     return [unit for row in materials.rows for unit in _row_units(plan, materials, row, versions)]
 
 
 @dataclass(frozen=True)
 class _Versions:
-    """Hashes of the code, and of the weights by checkpoint."""
+    """Hashes of the code, and of the weights by row and checkpoint."""
 
     code: str
-    weights: Mapping[str, str]
+    weights: Mapping[tuple[str, str], str]
 
     def key(
         self,
@@ -90,7 +95,8 @@ class _Versions:
         options = ",".join(f"{name}={value}" for name, value in sorted(row.options.items()))
         samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in clips))
         version = f"{mapping_version()} {VERSION if condition != ACCURACY else ''}"
-        names = (row.name, row.spec.import_path, options, self.weights[checkpoint], protocol, str(fold))
+        weights = self.weights[row.name, checkpoint]
+        names = (row.name, row.spec.import_path, options, weights, protocol, str(fold))
         return combined_hash(self.code, version, *names, condition, samples)
 
 
@@ -227,11 +233,13 @@ def plan_lines(
         for (protocol, condition), clips in _clips_by_file(units, open_clips).items():
             lines.append(f"{row.name}  {protocol}  {condition}  {clips} clips")
         for evaluation in materials.evaluations:
-            reason = materials.assignments[row.name, evaluation.protocol].reason
-            if reason:
-                lines.append(f"{row.name}  {evaluation.protocol}: skipped: {reason}")
+            found = materials.assignments[row.name, evaluation.protocol]
+            if found.reason:
+                lines.append(f"{row.name}  {evaluation.protocol}: skipped: {found.reason}")
+            if found.unfitted:
+                lines.append(f"{row.name}  {evaluation.protocol}: fitted for each held-out speaker before")
     lines += [f"{phase}: about {value:.0f} s" for phase, value in seconds.items() if value]
-    lines.append(f"in all about {sum(seconds.values()):.0f} s beside size and memory")
+    lines.append(f"in all about {sum(seconds.values()):.0f} s beside size, memory and fitting")
     return [*lines, *(f"to stay in the budget, {sentence}" for sentence in plan.shed)]
 
 

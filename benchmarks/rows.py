@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finetune.split_card import CARD_NAME
-from inference.backends import BACKENDS, BackendSpec, parse_variant
+from inference.backends import BACKENDS, BackendSpec, checkpoint_parts, parse_variant
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError, UserError
 
@@ -49,8 +49,8 @@ class Row:
         Raises:
             CheckpointError: If the note does not say so.
         """
-        note = Path(self.checkpoint) / FIXTURE_NAME
-        return read_fixture_note(note) if note.is_file() else None
+        notes = (Path(part) / FIXTURE_NAME for part in checkpoint_parts(self.spec, self.checkpoint))
+        return next((read_fixture_note(note) for note in notes if note.is_file()), None)
 
 
 def choose_rows(backends: Sequence[str], assignments: Sequence[str]) -> list[Row]:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.arguments import Request, parse_request
+from benchmarks.baseline_folds import BaselineFitter
 from benchmarks.campaign import Campaign
-from benchmarks.checkpoints import BaselineFitter
 from benchmarks.crew import Crew, find_crew
 from benchmarks.manifest import open_folder, reproduce_command
 from benchmarks.materials import Materials, gather, say
@@ -62,7 +62,9 @@ def _gather(request: Request, scratch: Path, crew: Crew) -> Materials:
     if not crew.leads:
         crew.wait()
     fitter = BaselineFitter(request.dataset, request.settings.seed)
-    materials = gather(rows, evaluations, scratch, fitter, request.allow_leak)
+    # A plan fits nothing.
+    fit = fitter.folder if request.plan_only else fitter
+    materials = gather(rows, evaluations, scratch, fit, request.allow_leak)
     if crew.leads:
         crew.wait()
     return materials

@@ -5,6 +5,7 @@ Element-wise steps (normalisation, activations, softmax) are left out, as is usu
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from inference.features import FRAME_SAMPLES, HOP_SAMPLES, N_FFT
@@ -42,3 +43,21 @@ def count_wav2vec2(config: Mapping[str, Any], num_samples: int) -> int:
     projection = config["classifier_proj_size"]
     total += frames * (channels * hidden + positions + config["num_hidden_layers"] * layer)
     return total + frames * hidden * projection + projection * len(config["id2label"])
+
+
+def count_network(path: Path) -> int:
+    """A convolutional network stored as ONNX, for one input: its convolutions and matrix products.
+
+    Args:
+        path: A file whose intermediate shapes are stored, as torch writes them.
+    """
+    import onnx_ir  # Takes time that only this figure needs.
+
+    total = 0
+    for node in onnx_ir.load(path).graph:
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            weights, output = tuple(node.inputs[1].shape), tuple(node.outputs[0].shape)
+            # One product per weight and place: a convolution's first axis is the output's second.
+            places = output[2:] if node.op_type == "Conv" else output[1:-1]
+            total += math.prod(places) * math.prod(weights)
+    return total

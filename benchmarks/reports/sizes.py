@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.records import Record
 from benchmarks.reports.table import REASON, Column, Table, frame, megabytes, millions, whole
 
-SECONDS = ("0.42", "1.0")
+SECONDS = ("0.42", "1")
 MOMENTS = ("start", "imports", "load", "first_call", "steady")
 SIZE_COLUMNS = (
     "backend",

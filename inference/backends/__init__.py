@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from inference.errors import BackendUnavailableError, UserError
+from inference.errors import BackendUnavailableError, CheckpointError, UserError
 
 if TYPE_CHECKING:
     from inference.backends.base import DigitBackend
@@ -34,6 +34,7 @@ class BackendSpec:
         extra: The pip extra that brings the package, None if it is always installed.
         options: Ways to run it: option -> allowed values, the default first. Each becomes a flag of
             the command lines, and ``name:option=value`` a row of its own in the benchmark.
+        composite: Whether its checkpoint names other backends, see ``read_members``.
     """
 
     name: str
@@ -43,6 +44,7 @@ class BackendSpec:
     package: str
     extra: str | None = None
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    composite: bool = False
 
 
 BACKENDS: dict[str, BackendSpec] = {
@@ -68,6 +70,7 @@ BACKENDS: dict[str, BackendSpec] = {
             default_checkpoint="mfcc+logmel-dscnn",
             summary="mfcc and logmel-dscnn asked together, log-probabilities averaged",
             package="onnxruntime",
+            composite=True,
         ),
         BackendSpec(
             name="wav2vec2",
@@ -134,6 +137,37 @@ def check_options(name: str, options: Mapping[str, str]) -> None:
             raise UserError(
                 f"{option}={value} is unknown to {name}; choose one of: {', '.join(known[option])}."
             )
+
+
+def read_members(checkpoint: str) -> list[tuple[str, str]]:
+    """The backends that a composite checkpoint names: ``NAME`` or ``NAME=CHECKPOINT``, joined by "+".
+
+    Returns:
+        Name and checkpoint of each, in the order given.
+
+    Raises:
+        CheckpointError: If fewer than two are named.
+        UserError: If one is unknown.
+    """
+    members = []
+    for text in checkpoint.split("+"):
+        name, _, folder = text.partition("=")
+        check_options(name, {})
+        members.append((name, folder or BACKENDS[name].default_checkpoint))
+    if len(members) < 2:
+        raise CheckpointError(
+            f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+logmel-dscnn or "
+            "mfcc=FOLDER+logmel-dscnn=FOLDER."
+        )
+    return members
+
+
+def checkpoint_parts(spec: BackendSpec, checkpoint: str) -> list[str]:
+    """What is really loaded: the checkpoint itself, or those of the backends that it names."""
+    if not spec.composite:
+        return [checkpoint]
+    members = read_members(checkpoint)
+    return [part for name, folder in members for part in checkpoint_parts(BACKENDS[name], folder)]
 
 
 def load_backend(

@@ -11,6 +11,7 @@ from inference.checkpoint import read_crop_contract, read_json, read_labels, req
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import WindowSettings, log_mel_window
+from inference.multiply_accumulates import count_log_mel, count_network
 from inference.rejection import REJECTION_FILE, read_rejection
 from inference.stages import stage
 from inference.vocabulary import vocabulary
@@ -61,6 +62,11 @@ class CnnBackend(DigitBackend):
         names = (*CHECKPOINT_FILES, REJECTION_FILE)
         backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
         return backend
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        """See ``DigitBackend.multiply_accumulates``; the window is as long for every waveform."""
+        network = next(path for path in self.checkpoint_files if path.name == MODEL_NAME)
+        return count_log_mel(num_samples, self._settings.n_mels) + count_network(network)
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.backends import load_backend
+from inference.backends import load_backend, read_members
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
 from inference.crop import CropContract
 from inference.errors import CheckpointError
@@ -43,14 +43,13 @@ class EnsembleBackend(DigitBackend):
         Raises:
             CheckpointError: If fewer than two are named, or one cannot be loaded.
         """
-        names = checkpoint.split("+")
-        if len(names) < 2:
-            raise CheckpointError(
-                f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+logmel-dscnn or "
-                "mfcc=FOLDER+logmel-dscnn=FOLDER."
-            )
-        pairs = [name.partition("=") for name in names]
-        return cls([load_backend(name, folder or None, threads) for name, _, folder in pairs])
+        return cls([load_backend(name, folder, threads) for name, folder in read_members(checkpoint)])
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        """See ``DigitBackend.multiply_accumulates``: what the members do together."""
+        counts = [member.multiply_accumulates(num_samples) for member in self._members]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``.

@@ -329,7 +329,7 @@ def write_timings(
                 "device": "cpu",
                 "parameters": int(ms * 2e5),
                 "parameters_reason": None,
-                "multiply_accumulates": {"0.42": int(ms * 1e6), "1.0": int(ms * 2e6)}
+                "multiply_accumulates": {"0.42": int(ms * 1e6), "1": int(ms * 2e6)}
                 if not zero_shot
                 else None,
                 "multiply_accumulates_reason": None,

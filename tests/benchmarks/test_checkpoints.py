@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checkpoints import assign_checkpoints, weights_hash
+from benchmarks.checkpoints import assign_checkpoints
+from benchmarks.hashes import weights_hash
 from benchmarks.protocol import Evaluation, Fold, make_evaluation
 from benchmarks.rows import Row
 from finetune.corpus import Corpus, load_corpus
@@ -50,12 +51,12 @@ def test_every_fold_has_its_checkpoint(
     for speaker in corpus.speakers:
         checkpoint(tmp_path / speaker, corpus, speaker)
     row = dataclasses.replace(row_of("Perfect"), folds=tmp_path)
-    found = assign_checkpoints(row, loso, hashes, no_fit)
+    found = assign_checkpoints(row, [row], loso, hashes, no_fit)
     assert found.checkpoints == {speaker: str(tmp_path / speaker) for speaker in corpus.speakers}
     assert (found.fold_checkpoints, found.leaked_clips, found.trained_on) == (True, 0, "folder")
     (tmp_path / "bob" / "split_card.json").unlink()
     with pytest.raises(UserError, match="no checkpoint for the held-out speaker bob"):
-        assign_checkpoints(row, loso, hashes, no_fit)
+        assign_checkpoints(row, [row], loso, hashes, no_fit)
 
 
 def test_a_fold_that_heard_its_speaker_is_refused(
@@ -67,8 +68,8 @@ def test_a_fold_that_heard_its_speaker_is_refused(
     with pytest.raises(
         UserError, match=r"(?s)ann \(perfect\) was trained on 50 .*bob \(perfect\).*--allow-leak"
     ):
-        assign_checkpoints(row, loso, hashes, no_fit)
-    assert assign_checkpoints(row, loso, hashes, no_fit, allow_leak=True).leaked_clips == 100
+        assign_checkpoints(row, [row], loso, hashes, no_fit)
+    assert assign_checkpoints(row, [row], loso, hashes, no_fit, allow_leak=True).leaked_clips == 100
 
 
 def test_a_checkpoint_that_heard_everybody_has_no_folds(
@@ -76,12 +77,12 @@ def test_a_checkpoint_that_heard_everybody_has_no_folds(
 ) -> None:
     path = checkpoint(tmp_path / "shipped", corpus, None)
     shipped = Row("perfect", row_of("Perfect").spec, path, is_default=True)
-    found = assign_checkpoints(shipped, loso, hashes, no_fit)
+    found = assign_checkpoints(shipped, [shipped], loso, hashes, no_fit)
     assert found.checkpoints == {}
     assert "one for each held-out speaker" in str(found.reason)
     chosen = dataclasses.replace(shipped, is_default=False)
     with pytest.raises(UserError, match="was trained on 90 of the clips"):
-        assign_checkpoints(chosen, loso, hashes, no_fit)
+        assign_checkpoints(chosen, [chosen], loso, hashes, no_fit)
 
 
 def test_the_small_baseline_is_fitted_for_each_fold(
@@ -93,20 +94,65 @@ def test_the_small_baseline_is_fitted_for_each_fold(
     def fit(row: Row, evaluation: Evaluation, fold: Fold) -> Path:
         return Path(checkpoint(tmp_path / str(fold.speaker), corpus, fold.speaker))
 
-    found = assign_checkpoints(row, loso, hashes, fit)
+    found = assign_checkpoints(row, [row], loso, hashes, fit)
     assert set(found.checkpoints) == {"ann", "bob", "cat"}
     assert found.fold_checkpoints
 
 
 def test_a_zero_shot_backend_answers_every_fold(loso: Evaluation, hashes: dict[str, str]) -> None:
-    found = assign_checkpoints(row_of("Writer"), loso, hashes, no_fit)
+    found = assign_checkpoints(row_of("Writer"), [], loso, hashes, no_fit)
     assert set(found.checkpoints.values()) == {"none"}
     assert (found.leaked_clips, found.fold_checkpoints) == (None, False)
 
 
+def folds_of(name: str, corpus: Corpus, folder: Path) -> Row:
+    """A row with a checkpoint per held-out speaker, whose own has heard everybody."""
+    for speaker in corpus.speakers:
+        checkpoint(folder / speaker, corpus, speaker)
+    shipped = checkpoint(folder / "shipped", corpus, None)
+    return Row(name, BACKENDS[name], shipped, folds=folder, is_default=True)
+
+
+ENSEMBLE = Row("ensemble", BACKENDS["ensemble"], BACKENDS["ensemble"].default_checkpoint, is_default=True)
+
+
+def test_an_ensemble_asks_the_folds_of_its_members(
+    corpus: Corpus, loso: Evaluation, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    members = [folds_of(name, corpus, tmp_path / name) for name in ("mfcc", "logmel-dscnn")]
+    found = assign_checkpoints(ENSEMBLE, [ENSEMBLE, *members], loso, hashes, no_fit)
+    parts = f"mfcc={tmp_path}/mfcc/ann+logmel-dscnn={tmp_path}/logmel-dscnn/ann"
+    assert found.checkpoints["ann"] == parts
+    assert (found.fold_checkpoints, found.leaked_clips, found.trained_on) == (True, 0, "folder")
+    official = make_evaluation("official", corpus, 0, None, None)
+    shipped = assign_checkpoints(ENSEMBLE, [*members, ENSEMBLE], official, hashes, no_fit)
+    assert shipped.checkpoints[None].count("/shipped") == 2
+    only_mfcc = assign_checkpoints(ENSEMBLE, [members[0], ENSEMBLE], loso, hashes, no_fit)
+    # The other member's own checkpoint was trained on another corpus than this one.
+    assert only_mfcc.checkpoints["ann"].endswith(BACKENDS["logmel-dscnn"].default_checkpoint)
+
+
+def test_an_ensemble_leaks_what_a_member_has_heard(
+    corpus: Corpus, loso: Evaluation, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    heard, bare = checkpoint(tmp_path / "heard", corpus, None), tmp_path / "bare"
+    bare.mkdir()
+    chosen = dataclasses.replace(ENSEMBLE, checkpoint=f"mfcc={bare}+logmel-dscnn={heard}", is_default=False)
+    with pytest.raises(UserError, match="was trained on 90 of the clips"):
+        assign_checkpoints(chosen, [chosen], loso, hashes, no_fit)
+    official = make_evaluation("official", corpus, 0, None, None)
+    found = assign_checkpoints(chosen, [chosen], official, hashes, no_fit)
+    assert (found.trained_on, found.leaked_clips) == (None, None), "a member without a card leaves it open"
+    before = weights_hash(chosen)
+    (bare / "model.bin").write_bytes(b"one")
+    assert weights_hash(chosen) != before
+
+
 def test_weights_are_told_apart_by_content(tmp_path: Path) -> None:
+    row = dataclasses.replace(row_of("Perfect"), checkpoint=str(tmp_path))
     (tmp_path / "model.bin").write_bytes(b"one")
-    before = weights_hash(str(tmp_path))
+    before = weights_hash(row)
     (tmp_path / "model.bin").write_bytes(b"two")
-    assert weights_hash(str(tmp_path)) != before
-    assert weights_hash("tiny.en") != weights_hash("base.en")
+    assert weights_hash(row) != before
+    names = [dataclasses.replace(row, checkpoint=name) for name in ("tiny.en", "base.en")]
+    assert weights_hash(names[0]) != weights_hash(names[1])

@@ -109,6 +109,7 @@ def test_figures_of_the_main_table_are_those_of_the_records(report: Report) -> N
         assert row["p50_ms"] == pytest.approx(np.median(times[:80]))
     assert table.loc["wav2vec2", "ratio"] == pytest.approx(7.0 / 1.6, rel=0.03)
     assert table.loc["mfcc", "ratio"] == 1.0
+    assert table.loc["mfcc", "macs_second"] == int(1.6 * 2e6)
     assert pd.isna(table.loc["mfcc", "p99_ms"])
     assert table.loc["whisper:decode=constrained", "flags"] == "zero-shot"
 

@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.arguments import parse_request
+from benchmarks.baseline_folds import FITTED
 from benchmarks.manifest import open_folder
 from benchmarks.records import read_records, read_run
 from benchmarks.run import main
@@ -55,6 +56,7 @@ def test_one_good_one_constant_one_writer_one_missing(
         assert pd.isna(table[name]["p99_ms"])
         assert table[name]["peak_rss_bytes"] > 10e6
         assert table[name]["load_seconds"] > 0
+        assert table[name]["macs_second"] == 16_000
     assert table["missing"]["status"] == "unavailable"
     assert table["missing"][["accuracy", "n", "p50_ms"]].isna().all()
     assert "Fetch them: fetch weights" in table["missing"]["reason"]
@@ -351,6 +353,29 @@ def test_the_plan_is_printed_and_nothing_is_written(
     assert "missing: skipped: the weights are not here. Fetch them: fetch weights" in plan
     assert "conditions left out: clean@8kHz, rejection" in plan
     assert "no clip is left out" in plan
+
+
+def test_a_plan_fits_nothing(
+    benchmark: Benchmark,
+    corpus_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corpus = load_corpus(str(corpus_folder))
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    SplitCard.from_split(corpus, make_split(corpus.clips, "official")).write(shipped)
+    monkeypatch.setitem(FITTED, "perfect", "mfcc-svm")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ("--plan", "--phases", "accuracy", "--protocol", "loso")
+    code, _ = benchmark("Perfect", options=options, checkpoint=str(shipped))
+    assert code == 0
+    told = capsys.readouterr()
+    assert "perfect  loso  clean  150 clips" in told.out
+    assert "perfect  loso: fitted for each held-out speaker before" in told.out
+    assert "fitting" not in told.err
+    assert not (tmp_path / "cache").exists()
 
 
 START_WITH_FAKES = """

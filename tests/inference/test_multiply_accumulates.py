@@ -5,7 +5,8 @@ import json
 import pytest
 
 from inference.backends import SHIPPED_CHECKPOINTS, load_backend
-from inference.multiply_accumulates import count_log_mel, count_wav2vec2
+from inference.features import WindowSettings
+from inference.multiply_accumulates import count_log_mel, count_network, count_wav2vec2
 
 
 @pytest.mark.parametrize("num_samples", [6720, 16_000])
@@ -26,3 +27,19 @@ def test_longer_audio_is_more_work() -> None:
     assert count_log_mel(16_000, 40) == pytest.approx(count_log_mel(8000, 40) * 2, rel=0.02)
     backend = load_backend("mfcc")
     assert backend.multiply_accumulates(16_000) > backend.multiply_accumulates(6720) > 1e6
+
+
+def test_a_network_as_torch_counts_it() -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from finetune.baselines.networks import LogMelDscnn
+
+    folder = SHIPPED_CHECKPOINTS / "logmel-dscnn"
+    settings = WindowSettings(**json.loads((folder / "features.json").read_text()))
+    network = LogMelDscnn(len(json.loads((folder / "labels.json").read_text())), settings.n_mels).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 1, settings.num_frames, settings.n_mels))
+    assert count_network(folder / "model.onnx") == counter.get_total_flops() / 2
+    both = [load_backend(name).multiply_accumulates(16_000) for name in ("mfcc", "logmel-dscnn")]
+    assert load_backend("ensemble").multiply_accumulates(16_000) == sum(both)
