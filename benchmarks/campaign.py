@@ -228,4 +228,4 @@ def _paces(footprints: Sequence[Record]) -> dict[str, Pace]:
 
 
 def _lines(path: Path) -> list[Record]:
-    return read_records(path) if path.is_file() else []
+    return list(read_records(path)) if path.is_file() else []

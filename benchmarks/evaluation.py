@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from benchmarks.backend_process import DEADLY, Answer, BackendFailure, BackendProcess
 from benchmarks.clip_store import StoredClip
@@ -31,6 +32,8 @@ from inference.transcripts import mapping_version
 MAX_DEATHS = 2
 #: Clips on which a backend may raise before it is given up.
 MAX_ERRORS = 20
+#: Of a score or probability: float32 carries seven.
+SIGNIFICANT_DIGITS = 6
 ANSWER_FIELDS = ("label", "score", "probabilities", "none_probability", "hypothesis", "reason", "refused")
 
 
@@ -279,17 +282,23 @@ def _answer(recogniser: _Recogniser, unit: Unit, clip: StoredClip) -> tuple[Reco
     try:
         answer = recogniser.predict(clip)
     except BackendFailure as failure:
-        empty = dict.fromkeys((*ANSWER_FIELDS, "timing", "t_ns"))
+        empty = dict.fromkeys((*ANSWER_FIELDS, "t_ns"))
         return {**record, "status": failure.kind, "error": str(failure), **empty}, failure
     prediction = answer["predictions"][0]
     return {
         **record,
         "status": "ok",
         "error": None,
-        **{field: prediction[field] for field in ANSWER_FIELDS},
-        "timing": "informational",
+        **{field: _rounded(prediction[field]) for field in ANSWER_FIELDS},
         "t_ns": answer["t_ns"],
     }, None
+
+
+def _rounded(value: Any) -> Any:
+    """A number, or numbers, with the digits that mean something."""
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if isinstance(value, float) else value
 
 
 def failures_in(failed: Iterable[Record]) -> Iterator[Record]:

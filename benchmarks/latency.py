@@ -134,7 +134,6 @@ def time_rounds(
 def _timing(answer: Answer, lost: Record) -> Record:
     """The part of a record that a call gave, and the machine around it."""
     return {
-        "timing": "measured",
         "t_ns": answer["t_ns"],
         "stages_agree": stages_agree(answer["t_ns"]),
         "contention": {**lost, "involuntary_switches": answer["involuntary_switches"]},

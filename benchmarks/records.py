@@ -1,12 +1,14 @@
 """The files of one run: JSON lines per clip and per timed call, and JSON documents.
 
 A file under its final name is whole: what is under way lies beside it, under ``partial_path`` or, for
-the answers of several processes, in part files that are merged at the end. ``results/README.md`` says
-what every field means.
+the answers of several processes, in part files that are merged and compressed at the end.
+``results/README.md`` says what every field means.
 """
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,12 +18,13 @@ from typing import Any, BinaryIO
 from inference.errors import UserError
 
 #: Version of the record layout, first field of every line and document.
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 
 RUN_FILE = "run.json"
 SPLITS_FILE = "splits.json"
 ENVIRONMENT_FILE = "environment.json"
 ANSWERS_FOLDER = "records"
+ANSWERS_SUFFIX = ".jsonl.gz"
 LATENCY_FILE = "latency.jsonl"
 LOADS_FILE = "loads.jsonl"
 COLD_FILE = "cold.jsonl"
@@ -40,24 +43,36 @@ class RunRecords:
     """All that a run wrote, before anything is scored.
 
     Attributes:
+        folder: Where.
         run: ``run.json``.
         environment: ``environment.json``.
         splits: ``splits.json``.
-        answers: One record per backend, protocol, condition and clip.
         latency: One record per timed call.
         loads: One per timed worker.
         cold: One per cold start.
         footprint: One per backend.
     """
 
+    folder: Path
     run: Record
     environment: Record
     splits: Record
-    answers: list[Record]
     latency: list[Record]
     loads: list[Record]
     cold: list[Record]
     footprint: list[Record]
+
+    def answers(self) -> Iterator[Record]:
+        """One record per backend, protocol, condition and clip, read while they are asked for.
+
+        Raises:
+            UserError: If one cannot be used.
+        """
+        for backend in self.run["backends"]:
+            for protocol in self.run["protocols"]:
+                for condition in self.run["conditions"]:
+                    names = backend["folder"], protocol["folder"], condition["condition"]
+                    yield from _records_if_any(answers_path(self.folder, *names))
 
 
 def read_run(folder: Path) -> RunRecords:
@@ -67,28 +82,19 @@ def read_run(folder: Path) -> RunRecords:
         UserError: If it is no folder of a run, or a file of it cannot be used.
     """
     run = read_document(folder / RUN_FILE, ("run", "protocols", "conditions", "backends", "settings"))
-    answers = [
-        record
-        for backend in run["backends"]
-        for protocol in run["protocols"]
-        for condition in run["conditions"]
-        for record in _records_if_any(
-            answers_path(folder, backend["folder"], protocol["folder"], condition["condition"])
-        )
-    ]
-    lines = (_records_if_any(folder / name) for name in (LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE))
+    names = (LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE)
     return RunRecords(
+        folder,
         run,
         read_document(folder / ENVIRONMENT_FILE),
         read_document(folder / SPLITS_FILE, ("protocols",)),
-        answers,
-        *lines,
+        *(list(_records_if_any(folder / name)) for name in names),
     )
 
 
 def answers_path(folder: Path, backend_folder: str, protocol_folder: str, condition: str) -> Path:
     """Where the answers of a backend under a protocol and condition lie."""
-    return folder / ANSWERS_FOLDER / backend_folder / protocol_folder / f"{condition}.jsonl"
+    return folder / ANSWERS_FOLDER / backend_folder / protocol_folder / f"{condition}{ANSWERS_SUFFIX}"
 
 
 @contextmanager
@@ -129,27 +135,32 @@ def encode(record: Record) -> str:
 
 
 def part_path(path: Path, rank: int) -> Path:
-    """Where the process of that rank appends its answers."""
-    return path.with_name(f"{path.name}.part-{rank}")
+    """Where the process of that rank appends its answers, not compressed: a killed one loses no line."""
+    return path.with_name(f"{_part_stem(path)}{rank}")
 
 
 def part_paths(path: Path) -> list[Path]:
     """The part files there are, in the order of the ranks."""
-    return sorted(path.parent.glob(f"{path.name}.part-*"), key=lambda part: int(part.suffix.split("-")[1]))
+    return sorted(path.parent.glob(f"{_part_stem(path)}*"), key=lambda part: int(part.suffix.split("-")[1]))
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file with their offsets; a torn last line does not count."""
     offset = 0
-    with path.open("rb") as lines:
+    with open_lines(path) as lines:
         for line in lines:
             if line.endswith(b"\n"):
                 yield offset, line
             offset += len(line)
 
 
+def open_lines(path: Path) -> BinaryIO:
+    """Opens a file of JSON lines for reading, compressed or not; offsets are those of the content."""
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
 def merge_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
-    """Copies lines into one file, puts it under its final name and removes the part files.
+    """Copies lines into one compressed file, puts it under its final name and removes the part files.
 
     Args:
         path: The final name.
@@ -157,10 +168,12 @@ def merge_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
     """
     with ExitStack() as stack:
         sources: dict[Path, BinaryIO] = {}
-        target = stack.enter_context(partial_path(path).open("wb"))
+        written = stack.enter_context(partial_path(path).open("wb"))
+        # Neither name nor time in its head: the same lines give the same bytes.
+        target = stack.enter_context(gzip.GzipFile("", "wb", fileobj=written, mtime=0))
         for source, offset in places:
             if source not in sources:
-                sources[source] = stack.enter_context(source.open("rb"))
+                sources[source] = stack.enter_context(open_lines(source))
             sources[source].seek(offset)
             target.write(sources[source].readline())
     publish(path)
@@ -178,8 +191,8 @@ def publish(path: Path) -> None:
     os.replace(partial_path(path), path)
 
 
-def read_records(path: Path, needed: Collection[str] = ()) -> list[Record]:
-    """Reads a file of JSON lines.
+def read_records(path: Path, needed: Collection[str] = ()) -> Iterator[Record]:
+    """Reads a file of JSON lines, one after the other.
 
     Args:
         path: The file.
@@ -188,10 +201,13 @@ def read_records(path: Path, needed: Collection[str] = ()) -> list[Record]:
     Raises:
         UserError: If the file or a line of it cannot be used.
     """
-    return [
-        _checked_object(line, f"line {number} of {path.name}", path.parent, ("v", *needed))
-        for number, line in enumerate(_content(path).splitlines(), start=1)
-    ]
+    try:
+        with open_lines(path) as lines:
+            for number, line in enumerate(lines, start=1):
+                where = f"line {number} of {path.name}"
+                yield _checked_object(line.decode(), where, path.parent, ("v", *needed))
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def read_document(path: Path, needed: Collection[str] = ()) -> Record:
@@ -219,8 +235,12 @@ def write_text(path: Path, text: str) -> None:
     publish(path)
 
 
-def _records_if_any(path: Path) -> list[Record]:
-    return read_records(path, ("backend",)) if path.is_file() else []
+def _records_if_any(path: Path) -> Iterable[Record]:
+    return read_records(path, ("backend",)) if path.is_file() else ()
+
+
+def _part_stem(path: Path) -> str:
+    return f"{path.name.removesuffix('.gz')}.part-"
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -235,7 +255,7 @@ def _content(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _unusable(path.parent, f"{path.name} cannot be read ({error})") from error
+        raise _unreadable(path, error) from error
 
 
 def _checked_object(text: str, where: str, folder: Path, needed: Collection[str]) -> Record:
@@ -252,6 +272,10 @@ def _checked_object(text: str, where: str, folder: Path, needed: Collection[str]
     if missing:
         raise _unusable(folder, f"{where} lacks {', '.join(missing)}")
     return document
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return _unusable(path.parent, f"{path.name} cannot be read ({error})")
 
 
 def _unusable(folder: Path, reason: str) -> UserError:

@@ -1,5 +1,6 @@
 """Decoded clips in one Arrow file, so that no epoch, fold or later run decodes them again."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -18,6 +19,9 @@ from inference.errors import CorpusError
 DECODER_VERSION = 1
 #: Clips held in memory while the file is written; a digit takes about 30 kB.
 CLIPS_PER_BATCH = 256
+#: What is kept of earlier corpora, the last used first.
+MAX_FILES = 8
+MAX_BYTES = 4_000_000_000
 
 
 class WaveformCache(Mapping[str, np.ndarray]):
@@ -38,8 +42,11 @@ class WaveformCache(Mapping[str, np.ndarray]):
         from datasets import Dataset
 
         path = cache_folder() / f"waveforms-{_signature(clips)}.arrow"
-        if not path.is_file():
+        if path.is_file():
+            path.touch()  # The time of its last use.
+        else:
             _write(clips, path, show_progress)
+            _prune(path)
         table = Dataset.from_file(str(path)).data
         self._waveforms = table.column("waveform")
         self._rows = {clip_id: row for row, clip_id in enumerate(table.column("clip_id").to_pylist())}
@@ -96,3 +103,15 @@ def _write(clips: Sequence[Clip], path: Path, show_progress: bool) -> None:
             f"decoded audio cannot be kept in {path.parent}: {error.strerror or error}. Make room, or set "
             "XDG_CACHE_HOME to another folder."
         ) from error
+
+
+def _prune(newest: Path) -> None:
+    """Removes the files that were not used for longest, beyond what is kept; never the newest."""
+    files = sorted(newest.parent.glob("waveforms-*.arrow"), key=lambda path: -path.stat().st_mtime_ns)
+    total = newest.stat().st_size
+    for rank, path in enumerate((path for path in files if path != newest), start=1):
+        total += path.stat().st_size
+        if rank >= MAX_FILES or total > MAX_BYTES:
+            # Who still reads it keeps it open; elsewhere it stays until the next time.
+            with contextlib.suppress(OSError):
+                path.unlink()

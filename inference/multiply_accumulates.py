@@ -45,19 +45,25 @@ def count_wav2vec2(config: Mapping[str, Any], num_samples: int) -> int:
     return total + frames * hidden * projection + projection * len(config["id2label"])
 
 
-def count_network(path: Path) -> int:
+def count_network(path: Path) -> int | None:
     """A convolutional network stored as ONNX, for one input: its convolutions and matrix products.
 
     Args:
         path: A file whose intermediate shapes are stored, as torch writes them.
+
+    Returns:
+        None where a shape is missing.
     """
     import onnx_ir  # Takes time that only this figure needs.
 
     total = 0
     for node in onnx_ir.load(path).graph:
         if node.op_type in ("Conv", "Gemm", "MatMul"):
-            weights, output = tuple(node.inputs[1].shape), tuple(node.outputs[0].shape)
-            # One product per weight and place: a convolution's first axis is the output's second.
-            places = output[2:] if node.op_type == "Conv" else output[1:-1]
-            total += math.prod(places) * math.prod(weights)
+            weights, output = node.inputs[1], node.outputs[0]
+            if weights is None or weights.shape is None or output.shape is None:
+                return None
+            # Every weight works once at every place of the output; the first axis is the batch.
+            places = output.shape[2:] if node.op_type == "Conv" else output.shape[1:-1]
+            sizes: list[Any] = [*places, *weights.shape]
+            total += math.prod(sizes)
     return total

@@ -1,6 +1,7 @@
 """What every test may rely on: no network, and recordings where the user has them."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -40,6 +41,15 @@ def spoken_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthetic.load_synthetic(seed=1, num_voices=4, num_takes=7)
         (folder,) = synthetic.cache_folder().iterdir()
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where a real browser lies."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Raw answers -> one frame, with text mapped to a digit again by the present rules."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,6 @@ COLUMNS = (
     "fold",
     "condition",
     "clip",
-    "pcm_sha",
     "speaker",
     "reference",
     "status",
@@ -31,27 +31,29 @@ COLUMNS = (
 )
 
 
-def answer_frame(records: Sequence[Record]) -> pd.DataFrame:
+def answer_frame(records: Iterable[Record]) -> pd.DataFrame:
     """All answers of a run, one row each.
 
     ``ok`` says whether there is an answer at all; ``label`` is None where it is no digit, which is an
     error; ``recorded_label`` is what the mapping said at the run.
     """
-    return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
+    return pd.DataFrame.from_records(map(_row, records), columns=list(COLUMNS))
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record) -> tuple[Any, ...]:
     hypothesis, label = record["hypothesis"], record["label"]
     mapped = label if hypothesis is None else match_transcript(hypothesis).label
     ok = record["status"] == "ok"
-    return {
-        **{name: record[name] for name in COLUMNS if name in record},
+    cells = {
+        **{name: record.get(name) for name in COLUMNS},
         "label": mapped,
         "recorded_label": label,
         "snr_db": (record["corruption"] or {}).get("realised_snr_db"),
         "ok": ok,
         "correct": ok and mapped is not None and mapped == record["reference"],
     }
+    # Names recur in every record: one copy of each is enough.
+    return tuple(sys.intern(cell) if isinstance(cell, str) else cell for cell in cells.values())
 
 
 def of_condition(answers: pd.DataFrame, backend: str, protocol: str, condition: str = CLEAN) -> pd.DataFrame:

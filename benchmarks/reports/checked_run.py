@@ -1,6 +1,6 @@
 """Reads the records of a run and refuses, with one sentence, what is not laid out as it should be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from inference.errors import UserError
 
 
 def read_checked_run(folder: Path) -> RunRecords:
-    """Reads a result folder whose every field is of the kind that the report expects.
+    """Reads a result folder whose every field is of the kind that the report expects, but for its answers.
 
     Raises:
         UserError: With the file, the place in it and what is expected there.
@@ -28,12 +28,24 @@ def read_checked_run(folder: Path) -> RunRecords:
     records = read_run(folder)
     _check(records.environment, "environment", folder, ENVIRONMENT_FILE)
     _check(records.splits, "splits", folder, SPLITS_FILE)
-    _check_all(records.answers, "answer", folder)
-    _check_all(records.latency, "latency", folder)
-    _check_all(records.loads, "load", folder)
-    _check_all(records.cold, "cold", folder)
-    _check_all(records.footprint, "footprint", folder)
+    for kind, lines in (
+        ("latency", records.latency),
+        ("load", records.loads),
+        ("cold", records.cold),
+        ("footprint", records.footprint),
+    ):
+        for _ in _checked(lines, kind, folder):
+            pass
     return records
+
+
+def checked_answers(records: RunRecords) -> Iterator[Record]:
+    """The answers of a run, each looked at like the rest when its turn comes.
+
+    Raises:
+        UserError: As ``read_checked_run``.
+    """
+    return _checked(records.answers(), "answer", records.folder)
 
 
 def fixtures(run: Record) -> list[str]:
@@ -59,9 +71,10 @@ def refuse_fixtures(names: Sequence[str], allow_fixture: bool) -> None:
         )
 
 
-def _check_all(records: Sequence[Record], kind: str, folder: Path) -> None:
+def _checked(records: Iterable[Record], kind: str, folder: Path) -> Iterator[Record]:
     for number, record in enumerate(records, start=1):
         _check(record, kind, folder, f"{kind} record {number} ({record.get('backend')})")
+        yield record
 
 
 def _check(document: Any, kind: str, folder: Path, where: str) -> None:

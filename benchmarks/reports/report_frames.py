@@ -16,7 +16,7 @@ from benchmarks.reports import (
     speed,
 )
 from benchmarks.reports.answers import answer_frame
-from benchmarks.reports.checked_run import fixtures, read_checked_run, refuse_fixtures
+from benchmarks.reports.checked_run import checked_answers, fixtures, read_checked_run, refuse_fixtures
 from benchmarks.reports.scores import score_run
 from benchmarks.reports.table import Table
 from inference.vocabulary import use_vocabulary_of
@@ -68,7 +68,7 @@ def read_report(folder: Path, allow_fixture: bool = False) -> Report:
 def make_report(records: RunRecords) -> Report:
     """Scores the records and makes all tables."""
     run = records.run
-    answers = answer_frame(records.answers)
+    answers = answer_frame(checked_answers(records))
     scores = score_run(run, answers)
     timings = speed.timing_frame(records.latency)
     reasons = run_tables.missing_reasons(run)

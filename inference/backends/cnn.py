@@ -65,8 +65,8 @@ class CnnBackend(DigitBackend):
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
         """See ``DigitBackend.multiply_accumulates``; the window is as long for every waveform."""
-        network = next(path for path in self.checkpoint_files if path.name == MODEL_NAME)
-        return count_log_mel(num_samples, self._settings.n_mels) + count_network(network)
+        counted = count_network(next(path for path in self.checkpoint_files if path.name == MODEL_NAME))
+        return None if counted is None else count_log_mel(num_samples, self._settings.n_mels) + counted
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``DigitBackend.predict``."""

@@ -1,5 +1,6 @@
 """Writes a result folder by the layout of ``results/README.md``, from a seed and without any model."""
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def make_run(
     splits = {
         protocol: {"all": {clip: f"{hash_of(clip)}" for clip, _, _ in clips}} for protocol, _ in PROTOCOLS
     }
-    write(folder / "splits.json", {"v": 2, "protocols": splits})
+    write(folder / "splits.json", {"v": 3, "protocols": splits})
     for row in run["backends"]:
         if row["status"] == "unavailable":
             continue
@@ -77,7 +78,7 @@ def make_run(
                 )
                 for clip in clips
             ]
-            write_lines(folder / "records" / row["folder"] / protocol / "clean.jsonl", lines)
+            write_lines(folder / "records" / row["folder"] / protocol / "clean.jsonl.gz", lines)
         for group, level in CONDITIONS:
             lines = [
                 answer(
@@ -93,10 +94,10 @@ def make_run(
                 for clip in clips
                 if clip[0].endswith("_0")
             ]
-            write_lines(folder / "records" / row["folder"] / "loso" / f"{group}@{level:g}.jsonl", lines)
+            write_lines(folder / "records" / row["folder"] / "loso" / f"{group}@{level:g}.jsonl.gz", lines)
         sounds = [(f"{kind}_{number}", None, kind) for kind in ("silence", "reversed") for number in range(4)]
         lines = [answer(generator, name, "loso", "rejection", sound, 0.5, zero_shot) for sound in sounds]
-        write_lines(folder / "records" / row["folder"] / "loso" / "rejection.jsonl", lines)
+        write_lines(folder / "records" / row["folder"] / "loso" / "rejection.jsonl.gz", lines)
     write_timings(folder, generator, run, backends, rounds)
     return folder
 
@@ -121,7 +122,7 @@ def run_document(backends: Mapping[str, tuple[str, float, float, bool]], rounds:
         for protocol, new_speakers in PROTOCOLS
     ]
     return {
-        "v": 2,
+        "v": 3,
         "run": "made",
         "command": "python -m benchmarks.run",
         "suite": "standard",
@@ -176,7 +177,7 @@ def backend_document(name: str, family: str, accuracy: float, ms: float, zero_sh
 
 def environment_document() -> dict[str, Any]:
     return {
-        "v": 2,
+        "v": 3,
         "cpu": "made-up processor",
         "cores_allowed": 2,
         "os": "Linux",
@@ -215,7 +216,7 @@ def answer(
         )
     )
     return {
-        "v": 2,
+        "v": 3,
         "unit": "1" * 16,
         "backend": backend,
         "protocol": protocol,
@@ -240,7 +241,6 @@ def answer(
         "hypothesis": words.get(said or "none", "thank you") if zero_shot else None,
         "reason": None,
         "refused": "low_score" if generator.random() < 0.03 else None,
-        "timing": "informational",
         "t_ns": {"e2e": 1_000_000, "cpu": 1_000_000},
     }
 
@@ -260,7 +260,7 @@ def write_timings(
             e2e = int(backends[name][2] * 1e6 * disturbance * np.exp(generator.normal(0, 0.03)))
             latency.append(
                 {
-                    "v": 2,
+                    "v": 3,
                     "backend": name,
                     "round": number,
                     "position": place,
@@ -269,7 +269,6 @@ def write_timings(
                     "threads": 1,
                     "batch": 1,
                     "device": "cpu",
-                    "timing": "measured",
                     "t_ns": {
                         "e2e": e2e,
                         "cpu": e2e,
@@ -297,7 +296,7 @@ def write_timings(
         ]
         loads.append(
             {
-                "v": 2,
+                "v": 3,
                 "backend": name,
                 "threads": 1,
                 "load_seconds": ms / 10,
@@ -307,7 +306,7 @@ def write_timings(
         )
         cold += [
             {
-                "v": 2,
+                "v": 3,
                 "backend": name,
                 "repeat": repeat,
                 "seconds": {
@@ -323,7 +322,7 @@ def write_timings(
         memory = {"peak_rss_bytes": 60_000_000, "rss_bytes": 50_000_000}
         footprint.append(
             {
-                "v": 2,
+                "v": 3,
                 "backend": name,
                 "zero_shot": zero_shot,
                 "device": "cpu",
@@ -360,4 +359,10 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
 
 def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        return [json.loads(line) for line in file]

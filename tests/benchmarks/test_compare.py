@@ -12,14 +12,14 @@ from benchmarks.compare import main
 from benchmarks.pairs import paired_share_interval
 from benchmarks.reports.changes import compare_runs
 from benchmarks.reports.report_frames import read_report
-from tests.benchmarks.made_run import make_run, write_lines
+from tests.benchmarks.made_run import make_run, read_lines, write_lines
 
-CLEAN = Path("records/mfcc/loso/clean.jsonl")
-WHISPER = Path("records/whisper-decode-constrained/loso/clean.jsonl")
+CLEAN = Path("records/mfcc/loso/clean.jsonl.gz")
+WHISPER = Path("records/whisper-decode-constrained/loso/clean.jsonl.gz")
 
 
 def with_lines(folder: Path, name: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
-    lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    lines = read_lines(folder / name)
     change(lines)
     write_lines(folder / name, lines)
 

@@ -1,5 +1,6 @@
 """The report of made-up records: figures by hand, the same bytes twice, honest gaps, and what it refuses."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -22,7 +23,7 @@ from benchmarks.reports.report_frames import Report, read_report
 from benchmarks.schemas import validator
 from inference.errors import UserError
 from inference.vocabulary import DIGITS
-from tests.benchmarks.made_run import BACKENDS, SPEAKERS, TAKES, make_run, write_lines
+from tests.benchmarks.made_run import BACKENDS, SPEAKERS, TAKES, make_run, read_lines, write_lines
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -87,7 +88,7 @@ def test_no_model_library_is_imported(made: Path) -> None:
 def test_figures_of_the_main_table_are_those_of_the_records(report: Report) -> None:
     table = report.tables["main"].frame.set_index("backend")
     assert list(table.index) == list(BACKENDS)
-    lines = report.records.answers
+    lines = list(report.records.answers())
     for backend in ("mfcc", "wav2vec2"):
         means = []
         for speaker in SPEAKERS:
@@ -288,13 +289,11 @@ def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -
         run["backends"][2] |= {"status": "unavailable", "reason": "no weights | here", "fix": "Fetch them"}
 
     folder = make_run(tmp_path / "run")
-    for path in (folder / "records" / "whisper-decode-constrained").rglob("*.jsonl"):
+    for path in (folder / "records" / "whisper-decode-constrained").rglob("*.jsonl.gz"):
         path.unlink()
     for name in ("latency", "cold", "loads", "footprint"):
-        lines = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-        write_lines(
-            folder / f"{name}.jsonl", [line for line in lines if not line["backend"].startswith("whisper")]
-        )
+        path = folder / f"{name}.jsonl"
+        write_lines(path, [line for line in read_lines(path) if not line["backend"].startswith("whisper")])
     made = read_report(edited(folder, "run.json", unavailable))
     text = "\n".join(formats.markdown(made.tables["main"]))
     assert "no weights | here. Fetch them" in text
@@ -304,8 +303,8 @@ def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -
 
 def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    path = folder / "records" / "mfcc" / "loso" / "clean.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path = folder / "records" / "mfcc" / "loso" / "clean.jsonl.gz"
+    lines = read_lines(path)
     for line in lines[:13]:
         line |= {"status": "timeout", "label": None, "score": None, "error": "too slow"}
     write_lines(path, lines)
@@ -318,8 +317,8 @@ def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: 
 
 def test_incomplete_answers_give_no_accuracy(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    path = folder / "records" / "mfcc" / "loso" / "clean.jsonl"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    path = folder / "records" / "mfcc" / "loso" / "clean.jsonl.gz"
+    write_lines(path, read_lines(path)[:-1])
     row = read_report(folder).tables["main"].frame.set_index("backend").loc["mfcc"]
     assert pd.isna(row["accuracy"])
     assert not pd.isna(row["accuracy_official"])
@@ -359,7 +358,7 @@ def _put(value: Any, *path: str | int) -> Callable[[Any], None]:
         ("run.json", _put([], "backends"), "backends"),
         ("run.json", _put("many", "settings", "rounds"), "settings.rounds"),
         ("run.json", _put(None, "backends", 1, "protocols", "loso"), "backends.1.protocols.loso"),
-        ("run.json", _put({"v": 2}, "protocols", 0), "protocols.0"),
+        ("run.json", _put({"v": 3}, "protocols", 0), "protocols.0"),
         ("run.json", _put("soon", "conditions", 1, "level"), "conditions.1.level"),
         ("run.json", _put(7, "backends", 0, "failures"), "backends.0.failures"),
         ("run.json", _put(1, "v"), "record version 1"),
@@ -386,22 +385,23 @@ def test_a_broken_field_is_named_without_a_traceback(
 @pytest.mark.parametrize(
     ("file", "line", "message"),
     [
-        ("latency.jsonl", '{"v": 2, "backend": "mfcc"}', "latency record"),
-        ("latency.jsonl", '{"v": 2, "backe', "not valid JSON"),
+        ("latency.jsonl", '{"v": 3, "backend": "mfcc"}', "latency record"),
+        ("latency.jsonl", '{"v": 3, "backe', "not valid JSON"),
         (
             "cold.jsonl",
-            '{"v": 2, "backend": "mfcc", "repeat": 0, "seconds": []}',
+            '{"v": 3, "backend": "mfcc", "repeat": 0, "seconds": []}',
             "cold record 16 (mfcc): seconds",
         ),
-        ("records/mfcc/loso/clean.jsonl", '{"v": 2, "backend": "mfcc"}', "answer record"),
-        ("records/mfcc/loso/clean.jsonl", '{"v": 1}', "record version 1"),
+        ("records/mfcc/loso/clean.jsonl.gz", '{"v": 3, "backend": "mfcc"}', "answer record"),
+        ("records/mfcc/loso/clean.jsonl.gz", '{"v": 1}', "record version 1"),
     ],
 )
 def test_a_broken_line_is_named_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, line: str, message: str
 ) -> None:
     folder = make_run(tmp_path / "run", rounds=2)
-    with (folder / file).open("a") as lines:
+    path = folder / file
+    with gzip.open(path, "at") if path.suffix == ".gz" else path.open("a") as lines:
         lines.write(line + "\n")
     assert main([str(folder)]) == 2
     assert message in capsys.readouterr().err

@@ -72,8 +72,9 @@ def test_one_good_one_constant_one_writer_one_missing(
     assert json.loads((folder / "environment.json").read_text())["threads_per_backend"] == 1
 
     records = read_run(folder)
-    assert len(records.answers) == 180
-    texts = {record["hypothesis"] for record in records.answers if record["clip"] == "2_ann_0"}
+    answers = list(records.answers())
+    assert len(answers) == 180
+    texts = {record["hypothesis"] for record in answers if record["clip"] == "2_ann_0"}
     assert texts == {None, " To."}
     assert len(records.latency) == 3 * 72
     assert [record["backend"] for record in records.footprint] == ["perfect", "constant", "writer"]
@@ -103,7 +104,7 @@ def test_single_errors_are_recorded_and_the_rest_goes_on(
     benchmark: Benchmark, class_name: str, kind: str
 ) -> None:
     code, folder = benchmark(class_name, options=("--phases", "accuracy"))
-    kinds = [record["status"] for record in read_run(folder).answers]
+    kinds = [record["status"] for record in read_run(folder).answers()]
     assert (code, kinds.count("ok"), kinds.count(kind)) == (0, 54, 6)
     (entry,) = read_run(folder).run["backends"]
     assert {failure["kind"] for failure in entry["failures"]} == {kind}
@@ -111,7 +112,7 @@ def test_single_errors_are_recorded_and_the_rest_goes_on(
 
 def test_a_dead_backend_is_started_again_once(benchmark: Benchmark) -> None:
     _, folder = benchmark("Crash", options=("--phases", "accuracy"))
-    kinds = [record["status"] for record in read_run(folder).answers]
+    kinds = [record["status"] for record in read_run(folder).answers()]
     assert kinds.count("crash") == 2
     assert kinds[-1] == "crash"
     assert kinds.count("ok") > 10

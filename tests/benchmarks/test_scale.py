@@ -64,7 +64,7 @@ def test_memory_stays_flat_from_300_to_30000_clips(tmp_path: Path) -> None:
     for num_clips in (300, 30_000):
         folder = write_corpus(tmp_path / f"corpus-{num_clips}", num_clips)
         peaks[num_clips] = peak_bytes(folder, tmp_path / f"out-{num_clips}")
-        answers = tmp_path / f"out-{num_clips}" / "records" / "constant" / "official" / "clean.jsonl"
+        answers = tmp_path / f"out-{num_clips}" / "records" / "constant" / "official" / "clean.jsonl.gz"
         assert sum(1 for _ in whole_lines(answers)) == num_clips
     audio_bytes = 30_000 * 8000 * 4
     print(f"peak memory in MB: { ({n: round(peak / 1e6) for n, peak in peaks.items()}) }")

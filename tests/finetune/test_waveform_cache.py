@@ -81,3 +81,21 @@ def test_full_disk_is_explained(clips: list[Clip], tmp_path: Path, monkeypatch: 
     with pytest.raises(CorpusError, match=r"No space left on device.*XDG_CACHE_HOME"):
         WaveformCache(clips)
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("limit", [{"MAX_FILES": 2}, {"MAX_BYTES": 1}])
+def test_what_was_not_used_for_longest_is_removed(
+    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
+) -> None:
+    for number in range(3):
+        WaveformCache(clips[number:])
+        made = max(files(tmp_path), key=lambda path: path.stat().st_mtime_ns)
+        os.utime(made, (number, number))
+    WaveformCache(clips)  # the oldest is used again
+    for name, value in limit.items():
+        monkeypatch.setattr(f"finetune.waveform_cache.{name}", value)
+    cache = WaveformCache([clips[0]])
+    assert len(files(tmp_path)) == limit.get("MAX_FILES", 1)
+    if "MAX_FILES" in limit:
+        WaveformCache([refuse(clip) for clip in clips])
+    assert cache["7_ann_0"].size > 0
