@@ -49,9 +49,10 @@ def card_figures(
     if best:
         figures["best_epoch"] = best[0]
     if rejection is not None:
-        figures |= {
+        rates = {
             "validation_false_reject_rate": rejection.false_reject_rate,
             "validation_false_accept_rate": rejection.false_accept_rate,
             "reject_threshold": rejection.threshold,
         }
+        figures |= {name: value for name, value in rates.items() if value is not None}
     return figures

@@ -25,18 +25,18 @@ class Rejection:
         temperature: Divides the model's logits before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); applied by the backend.
         threshold: The lowest probability of the best label that is shown.
-        false_reject_rate: Share of validation digits refused at this threshold.
-        false_accept_rate: Share of validation sounds without a digit that are shown.
+        false_reject_rate: Share of validation digits refused at this threshold; None if it was not measured.
+        false_accept_rate: Share of validation sounds without a digit that are shown; None likewise.
         num_digits: Validation digits behind the first rate.
         num_others: Sounds behind the second.
     """
 
     temperature: float
     threshold: float
-    false_reject_rate: float
-    false_accept_rate: float
-    num_digits: int
-    num_others: int
+    false_reject_rate: float | None = None
+    false_accept_rate: float | None = None
+    num_digits: int = 0
+    num_others: int = 0
 
     def reason(self, prediction: "Prediction") -> str | None:
         """Why a prediction is refused: ``unknown_class`` or ``low_score``; None if it is shown."""

@@ -54,15 +54,8 @@ TRANSCRIBE_OPTIONS: dict[str, Any] = {
 }
 
 #: Scored labels include "none of them"; the likelier of the two is shown until validation clips have
-#: given a threshold. Its error rates are unknown: measured on no clip.
-MOST_PROBABLE = Rejection(
-    temperature=1.0,
-    threshold=0.0,
-    false_reject_rate=math.nan,
-    false_accept_rate=math.nan,
-    num_digits=0,
-    num_others=0,
-)
+#: given a threshold.
+MOST_PROBABLE = Rejection(temperature=1.0, threshold=0.0)
 
 
 class WhisperBackend(DigitBackend):

@@ -19,14 +19,7 @@ TOP = 3
 #: A backend may stumble over one utterance; one that fails this often in a row is broken.
 MAX_FAILURES = 3
 #: The operating point of a backend that was not calibrated, and of ``--min-score``: no threshold but that.
-SHOW_ALL = Rejection(
-    temperature=1.0,
-    threshold=0.0,
-    false_reject_rate=0.0,
-    false_accept_rate=1.0,
-    num_digits=0,
-    num_others=0,
-)
+SHOW_ALL = Rejection(temperature=1.0, threshold=0.0)
 
 
 class BackendFailedError(UserError):

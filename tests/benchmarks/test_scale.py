@@ -18,9 +18,7 @@ from benchmarks.process_memory import resident_bytes
 from benchmarks.run import main
 from inference.backends import BACKENDS
 from tests.benchmarks.fakes import fake_spec
-from benchmarks.campaign import Campaign
 BACKENDS["constant"] = fake_spec("Constant")
-Campaign._report = lambda self: None  # tables are made afterwards, from the files
 code = main(sys.argv[1:])
 print(resident_bytes()["peak_rss_bytes"] or 0)
 raise SystemExit(code)
