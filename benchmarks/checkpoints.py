@@ -69,12 +69,14 @@ def assign_checkpoints(
         return _checked(Assignment(checkpoints, unfitted=unfitted), row, evaluation, hashes, allow_leak)
 
     if row.spec.composite and row.is_default:
-        members = {
-            member.name: assign_checkpoints(member, rows, evaluation, hashes, fit, allow_leak)
-            for member in _member_rows(row, rows)
-        }
-        joined = _joined(row, members, evaluation)
-        return _checked(joined, row, evaluation, hashes, allow_leak) if joined.checkpoints else joined
+        members: dict[str, Assignment] = {}
+        # Nothing is fitted for an ensemble that another member leaves without a checkpoint.
+        for member in sorted(_member_rows(row, rows), key=lambda member: member.spec.name in FITTED):
+            found = assign_checkpoints(member, rows, evaluation, hashes, fit, allow_leak)
+            if not found.checkpoints:
+                return Assignment({}, f"{row.name}: {found.reason}", found.fix)
+            members[member.name] = found
+        return _checked(_joined(row, members, evaluation), row, evaluation, hashes, allow_leak)
     shared = {fold.speaker: row.checkpoint for fold in evaluation.folds}
     if evaluation.folds[0].speaker is None:
         return checked(shared)
@@ -114,12 +116,10 @@ def _member_rows(row: Row, rows: Sequence[Row]) -> list[Row]:
 
 
 def _joined(row: Row, members: Mapping[str, Assignment], evaluation: Evaluation) -> Assignment:
-    """For every fold the checkpoints that the members answer it with; where one has none, nothing."""
-    lacking = next((found for found in members.values() if not found.checkpoints), None)
-    if lacking is not None:
-        return Assignment({}, f"{row.name}: {lacking.reason}", lacking.fix)
+    """For every fold the checkpoints that the members answer it with, in the order of the ensemble."""
+    names = [name for name, _ in read_members(row.checkpoint)]
     parts = {
-        fold.speaker: [f"{name}={found.checkpoints[fold.speaker]}" for name, found in members.items()]
+        fold.speaker: [f"{name}={members[name].checkpoints[fold.speaker]}" for name in names]
         for fold in evaluation.folds
     }
     return Assignment(

@@ -69,7 +69,9 @@ def gather(
     Raises:
         UserError: If a clip cannot be decoded, or something would be tested on what it has learned.
     """
-    stores = {id(e.corpus): _store(e.corpus, evaluations, scratch) for e in evaluations}
+    # Protocols over one corpus share its decoded clips.
+    corpora = {id(evaluation.corpus): evaluation.corpus for evaluation in evaluations}
+    stores = {key: _store(corpus, evaluations, scratch) for key, corpus in corpora.items()}
     clips: dict[str, dict[str | None, list[StoredClip]]] = {}
     assignments: dict[tuple[str, str], Assignment] = {}
     for evaluation in evaluations:

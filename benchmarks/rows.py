@@ -105,9 +105,8 @@ def read_fixture_note(path: Path) -> str:
 
 
 def portable_path(checkpoint: str) -> str:
-    """A checkpoint as printed: relative to the project where it lies inside, otherwise as given."""
-    path = Path(checkpoint)
-    return path.relative_to(PROJECT_ROOT).as_posix() if path.is_relative_to(PROJECT_ROOT) else checkpoint
+    """A checkpoint, or several in one, as printed: relative to the project where they lie inside."""
+    return checkpoint.replace(f"{PROJECT_ROOT}{os.sep}", "").replace(os.sep, "/")
 
 
 def _assigned(assignment: str, chosen: Mapping[str, tuple[str, dict[str, str]]]) -> tuple[str, str]:

@@ -18,30 +18,22 @@ from benchmarks.pairs import (
 )
 from benchmarks.records import Record
 from benchmarks.reports.answers import of_condition
-from benchmarks.reports.table import REASON, Column, Table, frame, p_value, percent, points, whole
+from benchmarks.reports.table import (
+    REASON,
+    Column,
+    Table,
+    bounds,
+    p_value,
+    percent,
+    points,
+    table_of,
+    text_columns,
+    whole,
+)
 
 PRIMARY = "primary"
-COLUMNS = (
-    "protocol",
-    "first",
-    "second",
-    "role",
-    "clips",
-    "speakers",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "t_p",
-    "holm_p",
-    "sign_flip_p",
-    "only_first",
-    "only_second",
-    "mcnemar_p",
-    "mcnemar_method",
-    "half_width",
-    "detectable",
-    REASON,
-)
+#: What CSV and JSON hold besides.
+MORE = ("clips", "speakers", *bounds("difference"), "mcnemar_method", "half_width", REASON)
 
 
 def pair_table(run: Record, answers: pd.DataFrame) -> Table:
@@ -64,7 +56,7 @@ def pair_table(run: Record, answers: pd.DataFrame) -> Table:
             )
         _adjust(group)
         rows += group
-    return Table("pairs", "Pairs", _columns(), frame(rows, COLUMNS), _notes(rows))
+    return table_of("pairs", "Pairs", _columns(), rows, _notes(rows), MORE)
 
 
 def row_lacks_answers(answers: pd.DataFrame, name: str, protocol: Mapping[str, Any]) -> bool:
@@ -134,10 +126,7 @@ def _adjust(rows: Sequence[dict[str, Any]]) -> None:
 
 def _columns() -> list[Column]:
     return [
-        Column("protocol", "protocol", numeric=False),
-        Column("first", "first", numeric=False),
-        Column("second", "second", numeric=False),
-        Column("role", "role", numeric=False),
+        *text_columns("protocol", "first", "second", "role"),
         Column("difference", "first - second, points", points),
         Column("t_p", "t p", p_value),
         Column("holm_p", "Holm p", p_value, missing="the primary comparison needs no correction"),

@@ -9,29 +9,23 @@ import pandas as pd
 from benchmarks.pairs import paired_t
 from benchmarks.records import Record
 from benchmarks.reports.answers import CLEAN, REJECTION, of_condition, speaker_accuracies
-from benchmarks.reports.table import REASON, Column, Table, frame, percent, points, whole
+from benchmarks.reports.table import (
+    REASON,
+    Column,
+    Table,
+    bounds,
+    percent,
+    points,
+    table_of,
+    text_columns,
+    whole,
+)
 from benchmarks.robustness import GROUPS, SNR_UNIT
 
 SNR_GROUPS = frozenset(group.name for group in GROUPS if group.unit == SNR_UNIT)
 UNITS = {group.name: group.unit for group in GROUPS}
 #: Share of digits refused at which recognisers without an operating point are compared.
 FALSE_REJECT_SHARE = 0.05
-CONDITION_COLUMNS = (
-    "backend",
-    "protocol",
-    "condition",
-    "group",
-    "level",
-    "unit",
-    "clips",
-    "accuracy",
-    "change",
-    "change_low",
-    "change_high",
-    "snr_db",
-    REASON,
-)
-SUMMARY_COLUMNS = ("backend", "conditions", "clean", "mean", "at_10_db", "worst", "worst_condition", REASON)
 
 
 def condition_table(run: Record, answers: pd.DataFrame) -> Table:
@@ -42,24 +36,24 @@ def condition_table(run: Record, answers: pd.DataFrame) -> Table:
         for condition in run["conditions"]:
             if condition["condition"] not in (CLEAN, REJECTION):
                 rows.append(_condition_row(backend["backend"], condition, baseline, answers))
-    return Table(
+    return table_of(
         "robustness",
         "Robustness by condition",
         [
-            Column("backend", "backend", numeric=False),
-            Column("condition", "condition", numeric=False),
+            *text_columns("backend", "condition"),
             Column("clips", "clips", whole),
             Column("accuracy", "accuracy %", percent),
             Column("change", "change from clean, points", points),
             Column("snr_db", "realised SNR dB", lambda value: f"{value:.1f}", missing="no noise was added"),
         ],
-        frame([row for row in rows if row["clips"]], CONDITION_COLUMNS),
+        [row for row in rows if row["clips"]],
         [
             "Conditions are made at 8 kHz and 16 bit; every random choice is seeded by clip and condition. "
             "The change is against the same clips without the condition, with a 95 % t interval over "
             "speakers.",
             "Training with noise, where a backend had it, is said by the card of its checkpoint.",
         ],
+        ("protocol", "group", "level", "unit", *bounds("change"), REASON),
     )
 
 
@@ -115,11 +109,11 @@ def condition_summary_table(conditions: Table) -> Table:
                 "worst_condition": worst["condition"],
             }
         )
-    return Table(
+    return table_of(
         "robustness_summary",
         "Robustness",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             Column("conditions", "conditions", whole),
             Column("clean", "clean %", percent),
             Column("mean", "mean %", percent),
@@ -127,8 +121,9 @@ def condition_summary_table(conditions: Table) -> Table:
             Column("worst", "worst %", percent),
             Column("worst_condition", "worst condition", numeric=False),
         ],
-        frame(rows, SUMMARY_COLUMNS),
+        rows,
         ["Means over speakers, then over conditions; the conditions are those of the suite."],
+        (REASON,),
     )
 
 
@@ -157,12 +152,11 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
                     else float((answered & (group["score"].astype(float) >= threshold)).mean()),
                 }
             )
-    return Table(
+    return table_of(
         "rejection",
         "Sounds that are no digit",
         [
-            Column("backend", "backend", numeric=False),
-            Column("kind", "kind", numeric=False),
+            *text_columns("backend", "kind"),
             Column("sounds", "sounds", whole),
             Column("answered", "answered %, own operating point", percent),
             Column(
@@ -172,11 +166,12 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
                 missing="the backend gives no score",
             ),
         ],
-        frame(rows, ("backend", "kind", "sounds", "answered", "answered_at_threshold", REASON)),
+        rows,
         [
             "Lower is better; 100 where a checkpoint has no operating point. The second column sets the "
             "threshold on the digits of the same test: it only compares."
         ],
+        (REASON,),
     )
 
 

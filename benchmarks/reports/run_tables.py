@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.records import Record
 from benchmarks.reports.answers import CLEAN
-from benchmarks.reports.table import Column, Table, frame
+from benchmarks.reports.table import Column, Table, table_of, text_columns
 from inference.transcripts import mapping_version
 
 
@@ -43,31 +43,31 @@ def failure_table(run: Record) -> Table:
     rows += [{"backend": "all", "kind": "shed", "reason": sentence} for sentence in run["shed"]]
     for row in rows:
         row["what"] = row.get("reason")
-    columns = ("backend", "phase", "protocol", "condition", "kind", "what", "traceback")
-    return Table(
+    return table_of(
         "failures",
         "Failures and skips",
         [
             Column(name, name, numeric=False, missing="does not apply")
             for name in ("backend", "phase", "protocol", "condition", "kind", "what")
         ],
-        frame(rows, columns),
+        rows,
+        more=("traceback",),
     )
 
 
 def environment_table(environment: Record) -> Table:
     """T10: one row per fact."""
     rows = [{"fact": key, "value": value} for key, value in _flat(environment)]
-    return Table(
+    return table_of(
         "environment",
         "Environment",
         [
-            Column("fact", "fact", numeric=False),
+            *text_columns("fact"),
             Column(
                 "value", "value", numeric=False, missing="this system does not tell, or it is not installed"
             ),
         ],
-        frame(rows, ("fact", "value")),
+        rows,
     )
 
 

@@ -8,34 +8,11 @@ import numpy as np
 
 from benchmarks.records import Record
 from benchmarks.reports.scores import NONE, Scores, digit_rows
-from benchmarks.reports.table import REASON, Column, Table, frame, percent, whole
+from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
 from inference.vocabulary import vocabulary
 
 AllScores = Mapping[tuple[str, str], Scores]
 MOST_FREQUENT = 5
-ACCURACY_COLUMNS = (
-    "backend",
-    "protocol",
-    "clips",
-    "answered",
-    "errors",
-    "speakers",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "interval_method",
-    "accuracy_errors_wrong",
-    "macro_f1",
-    "balanced_accuracy",
-    "unmapped",
-    "refused",
-    "accuracy_shown",
-    "worst_speaker",
-    "worst_speaker_accuracy",
-    "worst_digit",
-    "worst_digit_recall",
-    REASON,
-)
 
 
 def accuracy_row(scores: Scores) -> dict[str, Any]:
@@ -73,12 +50,11 @@ def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -
             key = row["backend"], protocol["protocol"]
             cells = {"backend": key[0], "protocol": key[1], REASON: reason_of(row, key[1], reasons)}
             rows.append(cells | (accuracy_row(scores[key]) if key in scores else {}))
-    return Table(
+    return table_of(
         "accuracy",
         "Accuracy",
         [
-            Column("backend", "backend", numeric=False),
-            Column("protocol", "protocol", numeric=False),
+            *text_columns("backend", "protocol"),
             Column("accuracy", "accuracy % [95 %]", percent),
             Column("interval_method", "interval", numeric=False),
             Column("answered", "clips", whole),
@@ -91,11 +67,15 @@ def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -
             Column("worst_digit", "worst digit", numeric=False),
             Column("worst_digit_recall", "its recall %", percent),
         ],
-        frame(rows, ACCURACY_COLUMNS),
+        rows,
         [
             "Unmapped: answers that are no digit; they are errors in the accuracy. Refused: answers that "
             "the checkpoint's own operating point would not show; the accuracy counts them as answered.",
         ],
+        (
+            *bounds("accuracy"),
+            *("clips", "speakers", "balanced_accuracy", "worst_speaker", "worst_speaker_accuracy", REASON),
+        ),
     )
 
 
@@ -112,15 +92,14 @@ def speaker_table(run: Record, scores: AllScores) -> Table:
         {"backend": backend, "protocol": protocol, **figures.by_speaker}
         for (backend, protocol), figures in _ordered(run, scores)
     ]
-    return Table(
+    return table_of(
         "speakers",
         "Accuracy % by speaker",
         [
-            Column("backend", "backend", numeric=False),
-            Column("protocol", "protocol", numeric=False),
+            *text_columns("backend", "protocol"),
             *(Column(speaker, speaker, percent, missing="no clip of this speaker") for speaker in speakers),
         ],
-        frame(rows, ("backend", "protocol", *speakers)),
+        rows,
     )
 
 
@@ -131,18 +110,17 @@ def digit_table(run: Record, scores: AllScores) -> Table:
         for (backend, protocol), figures in _ordered(run, scores)
         for row in digit_rows(figures)
     ]
-    columns = ("backend", "protocol", "digit", "clips", "precision", "recall", "f1")
-    return Table(
+    return table_of(
         "digits",
         "By digit",
         [
-            *(Column(name, name, numeric=False) for name in columns[:3]),
+            *text_columns("backend", "protocol", "digit"),
             Column("clips", "clips", whole),
             Column("precision", "precision %", percent, missing="never answered"),
             Column("recall", "recall %", percent, missing="never spoken"),
             Column("f1", "F1", lambda value: f"{value:.3f}", missing="neither spoken nor answered"),
         ],
-        frame(rows, columns),
+        rows,
     )
 
 
@@ -153,14 +131,14 @@ def confusion_table(run: Record, scores: AllScores) -> Table:
         for (backend, protocol), figures in _ordered(run, scores)
         for spoken, counts in figures.confusion.iterrows()
     ]
-    return Table(
+    return table_of(
         "confusion",
         "Confusion",
         [
-            *(Column(name, name, numeric=False) for name in ("backend", "protocol", "spoken")),
+            *text_columns("backend", "protocol", "spoken"),
             *(Column(label, label, whole) for label in (*vocabulary().labels, NONE)),
         ],
-        frame(rows, ("backend", "protocol", "spoken", *vocabulary().labels, NONE)),
+        rows,
         ["Rows: digit spoken. Columns: digit answered, and none."],
     )
 
@@ -177,14 +155,14 @@ def unmapped_table(run: Record, scores: AllScores) -> Table:
         for (backend, protocol), figures in _ordered(run, scores)
         for text, count in list(figures.unmapped_texts.items())[:MOST_FREQUENT]
     ]
-    return Table(
+    return table_of(
         "unmapped",
         "Most frequent unmapped texts",
         [
-            *(Column(name, name, numeric=False) for name in ("backend", "protocol", "text")),
+            *text_columns("backend", "protocol", "text"),
             Column("clips", "clips", whole),
         ],
-        frame(rows, ("backend", "protocol", "text", "clips")),
+        rows,
     )
 
 

@@ -4,30 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.records import Record
-from benchmarks.reports.table import REASON, Column, Table, frame, megabytes, millions, whole
+from benchmarks.reports.table import REASON, Column, Table, megabytes, millions, table_of, text_columns, whole
 
 SECONDS = ("0.42", "1")
 MOMENTS = ("start", "imports", "load", "first_call", "steady")
-SIZE_COLUMNS = (
-    "backend",
-    "parameters",
-    "opened_bytes",
-    "opened_files",
-    "checkpoint_bytes",
-    "runtime_bytes",
-    "runtime_packages",
-    "macs_short",
-    "macs_second",
-    REASON,
-)
-MEMORY_COLUMNS = (
-    "backend",
-    "peak_rss_bytes",
-    *(f"{moment}_peak_rss_bytes" for moment in MOMENTS),
-    *(f"{moment}_rss_bytes" for moment in MOMENTS),
-    "method",
-    REASON,
-)
+NO_MACS = "the backend does not count its multiply-accumulates"
 
 
 def size_row(record: Record) -> dict[str, Any]:
@@ -51,11 +32,11 @@ def size_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) 
         rows.append({"backend": name, REASON: reasons.get(name)})
         if name in by_name:
             rows[-1] |= size_row(by_name[name])
-    return Table(
+    return table_of(
         "size",
         "Size",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             Column("parameters", "parameters M", millions, missing="the backend cannot count its parameters"),
             Column("opened_bytes", "files opened MB", megabytes),
             Column("opened_files", "files", whole),
@@ -65,12 +46,10 @@ def size_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) 
             Column("macs_short", f"M MACs at {SECONDS[0]} s", millions, missing=NO_MACS),
             Column("macs_second", f"M MACs at {SECONDS[1]} s", millions, missing=NO_MACS),
         ],
-        frame(rows, SIZE_COLUMNS),
+        rows,
         ["Packages: the installed distributions behind the modules that the backend imported, all files."],
+        (REASON,),
     )
-
-
-NO_MACS = "the backend does not count its multiply-accumulates"
 
 
 def memory_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) -> Table:
@@ -87,11 +66,11 @@ def memory_table(run: Record, records: Sequence[Record], reasons: dict[str, str]
                 for key, value in (memory.get(moment) or {}).items():
                     cells[f"{moment}_{key}"] = value
         rows.append(cells)
-    return Table(
+    return table_of(
         "memory",
         "Memory",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             *(
                 Column(f"{moment}_peak_rss_bytes", f"peak in {moment.replace('_', ' ')} MB", megabytes)
                 for moment in MOMENTS
@@ -100,6 +79,7 @@ def memory_table(run: Record, records: Sequence[Record], reasons: dict[str, str]
             Column("peak_rss_bytes", "peak in all MB", megabytes),
             Column("method", "method", numeric=False),
         ],
-        frame(rows, MEMORY_COLUMNS),
+        rows,
         ["Peak resident memory by the kernel's own mark, in a process apart, children included."],
+        (*(f"{moment}_rss_bytes" for moment in MOMENTS[:-1]), REASON),
     )

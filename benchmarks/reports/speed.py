@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.records import Record
-from benchmarks.reports.table import REASON, Column, Table, digits, frame, percent, whole
+from benchmarks.reports.table import (
+    REASON,
+    Column,
+    Table,
+    bounds,
+    digits,
+    percent,
+    table_of,
+    text_columns,
+    whole,
+)
 from benchmarks.uncertainty import least_samples, quantile_interval, ratio_interval
 from inference.stages import STAGES
 
@@ -86,11 +96,11 @@ def latency_table(run: Record, timings: pd.DataFrame, reasons: dict[str, str]) -
         calls = proper[proper["backend"] == name]
         rows.append({"backend": name, REASON: reasons.get(name), **latency_row(calls)})
     threads = run["settings"]["threads"]
-    return Table(
+    return table_of(
         "latency",
         "Latency",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             Column("calls", "calls", whole),
             Column("min_ms", "min ms", digits),
             *(Column(f"{name}_ms", f"{name} ms", digits, missing=needs_calls(name)) for name in QUANTILES),
@@ -99,27 +109,15 @@ def latency_table(run: Record, timings: pd.DataFrame, reasons: dict[str, str]) -
             Column("contended", "contended %", percent),
             Column("quiet_p50_ms", "p50 ms, others quiet", digits, missing="too few calls were undisturbed"),
         ],
-        frame(rows, LATENCY_COLUMNS),
+        rows,
         [
             f"Milliseconds from a waveform in memory to the answer, one clip a call, {threads} thread(s), "
             "interleaved rounds; nothing is trimmed. Intervals are 95 % by order statistics.",
             "Contended: other work took the processor during the call. Above "
             f"{100 * UNRELIABLE_SHARE:.0f} % the milliseconds are unreliable; ratios stay.",
         ],
+        (*bounds(*(f"{name}_ms" for name in QUANTILES)), REASON),
     )
-
-
-LATENCY_COLUMNS = (
-    "backend",
-    "calls",
-    "min_ms",
-    *(f"{name}_ms{part}" for name in QUANTILES for part in ("", "_low", "_high")),
-    "cpu_ms",
-    "real_time_factor",
-    "contended",
-    "quiet_p50_ms",
-    REASON,
-)
 
 
 def needs_calls(name: str) -> str:
@@ -149,11 +147,11 @@ def stage_table(run: Record, timings: pd.DataFrame) -> Table:
                 "agree": float((calls["stages_agree"] != False).mean()),  # noqa: E712 - None counts, too
             }
         )
-    return Table(
+    return table_of(
         "stages",
         "Where the time goes",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             *(
                 Column(name, f"{name} ms", digits_or_less, missing="the backend does not name this stage")
                 for name in (*STAGES, REST)
@@ -161,7 +159,7 @@ def stage_table(run: Record, timings: pd.DataFrame) -> Table:
             Column("total", "mean ms", digits),
             Column("agree", "calls whose stages sum to the whole %", percent),
         ],
-        frame(rows, ("backend", *STAGES, REST, "total", "agree")),
+        rows,
     )
 
 
@@ -185,11 +183,11 @@ def sweep_table(run: Record, timings: pd.DataFrame) -> Table:
                 }
             )
     rows.sort(key=lambda row: (order.get(row["backend"], 0), row["threads"], row["batch"]))
-    return Table(
+    return table_of(
         "sweeps",
         "Threads and clips per call",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             Column("threads", "threads", whole),
             Column("batch", "clips per call", whole),
             Column("calls", "calls", whole),
@@ -197,7 +195,7 @@ def sweep_table(run: Record, timings: pd.DataFrame) -> Table:
             Column("clips_per_s", "clips/s", digits),
             Column("rtfx", "audio s per s", digits),
         ],
-        frame(rows, ("backend", "threads", "batch", "calls", "p50_ms", "clips_per_s", "rtfx")),
+        rows,
     )
 
 
@@ -218,26 +216,17 @@ def cold_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) 
     """Fresh processes, from nothing to the first answer."""
     names = [row["backend"] for row in run["backends"]]
     rows = [{"backend": name, REASON: reasons.get(name), **cold_row(records, name)} for name in names]
-    return Table(
+    return table_of(
         "cold",
         "Cold start",
         [
-            Column("backend", "backend", numeric=False),
+            *text_columns("backend"),
             Column("starts", "starts", whole),
             *(Column(f"{name}_s", f"{name.replace('_', ' ')} s", digits) for name in COLD_PARTS),
         ],
-        frame(
-            rows,
-            (
-                "backend",
-                "starts",
-                *(f"{name}_s" for name in COLD_PARTS),
-                "total_s_low",
-                "total_s_high",
-                REASON,
-            ),
-        ),
+        rows,
         ["Medians over fresh processes, files in the page cache; brackets: fastest and slowest start."],
+        (*bounds("total_s"), REASON),
     )
 
 

@@ -105,6 +105,37 @@ def is_missing(value: Any) -> bool:
     return value is None or bool(pd.isna(value))
 
 
+def table_of(
+    name: str,
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[dict[str, Any]],
+    notes: Sequence[str] = (),
+    more: Sequence[str] = (),
+) -> Table:
+    """A table of rows; what a row does not say is missing.
+
+    Args:
+        name: File name without its ending.
+        title: Heading.
+        columns: What people see.
+        rows: Key -> value.
+        notes: Sentences that a reader must know.
+        more: Keys that CSV and JSON hold besides.
+    """
+    return Table(name, title, columns, frame(rows, [*(column.key for column in columns), *more]), notes)
+
+
+def text_columns(*keys: str) -> list[Column]:
+    """Columns of text that are called like their keys."""
+    return [Column(key, key, numeric=False) for key in keys]
+
+
+def bounds(*keys: str) -> list[str]:
+    """The keys of the intervals of some columns."""
+    return [f"{key}_{end}" for key in keys for end in ("low", "high")]
+
+
 def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """A frame with exactly these columns."""
     return pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=list(columns))

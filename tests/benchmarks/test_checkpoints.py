@@ -132,6 +132,16 @@ def test_an_ensemble_asks_the_folds_of_its_members(
     assert only_mfcc.checkpoints["ann"].endswith(BACKENDS["logmel-dscnn"].default_checkpoint)
 
 
+def test_nothing_is_fitted_for_an_ensemble_that_cannot_be_asked(
+    corpus: Corpus, loso: Evaluation, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    heard = checkpoint(tmp_path / "heard", corpus, None)
+    members = [Row(name, BACKENDS[name], heard, is_default=True) for name in ("mfcc", "logmel-dscnn")]
+    found = assign_checkpoints(ENSEMBLE, [*members, ENSEMBLE], loso, hashes, no_fit)
+    assert found.checkpoints == {}
+    assert str(found.reason).startswith("ensemble: logmel-dscnn: its checkpoint has heard every speaker")
+
+
 def test_an_ensemble_leaks_what_a_member_has_heard(
     corpus: Corpus, loso: Evaluation, hashes: dict[str, str], tmp_path: Path
 ) -> None:
