@@ -35,6 +35,12 @@ class DataArguments:
         default=0.0, metadata={"help": "share of the training clips that are synthetic voices (espeak-ng)"}
     )
 
+    skip_validation: bool = field(
+        default=False,
+        metadata={
+            "help": "learn from the validation clips as well and keep the last epoch; for settled recipes"
+        },
+    )
     reject: bool = field(
         default=False,
         metadata={
@@ -54,6 +60,8 @@ class DataArguments:
             raise UserError(f"--reject_share {self.reject_share}: expected a share above 0 and below 1.")
         if self.reject_folder is not None and not self.reject:
             raise UserError("--reject_folder goes with --reject.")
+        if self.reject and self.skip_validation:
+            raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
         if self.protocol not in PROTOCOLS:
             raise UserError(f"--protocol {self.protocol} is unknown; choose one of: {', '.join(PROTOCOLS)}.")
         if self.fold is not None and self.protocol != "loso":

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from transformers import HfArgumentParser
+from transformers.trainer_utils import IntervalStrategy
 
 from finetune.arguments import (
     AugmentationArguments,
@@ -31,6 +32,14 @@ class Arguments:
     augmentation: AugmentationArguments
     series: SeriesArguments
     training: FineTuningArguments
+
+    def __post_init__(self) -> None:
+        if self.data.skip_validation:
+            if self.series.grid:
+                raise UserError("--grid chooses by validation clips: leave --skip_validation out.")
+            # Nothing is left to choose an epoch by.
+            self.training.eval_strategy = IntervalStrategy.NO
+            self.training.load_best_model_at_end = False
 
     @property
     def is_series(self) -> bool:

@@ -51,6 +51,8 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     training.run_name = training.run_name or str(output_dir)
     corpus = load_corpus(data.dataset, streaming=data.streaming)
     split = make_split(corpus.clips, data.protocol, data.split_seed, data.fold)
+    if data.skip_validation:
+        split = split.without_validation()
     set_seed(training.seed)
     model, feature_extractor = build_model(arguments.model, data.classes)
     main_process = training.process_index == 0
@@ -85,7 +87,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
             augmentation=arguments.augmentation.settings(),
             seed=training.seed,
         ),
-        eval_dataset=dataset((*split.validation, *others["validation"])),
+        eval_dataset=dataset((*split.validation, *others["validation"])) if split.validation else None,
         processing_class=feature_extractor,
         compute_metrics=compute_metrics,
         callbacks=[EarlyStopping(training.early_stopping_patience)] if choosing else [],
@@ -93,13 +95,14 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     with write_failures_explained(output_dir):
         trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or last_checkpoint(output_dir))
         # Predicted, not evaluated: trackers have closed the run and would open another for these.
-        validation = trainer.predict(dataset(split.validation), metric_key_prefix="validation")
-        test = trainer.predict(dataset(split.test), metric_key_prefix="test")
+        measured = trainer.predict(dataset(split.test), metric_key_prefix="test").metrics or {}
         rejection = None
-        if data.reject:
-            refused = trainer.predict(dataset(others["validation"]))
-            rejection = calibrate(validation.predictions, validation.label_ids, refused.predictions)
-        measured = (validation.metrics or {}) | (test.metrics or {})
+        if split.validation:
+            validation = trainer.predict(dataset(split.validation), metric_key_prefix="validation")
+            measured = (validation.metrics or {}) | measured
+            if data.reject:
+                refused = trainer.predict(dataset(others["validation"]))
+                rejection = calibrate(validation.predictions, validation.label_ids, refused.predictions)
         if main_process:
             run = Run(
                 title=f"{type(model).__name__} for spoken digits",

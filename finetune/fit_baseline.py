@@ -12,7 +12,6 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,7 +126,7 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
 
     split = make_split(corpus.clips, options.protocol, options.seed, fold)
     if options.skip_validation:
-        split = replace(split, train=(*split.train, *split.validation), validation=())
+        split = split.without_validation()
     split = with_synthetic(split, options.synthetic_share, corpus.name)
     prepare_folder(folder)
     sys.stderr.write(f"{corpus.description}; {split.caption}\n")

@@ -41,9 +41,11 @@ def card_figures(
     rejection: Rejection | None,
 ) -> dict[str, float]:
     """The figures of the card from the Trainer's measurements on validation and test clips."""
-    figures: dict[str, float] = {"validation_clips": len(split.validation), "test_clips": len(split.test)}
-    for part in ("validation", "test"):
-        figures |= {name: measured[name] for name in (f"{part}_accuracy", f"{part}_macro_f1")}
+    figures: dict[str, float] = {}
+    for part, clips in (("validation", split.validation), ("test", split.test)):
+        if clips:
+            figures[f"{part}_clips"] = len(clips)
+            figures |= {name: measured[name] for name in (f"{part}_accuracy", f"{part}_macro_f1")}
     figures |= {"parameters": model.num_parameters(), "epochs": state.epoch or 0}
     best = [record["epoch"] for record in state.log_history if record["step"] == state.best_global_step]
     if best:

@@ -7,7 +7,6 @@ interface cost more than the arithmetic.
 """
 
 import functools
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,13 +49,12 @@ class FeatureSettings(BandSettings):
     """Settings of the MFCC statistics.
 
     Attributes:
-        n_mfcc: Cepstral coefficients kept, without c0: the level of a recording is a cue to the
-            speaker, not to the digit.
-        num_segments: Equal stretches of time that are averaged apart, to keep the order of sounds.
+        n_mfcc: Cepstral coefficients kept besides the level, which takes the place of c0.
+        num_segments: Overlapping stretches of time that are averaged apart, to keep the order of sounds.
     """
 
     n_mfcc: int = 12
-    num_segments: int = 8
+    num_segments: int = 5
 
 
 @dataclass(frozen=True)
@@ -245,7 +243,10 @@ def mfcc_statistics(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarr
 
 
 def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
-    """Statistics of MFCCs and their two slopes, segment means, duration.
+    """Statistics of level, MFCCs and their two slopes, segment means, duration.
+
+    The level of a frame is that relative to the loudest: its course tells a stop from a vowel, while
+    its height would tell the speaker and the distance of the microphone.
 
     Args:
         bands: Log-mel matrix ``(num_frames, n_mels)``.
@@ -254,22 +255,32 @@ def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     Returns:
         Float32 vector of shape ``(num_statistics(settings),)``.
     """
-    static = bands @ cosines(settings.n_mels, settings.n_mfcc)
+    level = bands.mean(axis=1, keepdims=True)
+    static = np.hstack([level - level.max(), bands @ cosines(settings.n_mels, settings.n_mfcc)])
     slope = deltas(static)
     frames = np.hstack([static, slope, deltas(slope)])
-    # A clip of fewer frames than segments repeats frames rather than average nothing.
-    edges = np.linspace(0, len(frames), settings.num_segments + 1)
-    segments = [
-        frames[int(start) : max(int(np.ceil(end)), int(start) + 1)].mean(axis=0)
-        for start, end in itertools.pairwise(edges)
-    ]
-    parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0), *segments]
-    return np.concatenate([*parts, [np.log(len(frames))]]).astype(np.float32)
+    segments = segment_weights(len(frames), settings.num_segments) @ frames
+    parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0)]
+    return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]]).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=512)
+def segment_weights(num_frames: int, num_segments: int) -> np.ndarray:
+    """Part of each frame in each segment: triangles that reach to the middle of their neighbours.
+
+    Returns:
+        Float32 matrix ``(num_segments, num_frames)``, each row adding up to 1.
+    """
+    place = (np.arange(num_frames) + 0.5) / num_frames * (num_segments - 1)
+    # Frames further apart than segments would leave some without any.
+    reach = max((num_segments - 1) / num_frames, 1.0)
+    weights = np.maximum(reach - np.abs(place - np.arange(num_segments)[:, None]), 0.0)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def num_statistics(settings: FeatureSettings) -> int:
     """Length of the vector that ``mfcc_statistics`` returns."""
-    return 3 * settings.n_mfcc * (4 + settings.num_segments) + 1
+    return 3 * (1 + settings.n_mfcc) * (4 + settings.num_segments) + 1
 
 
 def _median_of_three(values: np.ndarray) -> np.ndarray:

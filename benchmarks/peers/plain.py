@@ -5,7 +5,6 @@ threads, and otherwise the defaults. They answer like any backend, so that one h
 """
 
 import functools
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +15,7 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
 from inference.checkpoint import read_crop_contract, read_json
 from inference.crop import prepare
-from inference.features import squeeze
+from inference.features import segment_weights, squeeze
 from inference.rejection import read_rejection
 from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
@@ -130,16 +129,14 @@ class PlainMfcc(DigitBackend):
 
         settings = self._settings
         log_mel = _log_mel(waveform, settings)
-        static = librosa.feature.mfcc(S=log_mel, n_mfcc=settings["n_mfcc"] + 1)[1:]
+        level = log_mel.mean(axis=0, keepdims=True)
+        coefficients = librosa.feature.mfcc(S=log_mel, n_mfcc=settings["n_mfcc"] + 1)[1:]
+        static = np.vstack([level - level.max(), coefficients])
         slope = librosa.feature.delta(static, width=5, mode="nearest")
         frames = np.vstack([static, slope, librosa.feature.delta(slope, width=5, mode="nearest")]).T
-        edges = np.linspace(0, len(frames), settings["num_segments"] + 1)
-        segments = [
-            frames[int(start) : max(int(np.ceil(end)), int(start) + 1)].mean(axis=0)
-            for start, end in itertools.pairwise(edges)
-        ]
+        segments = segment_weights(len(frames), settings["num_segments"]) @ frames
         parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0)]
-        return np.concatenate([*parts, *segments, [np.log(len(frames))]])
+        return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]])
 
 
 class PlainDscnn(DigitBackend):

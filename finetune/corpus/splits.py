@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune.corpus.clip import Clip
 from inference.errors import CorpusError
@@ -41,6 +41,10 @@ class Split:
     def lessons(self) -> tuple[Clip, ...]:
         """Everything to learn from: recordings and synthetic voices."""
         return (*self.train, *self.synthetic)
+
+    def without_validation(self) -> "Split":
+        """The same split with the validation clips to learn from as well."""
+        return replace(self, train=(*self.train, *self.validation), validation=())
 
     @property
     def fingerprint(self) -> str:

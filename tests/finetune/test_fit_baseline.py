@@ -207,7 +207,7 @@ def test_finished_checkpoint_is_not_overwritten(checkpoint: Path, capsys: pytest
     [
         ("model.safetensors", None, "lacks model.safetensors.*fit_baseline"),
         ("model.safetensors", "nonsense", "cannot be read as safetensors"),
-        ("labels.json", '["zero", "none"]', "has the classes .*none.* the vocabulary in use is"),
+        ("labels.json", '["zero", "none"]', "has the classes .*zero.* the vocabulary in use is"),
         ("labels.json", "{", "not valid JSON"),
         ("features.json", '{"n_mfcc": 13}', "features.json gives .* the weights expect"),
         ("features.json", '{"colour": 1}', "holds no feature settings"),

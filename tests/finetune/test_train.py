@@ -142,8 +142,8 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
     encoder.mkdir()
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
         shutil.copy(one_process / name, encoder)
-    model_arguments = parse_arguments(["--config", str(config), "--model", str(encoder)]).model
-    model, _ = build_model(model_arguments)
+    arguments = parse_arguments(["--config", str(config), "--model", str(encoder)])
+    model, _ = build_model(arguments.model, arguments.data.classes)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert frozen
     assert all("feature_extractor" in name for name in frozen)
@@ -164,6 +164,8 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
         (["--speed_min", "2", "--speed_max", "1"], "expected 0 < min <= max"),
         (["--max_clip_ms", "-5"], "expected none below 0"),
         (["--nope", "3"], "unknown options --nope 3"),
+        (["--skip_validation", "--reject"], "leave --skip_validation out"),
+        (["--skip_validation", "--grid", "learning_rate=1e-3,2e-3"], "leave --skip_validation out"),
         (["--eval_strategy", "steps", "--save_strategy", "epoch"], "the options do not fit"),
         (["--dataset", "FOLDER", "--from_config", "WHISPER"], "takes input_features"),
         (
@@ -202,6 +204,22 @@ def test_without_validation_the_last_epoch_is_kept(config: Path, tmp_path: Path)
     card_text = (tmp_path / "last" / "README.md").read_text()
     assert "The last epoch was kept" in card_text
     assert "best epoch" not in card_text
+
+
+def test_skipped_validation_clips_are_learned_from(config: Path, tmp_path: Path, spoken_corpus: Path) -> None:
+    output_dir = tmp_path / "all"
+    options = ("--skip_validation", "--num_train_epochs", "1")
+    assert train.main(["--config", str(config), "--output_dir", str(output_dir), *options]) == 0
+    split = make_split(load_corpus(str(spoken_corpus)).clips)
+    card = read_split_card(output_dir)
+    assert card is not None
+    assert card.train_clips == {clip.clip_id for clip in (*split.train, *split.validation)}
+    history = json.loads((output_dir / "history.json").read_text())
+    assert last_step(history) == -(-len(card.train_clips) // BATCH)
+    card_text = (output_dir / "README.md").read_text()
+    assert "The last epoch was kept" in card_text
+    assert "| test accuracy |" in card_text
+    assert "| validation" not in card_text
 
 
 def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
@@ -275,7 +293,7 @@ def test_command_line_wins_over_the_configuration(config: Path) -> None:
 )
 def test_shipped_configurations_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
-    model_arguments = parse_arguments(["--config", str(path)]).model
-    if model_arguments.from_config:
-        model, _ = build_model(model_arguments)
+    arguments = parse_arguments(["--config", str(path)])
+    if arguments.model.from_config:
+        model, _ = build_model(arguments.model, arguments.data.classes)
         assert model.num_parameters() * 4 < 12e6

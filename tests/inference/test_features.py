@@ -11,6 +11,7 @@ from inference.features import (
     mfcc,
     mfcc_statistics,
     num_statistics,
+    segment_weights,
     trim_silence,
 )
 
@@ -77,6 +78,20 @@ def test_statistics_have_a_fixed_length_and_are_finite(num_samples: int, num_seg
     vector = mfcc_statistics(np.resize(NOISE, num_samples) * np.float32(0.1), settings)
     assert vector.shape == (num_statistics(settings),)
     assert np.isfinite(vector).all()
+
+
+@given(num_frames=st.integers(1, 300), num_segments=st.integers(1, 12))
+def test_segments_follow_each_other_and_leave_no_frame_out(num_frames: int, num_segments: int) -> None:
+    weights = segment_weights(num_frames, num_segments)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-5)
+    assert (weights.sum(axis=0) > 0).all()
+    centres = weights @ np.arange(num_frames)
+    assert (np.diff(centres) >= -1e-4).all()
+
+
+def test_statistics_do_not_know_how_loud_a_recording_is() -> None:
+    loud, quiet = (mfcc_statistics(NOISE * np.float32(gain), FeatureSettings()) for gain in (0.1, 0.01))
+    np.testing.assert_allclose(loud, quiet, atol=1e-3)
 
 
 def test_digital_silence_gives_finite_statistics() -> None:
