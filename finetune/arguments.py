@@ -213,6 +213,9 @@ class FineTuningArguments(TrainingArguments):
         default=None,
         metadata={"help": "processes that prepare batches (default: 4 beside a GPU, else 0)"},
     )
+    hub_strategy: str = field(
+        default="end", metadata={"help": "with --push_to_hub: end uploads the finished checkpoint, once"}
+    )
     disable_tqdm: bool | None = field(default=False, metadata={"help": "no progress bar"})
 
     def __post_init__(self) -> None:

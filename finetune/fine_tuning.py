@@ -23,6 +23,7 @@ from finetune.early_stopping import EarlyStopping
 from finetune.metrics import compute_metrics
 from finetune.modeling import build_model
 from finetune.outcome import card_figures, save_model, training_notes
+from finetune.publication import upload_checkpoint
 from finetune.resumption import (
     last_checkpoint,
     outcome_settings,
@@ -32,6 +33,7 @@ from finetune.resumption import (
 from finetune.tracking import prepare_trackers
 from finetune.waveform_cache import WaveformCache
 from inference.errors import UserError
+from inference.vocabulary import vocabulary
 
 
 def fine_tune(arguments: Arguments, command: str) -> None:
@@ -105,7 +107,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
                 rejection = calibrate(validation.predictions, validation.label_ids, refused.predictions)
         if main_process:
             run = Run(
-                title=f"{type(model).__name__} for spoken digits",
+                title=f"{type(model).__name__} for {vocabulary().title}",
                 command=command,
                 corpus=corpus,
                 split=split,
@@ -117,6 +119,8 @@ def fine_tune(arguments: Arguments, command: str) -> None:
             save = partial(save_model, model, feature_extractor, rejection)
             write_checkpoint(output_dir, save, arguments.augmentation.crop_contract(), run)
             sys.stderr.write(f"wrote {output_dir}\n")
+    if main_process and training.push_to_hub:
+        upload_checkpoint(output_dir, str(trainer.hub_model_id), training)
     trainer.accelerator.wait_for_everyone()
 
 

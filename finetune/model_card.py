@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from finetune.intervals import wilson_interval
 from finetune.split_card import SplitCard
 from inference.rejection import Rejection
+from inference.vocabulary import vocabulary
 
 _FSDD_LICENCE = """The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar Jackson and contributors);
 no recording is part of this folder. Code and weights: Apache-2.0."""
@@ -64,7 +65,7 @@ def model_card(
 
 # {title}
 
-Recognises one spoken English digit (0-9) per clip.
+Recognises one word per clip, of {vocabulary().title}; the labels are {", ".join(vocabulary().labels)}.
 
 ## Data
 
@@ -118,7 +119,7 @@ def _metadata(title: str, card: SplitCard, figures: Mapping[str, float]) -> str:
         language="en",
         license="apache-2.0" if card.corpus == "fsdd" else "other",
         pipeline_tag="audio-classification",
-        tags=["audio-classification", "spoken-digits"],
+        tags=["audio-classification", *(["spoken-digits"] if vocabulary().is_digits else [])],
         metrics=["accuracy", "f1"],
         model_name=title,
         eval_results=results or None,

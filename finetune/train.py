@@ -22,6 +22,7 @@ from finetune.series import Fit, Series, over_folds, over_grid, over_seeds
 from inference.cli import EXIT_OK, reports_user_errors
 
 SERIES_OPTIONS = ("--seeds", "--grid")
+SECRETS = ("--hub_token",)
 
 
 @reports_user_errors
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _series(arguments: Arguments, words: list[str]) -> Fit:
     """The way to train all runs that were asked for: a grid in each fold in each seed."""
-    single = _without_series(words)
+    single = _without(SERIES_OPTIONS, words)
 
     def fit_one(options: Sequence[str], folder: Path) -> None:
         run_words = [*single, *options, "--output_dir", str(folder)]
@@ -65,13 +66,13 @@ def _series(arguments: Arguments, words: list[str]) -> Fit:
     return fit
 
 
-def _without_series(words: list[str]) -> list[str]:
-    """The words of one run: options of the series, and their values, taken out."""
+def _without(options: Sequence[str], words: list[str]) -> list[str]:
+    """The words with some options, and their values, taken out."""
     kept: list[str] = []
     skipping = False
     for word in words:
         if word.startswith("--"):
-            skipping = word.partition("=")[0] in SERIES_OPTIONS
+            skipping = word.partition("=")[0] in options
         if not skipping:
             kept.append(word)
     return kept
@@ -82,7 +83,8 @@ def _command(arguments: Arguments, words: list[str]) -> str:
     program = ["accelerate", "launch", "finetune/train.py"]
     if arguments.training.world_size > 1:
         program[2:2] = ["--multi_gpu", "--num_processes", str(arguments.training.world_size)]
-    return environment_prefix(arguments.data.dataset) + shlex.join([*program, *words])
+    # The command goes into the card for all to read.
+    return environment_prefix(arguments.data.dataset) + shlex.join([*program, *_without(SECRETS, words)])
 
 
 if __name__ == "__main__":

@@ -99,6 +99,11 @@ class Vocabulary:
         return all(len(label) == 1 and label.isdigit() for label in self.labels)
 
     @cached_property
+    def title(self) -> str:
+        """What is recognised, for cards and pages."""
+        return "spoken digits" if self.is_digits else f"the words {', '.join(self.labels)}"
+
+    @cached_property
     def fingerprint(self) -> str:
         """Tells this vocabulary from others in the names of cached files."""
         return hashlib.sha256(json.dumps(list(self.spoken_forms.items())).encode()).hexdigest()[:12]

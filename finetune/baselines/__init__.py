@@ -74,7 +74,7 @@ def recipe(model: str, seed: int, num_steps: int) -> Recipe:
     if model in _STATISTICS_TITLES:
         from finetune.baselines.svm import fit_statistics
 
-        title, fit = _STATISTICS_TITLES[model], fit_statistics
+        title, fit = f"{_STATISTICS_TITLES[model]} for {vocabulary().title}", fit_statistics
         return Recipe(title, contract, partial(fit, model, contract=contract, seed=seed))
     from finetune.baselines.cnn import FitSettings, fit_cnn
     from inference.features import WindowSettings
@@ -87,14 +87,14 @@ def recipe(model: str, seed: int, num_steps: int) -> Recipe:
         settings=FitSettings(num_steps=num_steps),
         seed=seed,
     )
-    return Recipe(_NETWORK_TITLES[model], contract, fit)
+    return Recipe(f"{_NETWORK_TITLES[model]} for {vocabulary().title}", contract, fit)
 
 
 _STATISTICS_TITLES = {
-    "mfcc-svm": "MFCC statistics and an RBF support vector machine for spoken digits",
-    "mfcc-logreg": "MFCC statistics and logistic regression for spoken digits",
+    "mfcc-svm": "MFCC statistics and an RBF support vector machine",
+    "mfcc-logreg": "MFCC statistics and logistic regression",
 }
 _NETWORK_TITLES = {
-    "mfcc-cnn": "Separable convolutions over MFCC maps for spoken digits",
-    "logmel-dscnn": "Depthwise-separable convolutions over log-mel windows for spoken digits",
+    "mfcc-cnn": "Separable convolutions over MFCC maps",
+    "logmel-dscnn": "Depthwise-separable convolutions over log-mel windows",
 }

@@ -17,6 +17,7 @@ from inference.audio import SAMPLING_RATE
 from inference.backends import BACKENDS
 from inference.errors import AudioError, UserError
 from inference.live import events
+from inference.vocabulary import vocabulary
 
 EXAMPLES = Path(__file__).parent / "examples"
 HISTORY_COLUMNS = ("backend", "digit", "score", "reason", "total ms", "source")
@@ -109,21 +110,22 @@ def build_page(recogniser: Recogniser, default: str, results: Path) -> gr.Blocks
         spoken += "".join(map(format_spoken, stream.end())) if stream else ""
         return None, spoken, _spoken(spoken)
 
+    words = ", ".join(forms[0] for forms in vocabulary().spoken_forms.values())
     with gr.Blocks(title="Spoken Digits", analytics_enabled=False) as page:
-        gr.Markdown("# Spoken Digits\nSay a digit from zero to nine, or open a recording of one.")
+        gr.Markdown(f"# Spoken Digits\nSay one of {words}, or open a recording of one.")
         history = gr.State([])
         with gr.Row():
             chosen = gr.CheckboxGroup(names, value=[default], label="Backends", scale=4, elem_id="backends")
             everybody = gr.Button("Ask all", scale=1, elem_id="ask-all")
         with gr.Tab("Clip"):
             audio = gr.Audio(
-                sources=["microphone", "upload"], type="filepath", label="One spoken digit", elem_id="clip"
+                sources=["microphone", "upload"], type="filepath", label="One spoken word", elem_id="clip"
             )
             answers = gr.HTML(elem_id="answers")
             picture = gr.HTML(elem_id="picture")
-            gr.Examples(
-                [[str(path)] for path in sorted(EXAMPLES.glob("*.flac"))], [audio], label="Synthetic voices"
-            )
+            if vocabulary().is_digits:
+                examples = [[str(path)] for path in sorted(EXAMPLES.glob("*.flac"))]
+                gr.Examples(examples, [audio], label="Synthetic voices")
         with gr.Tab("Live"):
             gr.Markdown("The first chosen backend answers while you speak; a dot is a word it refuses.")
             stream, spoken = gr.State(None), gr.State("")

@@ -24,6 +24,7 @@ from inference.errors import BackendUnavailableError, UserError
 from inference.multiply_accumulates import count_wav2vec2
 from inference.rejection import REJECTION_FILE, read_rejection
 from inference.stages import stage
+from inference.vocabulary import VOCABULARY_FILE
 
 _SHIPPED_FILES = (
     *SETTINGS_FILES,
@@ -186,7 +187,7 @@ def find_folder(checkpoint: str) -> Path:
         copy = snapshot_download(
             checkpoint,
             local_files_only=not hub_is_reachable(),
-            allow_patterns=["*.json", WEIGHTS_FILE, "model.onnx", "openvino_model.*"],
+            allow_patterns=["*.json", VOCABULARY_FILE, WEIGHTS_FILE, "model.onnx", "openvino_model.*"],
         )
     except (HTTPError, OSError) as error:
         raise BackendUnavailableError(

@@ -9,7 +9,6 @@ import pytest
 from tests.conftest import PROJECT
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_tour_runs_from_data_to_a_scored_replay(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.tour", str(tmp_path)]

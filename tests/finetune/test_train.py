@@ -76,6 +76,25 @@ def test_checkpoint_is_complete_and_works(one_process: Path, spoken_corpus: Path
     assert "| best epoch |" in card_text
 
 
+def test_the_plain_library_gives_the_same_answers(one_process: Path, spoken_corpus: Path) -> None:
+    """By ``pipeline``, as the Hub's page and other people's code load a checkpoint."""
+    from transformers import pipeline
+
+    from inference.vocabulary import DIGITS
+
+    clips = make_split(load_corpus(str(spoken_corpus)).clips).test[::9]
+    # Shorter ones are padded here, as crop.json says; the library does not read it.
+    waveforms = [waveform for clip in clips if (waveform := clip.waveform()).size >= 4000]
+    assert len(waveforms) > 5
+    backend = load_backend("wav2vec2", str(one_process), options={"runtime": "torch", "precision": "fp32"})
+    classifier = pipeline("audio-classification", str(one_process), top_k=None)
+    answers = classifier([waveform.copy() for waveform in waveforms], batch_size=1)
+    for prediction, answer in zip(backend.predict(waveforms), answers, strict=True):
+        found = {entry["label"]: entry["score"] for entry in answer}
+        assert [found[label] for label in DIGITS.labels] == pytest.approx(prediction.probabilities, abs=1e-4)
+        assert max(found, key=found.__getitem__) == prediction.label
+
+
 def test_two_processes_take_half_the_steps_and_equal_losses(
     config: Path, one_process: Path, tmp_path: Path, spoken_corpus: Path
 ) -> None:

@@ -1,0 +1,166 @@
+"""Another vocabulary from the README's file to an answer over HTTP: no code, synthetic voices."""
+
+import csv
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from finetune.corpus import Clip, load_corpus
+from inference.audio import SAMPLING_RATE
+from inference.vocabulary import VARIABLE, VOCABULARY_FILE, use_vocabulary, vocabulary
+from tests.conftest import PROJECT
+
+SECTION = (PROJECT / "README.md").read_text(encoding="utf-8").split("## Other words than digits")[1]
+(FILE,) = re.findall(r"```yaml\n(.*?)```", SECTION.split("\n## ")[0], flags=re.DOTALL)
+(BLOCK,) = re.findall(r"```bash\n(.*?)```", SECTION.split("\n## ")[0], flags=re.DOTALL)
+COMMANDS = [line.split("#")[0].strip() for line in BLOCK.splitlines()]
+WORDS = ("yes", "no", "stop", "go")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the README's file and a small corpus of its words; the vocabulary is in use."""
+    from finetune.corpus import synthetic
+
+    folder = tmp_path_factory.mktemp("words")
+    (folder / "words.yaml").write_text(FILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv(VARIABLE, "")
+        use_vocabulary(folder / "words.yaml")
+        assert vocabulary().labels == WORDS
+        synthetic.load_synthetic(seed=1, num_voices=4, num_takes=8)
+        (made,) = synthetic.cache_folder().iterdir()
+        made.rename(folder / "corpus")
+        yield folder
+
+
+def run(run_module: Callable, work: Path, command: str, *more: str) -> str:
+    """Runs a command of the README in the folder, on the small corpus; nothing but its options counts."""
+    replaced = {"words.yaml": work / "words.yaml", "runs/words": work / "mfcc", "synthetic": work / "corpus"}
+    words = [str(replaced.get(word, word)) for word in shlex.split(command)[2:]]
+    words = [word.replace("=runs/words", f"={work / 'mfcc'}") for word in words]
+    words = [word.replace("runs/words/", f"{work / 'mfcc'}/") for word in words]
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    result = run_module(*words, *more, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def checkpoint(work: Path, run_module: Callable) -> Path:
+    (fit,) = (command for command in COMMANDS if "fit_baseline" in command)
+    run(run_module, work, fit)
+    assert json.loads((work / "mfcc" / "labels.json").read_text()) == list(WORDS)
+    assert "yes, no, stop, go" in (work / "mfcc" / "README.md").read_text()
+    return work / "mfcc"
+
+
+@pytest.fixture(scope="module")
+def clips(work: Path, checkpoint: Path) -> list[Clip]:
+    """A training clip of each word, which the model has heard."""
+    corpus = load_corpus(str(work / "corpus"))
+    return [next(c for c in corpus.clips if c.label == word and not c.official_test) for word in WORDS]
+
+
+def test_measured_and_reported(work: Path, checkpoint: Path, run_module: Callable, tmp_path: Path) -> None:
+    from tests.tiny_whisper import build_tiny_whisper
+
+    (measure,) = (command for command in COMMANDS if "benchmarks.run" in command)
+    whisper = build_tiny_whisper(tmp_path / "whisper")
+    more = ("whisper:decode=constrained", "--checkpoint", f"whisper:decode=constrained={whisper}")
+    line = measure.replace("--backends mfcc pocketsphinx", "--backends mfcc pocketsphinx " + shlex.join(more))
+    results = tmp_path / "results"
+    run(run_module, work, line, "--limit", "12", "--phases", "accuracy", "--allow-fixture", "--out", results)
+    answers = [
+        json.loads(line)
+        for path in results.glob("records/*/official/clean.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    assert {answer["backend"] for answer in answers} == {"mfcc", "pocketsphinx", "whisper:decode=constrained"}
+    assert {answer["label"] for answer in answers} <= {*WORDS, None}
+    right = {
+        name: sum(a["label"] == a["reference"] for a in answers if a["backend"] == name)
+        for name in ("mfcc", "pocketsphinx")
+    }
+    assert min(right.values()) > 12 / 4, right  # better than guessing
+    before = (results / "tables" / "confusion.csv").read_text()
+    assert before.splitlines()[0].split(",")[-5:] == [*WORDS, "none"]
+    run(run_module, work, f"python -m benchmarks.report {results} --allow-fixture")
+    assert (results / "tables" / "confusion.csv").read_text() == before
+
+
+def test_heard_live(work: Path, checkpoint: Path, clips: list[Clip], run_module: Callable) -> None:
+    silence = np.zeros(SAMPLING_RATE // 2, np.float32)
+    stream, rows, position = [silence], [], silence.size
+    for clip in clips:
+        waveform = clip.waveform()
+        rows.append((position / SAMPLING_RATE, (position + waveform.size) / SAMPLING_RATE, clip.label))
+        stream += [waveform, silence]
+        position += waveform.size + silence.size
+    soundfile.write(work / "stream.wav", np.concatenate(stream), SAMPLING_RATE)
+    with (work / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("start_s", "end_s", "digit"), *rows])
+    (listen,) = (command for command in COMMANDS if "inference.live" in command)
+    replay = ("--replay", work / "stream.wav", "--labels", work / "labels.csv", "--require", "0.5")
+    events = list(map(json.loads, run(run_module, work, listen, *replay, "--jsonl").splitlines()))
+    heard = [event["digit"] for event in events if event["type"] == "digit"]
+    assert set(heard) <= set(WORDS)
+    assert len(heard) >= 3
+    printed = run(run_module, work, listen, *replay).split()
+    assert printed == heard
+
+
+def test_files_and_http_answer_alike(
+    work: Path, checkpoint: Path, clips: list[Clip], run_module: Callable
+) -> None:
+    pytest.importorskip("gradio", reason="needs the extra 'app'")
+    from fastapi.testclient import TestClient
+
+    from inference.app.api import build_api
+    from inference.app.recogniser import Recogniser
+
+    paths = [work / "corpus" / f"{clip.clip_id}.wav" for clip in clips]
+    (predict,) = (command for command in COMMANDS if "inference.predict" in command)
+    lines = run(run_module, work, predict.replace("recordings/", shlex.join(map(str, paths))), "--json")
+    answers = list(map(json.loads, lines.splitlines()))
+    assert [answer["label"] for answer in answers] == list(WORDS)  # it learned from these
+    client = TestClient(build_api(Recogniser({"mfcc": str(checkpoint)}), "mfcc", 4, 1))
+    for path, answer in zip(paths, answers, strict=True):
+        found = client.post("/predict", content=path.read_bytes()).json()
+        assert (found["label"], round(found["score"], 4)) == (answer["label"], round(answer["score"], 4))
+        assert set(found["probabilities"]) == set(WORDS)
+
+
+def test_without_the_option_a_checkpoint_says_what_to_type(checkpoint: Path, run_module: Callable) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    result = run_module("inference.predict", "x.wav", "--checkpoint", checkpoint, env=environment)
+    assert result.returncode == 2
+    assert f"--vocabulary {checkpoint / VOCABULARY_FILE}" in result.stderr
+
+
+@pytest.mark.slow
+def test_wav2vec2_learns_the_words(work: Path, run_module: Callable, tmp_path: Path) -> None:
+    """Two steps from random weights: the way is whole, the answers mean nothing."""
+    line = "python -m finetune.train --config finetune/configs/wav2vec2-small.yaml --dataset synthetic"
+    more = ("--max_steps", "2", "--save_strategy", "no", "--eval_strategy", "no")
+    run(
+        run_module,
+        work,
+        f"{line} --vocabulary words.yaml --output_dir {tmp_path / 'run'}",
+        *more,
+        "--load_best_model_at_end",
+        "false",
+    )
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert list(config["id2label"].values()) == list(WORDS)
+    clip = next((work / "corpus").glob("go_*.wav"))
+    line = f"python -m inference.predict {clip} --backend wav2vec2 --runtime torch --vocabulary words.yaml"
+    assert run(run_module, work, f"{line} --checkpoint {tmp_path / 'run'}").split()[1] in WORDS
