@@ -1,15 +1,17 @@
 """What the README promises: its table, its commands and its paths."""
 
+import importlib
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.report import README_END, README_START, readme_section, with_results
+from finetune.command_line import parse_arguments as parse_training
 from inference.errors import UserError
+from inference.vocabulary import VARIABLE
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -20,7 +22,19 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-PYTHON_COMMANDS = [c for c in COMMANDS if c.startswith(("python -m", "accelerate")) and "venv" not in c]
+PYTHON_COMMANDS = [
+    command
+    for line in COMMANDS
+    if (command := re.sub(r"^(\w+=\S+ )+", "", line)).startswith(("python -m", "accelerate"))
+]
+#: Program -> where its command line is built, if not in itself.
+PARSERS = {
+    "benchmarks.live": "benchmarks.live.__main__",
+    "benchmarks.peers": "benchmarks.peers.__main__",
+    "benchmarks.run": "benchmarks.arguments",
+    "inference.app": "inference.app.__main__",
+    "inference.live": "inference.live.arguments",
+}
 
 
 def test_table_is_that_of_the_reference_run(tmp_path: Path) -> None:
@@ -48,25 +62,32 @@ def test_linked_files_exist(path: str) -> None:
     assert (PROJECT / path).exists()
 
 
+@pytest.fixture
+def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a reader types: in the project, beside the files that the text has them write."""
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "finetune").symlink_to(PROJECT / "finetune")
+    for name in ("words.yaml", "runs/words/vocabulary.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)[0])
+    return tmp_path
+
+
 @pytest.mark.parametrize("command", PYTHON_COMMANDS)
-def test_options_of_every_command_are_known(command: str) -> None:
-    """Each option of a command stands in the help of its program."""
+def test_every_command_is_accepted(command: str, readers_folder: Path) -> None:
+    """By the parser of its program, options and values alike; the programs' own tests run them."""
     words = shlex.split(command)
-    if words[:3] == ["accelerate", "launch", "-m"]:
-        program = [sys.executable, "-m", words[3]]
-    elif words[0] == "accelerate":
-        program = [sys.executable, "-m", "finetune.train"]
-        words = words[words.index("finetune/train.py") :]
+    if "finetune/train.py" in words:
+        program, words = "finetune.train", words[words.index("finetune/train.py") + 1 :]
     else:
-        program = [sys.executable, "-m", words[2]]
-    help_text = subprocess.run(
-        [*program, "--help"], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=100
-    ).stdout
-    options = {word for word in words if word.startswith("--")}
-    assert options <= set(re.findall(r"--\w[\w-]*", help_text))
-    for word in words:
-        if word.startswith("finetune/"):
-            assert (PROJECT / word).is_file()
+        place = words.index("-m") + 1
+        program, words = words[place], words[place + 1 :]
+    if program == "finetune.train":
+        parse_training(words)
+    else:
+        module = importlib.import_module(PARSERS.get(program, program))
+        module.build_parser().parse_args(words)
 
 
 @pytest.mark.parametrize("target", ["benchmark", "test", "setup"])
