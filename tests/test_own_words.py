@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.records import read_records
 from finetune.corpus import Clip, load_corpus
 from inference.audio import SAMPLING_RATE
 from inference.vocabulary import VARIABLE, VOCABULARY_FILE, use_vocabulary, vocabulary
@@ -79,11 +80,8 @@ def test_measured_and_reported(work: Path, checkpoint: Path, run_module: Callabl
     line = measure.replace("--backends mfcc pocketsphinx", "--backends mfcc pocketsphinx " + shlex.join(more))
     results = tmp_path / "results"
     run(run_module, work, line, "--limit", "12", "--phases", "accuracy", "--allow-fixture", "--out", results)
-    answers = [
-        json.loads(line)
-        for path in results.glob("records/*/official/clean.jsonl")
-        for line in path.read_text().splitlines()
-    ]
+    paths = results.glob("records/*/official/clean.*")
+    answers = [answer for path in paths for answer in read_records(path)]
     assert {answer["backend"] for answer in answers} == {"mfcc", "pocketsphinx", "whisper:decode=constrained"}
     assert {answer["label"] for answer in answers} <= {*WORDS, None}
     right = {
