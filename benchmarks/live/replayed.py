@@ -20,7 +20,7 @@ from inference.live.events import Answer, Event, Score
 from inference.live.recognition import Recogniser
 from inference.live.scoring import Scorer
 from inference.live.session import Session
-from inference.live.sources import Block, Item, Opening
+from inference.live.sources import Block, Item, Opening, Source
 from inference.live.terminal import JsonLines, Output
 from inference.live.voice_activity import build_detector
 
@@ -40,7 +40,7 @@ class Answers(list[Answer]):
             self.append(event)
 
 
-class Waveforms:
+class Waveforms(Source):
     """A source that plays waveforms as fast as they are taken."""
 
     def __init__(self, waveforms: Iterator[np.ndarray]):

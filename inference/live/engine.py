@@ -102,6 +102,11 @@ class LiveEngine:
         """Whether words are heard at this position of the stream."""
         return self._gate.is_open
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it listens and nothing is being said; see ``REST_SECONDS``."""
+        return self._gate.is_open and self._endpointer.state is State.IDLE
+
     def flush(self) -> list[Event]:
         """Ends the stream: an open utterance is closed where the audio stops."""
         events = self._end()

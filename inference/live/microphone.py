@@ -11,7 +11,7 @@ import numpy as np
 from inference.audio import SAMPLING_RATE
 from inference.live.capture import CaptureRequest, Failed, Opened, RawBlock, send_audio, send_devices
 from inference.live.devices import InputDevice, MicrophoneError
-from inference.live.sources import Block, Item, Loss, Opening, Waiting
+from inference.live.sources import REST_SECONDS, Block, Item, Loss, Opening, Source, Waiting
 from inference.live.timing import SampleClock
 
 RATES = (SAMPLING_RATE, 48_000, 44_100, 32_000, 8_000)
@@ -22,7 +22,7 @@ STALL_SECONDS = 1.0
 RETRY_SECONDS = (0.5, 1.0)
 
 
-class Microphone:
+class Microphone(Source):
     """An endless source of audio that survives its device.
 
     Args:
@@ -33,6 +33,11 @@ class Microphone:
     def __init__(self, device: str | None = None, reconnect: bool = True):
         self._request = CaptureRequest(device, RATES)
         self._reconnect = reconnect
+        self._may_rest = False
+
+    def rest(self) -> None:
+        """Lets the audio of a moment gather, unless some is waiting already."""
+        self._may_rest = True
 
     def stream(self) -> Generator[Item, None, None]:
         """Yields audio for ever; closing the iterator kills the child.
@@ -45,7 +50,7 @@ class Microphone:
             opened = _expect_opening(child)
             while True:
                 yield Opening(opened.name, opened.sampling_rate)
-                yield from _blocks(child, opened)
+                yield from self._blocks(child, opened)
                 child.kill()
                 if not self._reconnect:
                     return
@@ -59,6 +64,30 @@ class Microphone:
                     child.kill()
         finally:
             child.kill()
+
+    def _blocks(self, child: "Child", opened: Opened) -> Iterator[Block | Loss]:
+        """Blocks of one opening, ended by a ``Loss``."""
+        clock = SampleClock(opened.sampling_rate)
+        expected = 0
+        while True:
+            if self._may_rest and not child.has_spoken:
+                time.sleep(REST_SECONDS)
+            self._may_rest = False
+            raw: RawBlock | Failed | None = child.receive(STALL_SECONDS)
+            if not isinstance(raw, RawBlock):
+                yield Loss(raw.message if raw else f"{opened.name} delivers no audio")
+                return
+            waveform = _mono(raw.samples, opened.channels)
+            end = raw.first_sample + waveform.size
+            clock.observe(end, raw.time, raw.lag)
+            yield Block(
+                waveform,
+                captured_at=clock.time_of(end),
+                delivered_at=raw.time,
+                missing=raw.first_sample - expected,
+                overflowed=raw.overflowed,
+            )
+            expected = end
 
 
 def list_devices() -> list[InputDevice]:
@@ -102,6 +131,14 @@ class Child:
             return None
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether ``receive`` would return at once."""
+        try:
+            return self._receiver.poll()
+        except OSError:
+            return True
+
+    @property
     def is_alive(self) -> bool:
         """Whether it runs."""
         return self._process.is_alive()
@@ -138,28 +175,6 @@ def _first_message(child: Child) -> Generator[Waiting, None, Any]:
             return message
         yield Waiting()
     return child.receive(0.0)
-
-
-def _blocks(child: Child, opened: Opened) -> Iterator[Block | Loss]:
-    """Blocks of one opening, ended by a ``Loss``."""
-    clock = SampleClock(opened.sampling_rate)
-    expected = 0
-    while True:
-        raw: RawBlock | Failed | None = child.receive(STALL_SECONDS)
-        if not isinstance(raw, RawBlock):
-            yield Loss(raw.message if raw else f"{opened.name} delivers no audio")
-            return
-        waveform = _mono(raw.samples, opened.channels)
-        end = raw.first_sample + waveform.size
-        clock.observe(end, raw.time, raw.lag)
-        yield Block(
-            waveform,
-            captured_at=clock.time_of(end),
-            delivered_at=raw.time,
-            missing=raw.first_sample - expected,
-            overflowed=raw.overflowed,
-        )
-        expected = end
 
 
 def _mono(samples: bytes, channels: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from inference.live.events import Answer, Event, Utterance
 from inference.live.sources import Block, Item, Opening, Source
 
 
-class RecordedSource:
+class RecordedSource(Source):
     """A source that writes what passes through it to a 16-bit WAV file.
 
     Microphones deliver 16-bit samples, so replaying the file gives the same events again. Missing
@@ -44,6 +44,10 @@ class RecordedSource:
         self._close()
         self._is_recording = not self._is_recording
         return str(self._next_path()) if self._is_recording else ""
+
+    def rest(self) -> None:
+        """Passed on."""
+        self._source.rest()
 
     def stream(self) -> Generator[Item, None, None]:
         """Yields what the source yields."""

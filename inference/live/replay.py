@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from inference.errors import AudioError
-from inference.live.sources import Block, Item, Opening
+from inference.live.sources import Block, Item, Opening, Source
 
 BLOCK_MS = 10
 
 
-class Replay:
+class Replay(Source):
     """Plays a file into the engine.
 
     PyAV decodes it piece by piece; the audio border decodes whole clips and would hold a

@@ -84,6 +84,8 @@ class Session:
             for item in stream:
                 self._received_at = time.perf_counter()
                 self._take(item)
+                if self._engine.is_idle:
+                    source.rest()
                 commands = list(self._commands())
                 if Command.QUIT in commands:
                     break

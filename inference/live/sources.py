@@ -6,6 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
+#: An idle engine decides nothing for longer than this, whatever comes: an onset has to be confirmed and the
+#: hangover to pass. Waking up less often halves what listening to silence costs.
+REST_SECONDS = 0.096
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -54,3 +58,7 @@ class Source(Protocol):
 
     def stream(self) -> Generator[Item, None, None]:
         """Yields an ``Opening``, then blocks; closing the iterator releases the device or file."""
+        ...
+
+    def rest(self) -> None:
+        """Says that the next item may come ``REST_SECONDS`` late."""

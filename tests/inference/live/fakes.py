@@ -4,7 +4,7 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
-from inference.live.sources import Block, Opening
+from inference.live.sources import Block, Opening, Source
 from inference.vocabulary import DIGITS
 
 
@@ -46,7 +46,7 @@ class BrokenBackend(ConstantBackend):
         raise RuntimeError("weights on fire")
 
 
-class MemorySource:
+class MemorySource(Source):
     """Yields what it is given; the clock stands still."""
 
     def __init__(self, *items):

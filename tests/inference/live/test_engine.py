@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.crop import CropContract
-from inference.live.endpointing import EndpointSettings
+from inference.live.capture import HAND_OVER_MS
+from inference.live.endpointing import PROFILES, EndpointSettings
 from inference.live.engine import LiveEngine
 from inference.live.events import Gap, Level, StateChange, Utterance
+from inference.live.sources import REST_SECONDS
 from inference.live.voice_activity import EnergyDetector, SileroDetector
 from tests.inference.live.fakes import AmplitudeDetector, words
 
@@ -91,6 +93,21 @@ def test_the_usual_block_sizes_give_the_same_events(detector, sampling_rate):
     assert len(utterances(expected)) >= 2
     for size in (160, 512, 1024, 4096):
         assert same(run(make_engine(detector(), sampling_rate), waveform, [size]), expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seconds=st.lists(st.floats(0.03, 0.8), min_size=2, max_size=8), profile=st.sampled_from([*PROFILES]))
+def test_an_idle_engine_decides_nothing_while_its_source_rests(seconds, profile):
+    waveform = words(0.3, *seconds, 0.3)
+    for detector in (AmplitudeDetector(), EnergyDetector()):
+        engine = LiveEngine(PROFILES[profile], detector, CropContract())
+        idle_at = 0
+        for first in range(0, waveform.size, 160):
+            for utterance in utterances(engine.push(waveform[first : first + 160])):
+                # What rests wakes up with the next block handed over.
+                assert utterance.decided - idle_at > (REST_SECONDS + HAND_OVER_MS / 1000) * 16_000
+            if engine.is_idle:
+                idle_at = engine.position
 
 
 def test_single_samples_give_the_same_events():

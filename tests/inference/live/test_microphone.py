@@ -10,7 +10,7 @@ import pytest
 from inference.live.capture import BACKLOG_SECONDS, Tap
 from inference.live.devices import InputDevice, MicrophoneError, choose_device
 from inference.live.microphone import Microphone, list_devices
-from inference.live.sources import Block, Loss, Opening, Waiting
+from inference.live.sources import REST_SECONDS, Block, Loss, Opening, Waiting
 
 
 def listen(seconds: float = 0.2, **options):
@@ -39,6 +39,20 @@ def test_audio_arrives_complete_and_in_order(fake_sound):
     assert items[1].waveform.dtype == np.float32
     assert np.array_equal(counter(items), np.arange(counter(items).size))
     assert all(item.missing == 0 for item in items[1:])
+
+
+def test_a_rest_gathers_audio_and_loses_none(fake_sound):
+    fake_sound()
+    microphone, items, moments = Microphone(), [], []
+    stream = microphone.stream()
+    for item in itertools.islice(stream, 40):
+        items.append(item)
+        moments.append(time.perf_counter())
+        microphone.rest()
+    stream.close()
+    assert np.array_equal(counter(items), np.arange(counter(items).size))
+    rests = [later - earlier for earlier, later in itertools.pairwise(moments) if later - earlier > 0.05]
+    assert 8 <= len(rests) <= 16  # of 40 items; most come in threes
 
 
 def test_times_of_a_block_are_in_order_and_close_together(fake_sound):
