@@ -70,7 +70,9 @@ class PulseServer:
 
     def load_sink(self) -> None:
         """Plugs the microphone in."""
-        self._pactl("load-module", "module-null-sink", "sink_name=virtual", "rate=48000")
+        # At the rate of what is played and heard: the server's resampler, twice, would take noise out of a
+        # stream that is to have a certain amount of it.
+        self._pactl("load-module", "module-null-sink", "sink_name=virtual", "rate=16000")
         self._pactl("set-default-source", "virtual.monitor")
 
     def unload_sink(self) -> None:

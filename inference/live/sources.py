@@ -62,3 +62,4 @@ class Source(Protocol):
 
     def rest(self) -> None:
         """Says that the next item may come ``REST_SECONDS`` late."""
+        return

@@ -10,7 +10,7 @@ import pytest
 from inference.live.capture import BACKLOG_SECONDS, Tap
 from inference.live.devices import InputDevice, MicrophoneError, choose_device
 from inference.live.microphone import Microphone, list_devices
-from inference.live.sources import REST_SECONDS, Block, Loss, Opening, Waiting
+from inference.live.sources import Block, Loss, Opening, Waiting
 
 
 def listen(seconds: float = 0.2, **options):
