@@ -36,8 +36,8 @@ def consume(source, num_blocks=None) -> np.ndarray:
 
 def test_a_recorded_microphone_replays_sample_by_sample(fake_sound, tmp_path):
     fake_sound({"refused_rates": [16_000]})
-    heard = consume(RecordedSource(Microphone(), str(tmp_path / "out.wav")), 30)
-    assert heard.size == 30 * 441
+    heard = consume(RecordedSource(Microphone(), str(tmp_path / "out.wav")), 10)
+    assert heard.size >= 10 * 3 * 441
     assert np.array_equal(consume(Replay(str(tmp_path / "out.wav"))), heard)
 
 
