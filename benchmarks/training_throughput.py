@@ -41,8 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     parser.add_argument("--threads", type=positive_int, default=2, help="CPU threads (default: 2)")
-    parser.add_argument("--segments", type=positive_int, default=8, help="timed turns (default: 8)")
-    parser.add_argument("--clips", type=positive_int, default=64, help="clips of a turn (default: 64)")
+    parser.add_argument("--segments", type=positive_int, default=5, help="timed turns (default: 5)")
+    parser.add_argument("--clips", type=positive_int, default=96, help="clips of a turn (default: 96)")
     parser.add_argument("--out", type=Path, default=Path("results/training-throughput"), help="result folder")
     return parser
 

@@ -63,6 +63,7 @@ def test_an_export_is_a_checkpoint_like_any_other(
     difference = np.abs(backend.logits(waveforms) - plain.logits(waveforms)).max()
     assert comparison["max_logit_difference"] == pytest.approx(difference, rel=0.05, abs=1e-3)
     assert comparison["validation_clips"] == len(validation)
+    assert comparison["time_ratio"] == pytest.approx(comparison["exported_ms"] / comparison["pytorch_ms"])
     if "--precision" not in options:
         assert difference < 1e-3
         assert comparison["label_agreement"] == 1.0
