@@ -162,15 +162,16 @@ def _checked(
     return replace(
         found,
         leaked_clips=sum(leaks.values()),
-        trained_on=", ".join(dict.fromkeys(map(_material, cards))),
+        trained_on=_material(cards),
         train_clips=max(len(card.train_clips) for card in cards),
         fold_checkpoints=len(set(checkpoints.values())) == len(checkpoints) > 1,
     )
 
 
-def _material(card: SplitCard) -> str:
-    """What a checkpoint learned from: synthetic voices besides recordings are told, too."""
-    return f"{card.corpus} and synthetic voices" if card.num_synthetic_clips else card.corpus
+def _material(cards: Sequence[SplitCard]) -> str:
+    """What was learned from: synthetic voices besides recordings are told, too."""
+    corpora = ", ".join(dict.fromkeys(card.corpus for card in cards))
+    return f"{corpora} and synthetic voices" if any(card.num_synthetic_clips for card in cards) else corpora
 
 
 def _leak_message(row: Row, evaluation: Evaluation, leaks: Mapping[str, int]) -> str:
