@@ -12,7 +12,7 @@ benchmark: setup  ## print the comparison table and write it to results/
 	$(BIN)/python -m benchmarks.run
 
 test: setup-dev system-test  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 live: setup  ## recognise digits from the microphone
 	$(BIN)/python -m inference.live

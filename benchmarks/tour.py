@@ -98,5 +98,6 @@ with (WORK / "labels.csv").open("w", newline="") as labels:
     csv.writer(labels).writerows([("start_s", "end_s", "digit"), *rows])
 run(
     "inference.live",
-    *("--checkpoint", WORK / "mfcc", "--replay", WORK / "stream.wav", "--labels", WORK / "labels.csv"),
+    *("--backend", "mfcc", "--checkpoint", WORK / "mfcc"),
+    *("--replay", WORK / "stream.wav", "--labels", WORK / "labels.csv"),
 )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from inference.backends import BACKENDS, register_backends
+from inference.backends import BACKENDS, DEFAULT_BACKEND, register_backends
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
 
@@ -39,7 +39,12 @@ def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
     add_backend_module_argument(parser)
     add_vocabulary_argument(parser)
     rows = "; ".join(f"{spec.name}: {spec.summary}" for spec in BACKENDS.values())
-    parser.add_argument("--backend", choices=list(BACKENDS), default="mfcc", help=f"{rows} (default: mfcc)")
+    parser.add_argument(
+        "--backend",
+        choices=list(BACKENDS),
+        default=DEFAULT_BACKEND,
+        help=f"{rows} (default: {DEFAULT_BACKEND})",
+    )
     parser.add_argument(
         "--checkpoint",
         help="checkpoint folder, Hub id or Whisper size (default: the backend's own)",

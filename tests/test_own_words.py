@@ -139,7 +139,9 @@ def test_files_and_http_answer_alike(
 
 def test_without_the_option_a_checkpoint_says_what_to_type(checkpoint: Path, run_module: Callable) -> None:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    result = run_module("inference.predict", "x.wav", "--checkpoint", checkpoint, env=environment)
+    result = run_module(
+        "inference.predict", "x.wav", "--backend", "mfcc", "--checkpoint", checkpoint, env=environment
+    )
     assert result.returncode == 2
     assert f"--vocabulary {checkpoint / VOCABULARY_FILE}" in result.stderr
 

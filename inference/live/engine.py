@@ -241,7 +241,8 @@ class LiveEngine:
             decided=segment.decided,
             reason=reason,
             lead=min(self._lead, start, segment.start - self._previous_end),
-            least_score=self._detector.least_joint_score / mean_score,
+            # Silence between two keys can score nothing at all.
+            least_score=self._detector.least_joint_score / mean_score if mean_score else 0.0,
             waveform=crop(waveform, start, end, self._contract, earliest=self._previous_end - base),
         )
         self._next_id += 1

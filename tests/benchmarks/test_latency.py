@@ -1,5 +1,6 @@
 """Interleaving, and what timed calls come to."""
 
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -96,10 +97,11 @@ def test_the_harness_adds_next_to_nothing(stored: list[StoredClip]) -> None:
 def test_stages_must_make_up_the_whole(stored: list[StoredClip]) -> None:
     with BackendProcess(row_of("Staged"), Settings()) as process:
         process.open()
-        t_ns = process.predict(stored[0])["t_ns"]
-    assert t_ns.keys() == {"e2e", "cpu", "features", "model"}
-    assert stages_agree(t_ns) is True
-    assert stages_agree(t_ns | {"model": 0}) is False
+        calls = [process.predict(clip)["t_ns"] for clip in stored]
+    assert all(t_ns.keys() == {"e2e", "cpu", "features", "model"} for t_ns in calls)
+    # Other work can come between two stages, but hardly in most calls.
+    assert statistics.median(stages_agree(t_ns) for t_ns in calls) == 1
+    assert not any(stages_agree(t_ns | {"model": 0}) for t_ns in calls)
     assert stages_agree({"e2e": 5, "cpu": 5}) is None
 
 

@@ -247,12 +247,12 @@ def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
     script.write_text(
         "import os, sys\n"
         "from finetune import clip_dataset, train\n"
-        "draw = clip_dataset.clip_generator\n"
-        "def noting(seed, epoch, clip_id):\n"
+        "vary = clip_dataset.ClipDataset._vary\n"
+        "def noting(clips, *clip):\n"
         f"    with open({str(tmp_path)!r} + '/epochs-' + os.environ['RANK'], 'a') as notes:\n"
-        "        notes.write(f'{epoch} ')\n"
-        "    return draw(seed, epoch, clip_id)\n"
-        "clip_dataset.clip_generator = noting\n"
+        "        notes.write(f'{clips.epoch} ')\n"
+        "    return vary(clips, *clip)\n"
+        "clip_dataset.ClipDataset._vary = noting\n"
         "sys.exit(train.main())\n"
     )
     launch(config, tmp_path / "out", *TWO_PROCESSES, str(script))

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import soundfile
 
+from inference.backends import DEFAULT_BACKEND
 from inference.cli import EXIT_INTERRUPTED
 from inference.vocabulary import DIGITS
 from tests.inference.app.conftest import EXAMPLES, Server
@@ -123,7 +124,10 @@ def test_health_metrics_and_description(server: Server) -> None:
     assert json.loads(read(f"{server.url}/health")) == {"status": "ok"}
     post(f"{server.url}/predict", SEVEN)
     lines = read(f"{server.url}/metrics").splitlines()
-    assert any(line.startswith('spoken_digits_requests_total{backend="mfcc",status="200"}') for line in lines)
+    assert any(
+        line.startswith(f'spoken_digits_requests_total{{backend="{DEFAULT_BACKEND}",status="200"}}')
+        for line in lines
+    )
     description = json.loads(read(f"{server.url}/openapi.json"))
     assert set(description["paths"]) == {"/predict", "/health", "/metrics"}
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import inference.live.__main__ as live
+from inference.backends import DEFAULT_BACKEND
 from inference.errors import CheckpointError
 from tests.inference.live.conftest import REPOSITORY
 from tests.inference.live.fakes import BrokenBackend, ConstantBackend
@@ -88,7 +89,7 @@ def test_json_lines_replace_the_digits_on_stdout(backend, three_words, capsys):
     ]  # fmt: skip
     assert {record["v"] for record in records} == {1}
     digit = records[2]
-    assert (digit["id"], digit["digit"], digit["score"], digit["backend"]) == (1, 7, 0.91, "mfcc")
+    assert (digit["id"], digit["digit"], digit["score"], digit["backend"]) == (1, 7, 0.91, DEFAULT_BACKEND)
     assert digit["end"] > digit["start"] > 0
     stages = sum(ms for stage, ms in digit["latency_ms"].items() if stage != "total")
     assert stages == pytest.approx(digit["latency_ms"]["total"], abs=0.01)
