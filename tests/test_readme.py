@@ -15,7 +15,7 @@ from inference.vocabulary import VARIABLE
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-REFERENCE_RUN = PROJECT / "results" / "fsdd-official"
+REFERENCE_RUN = PROJECT / "results" / "fsdd"
 COMMANDS = [
     line.split("#")[0].strip()
     for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
