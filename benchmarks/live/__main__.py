@@ -4,16 +4,17 @@ python -m benchmarks.live --minutes 10 --backends mfcc wav2vec2
 """
 
 import argparse
-import dataclasses
 import itertools
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.corpus import DATASET_HELP, load_corpus
+from finetune.corpus import DATASET_HELP, environment_prefix, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends import BACKENDS, load_backend
 from inference.cli import EXIT_OK, positive_int, reports_user_errors
@@ -57,22 +58,20 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit codes as in ``--help``."""
     options = build_parser().parse_args(argv)
-    from benchmarks.live.figures import Figure, figure_table
+    from benchmarks.environment import describe_environment, environment_line
+    from benchmarks.live.parts import summary, write_part
 
     options.out.mkdir(parents=True, exist_ok=True)
-    figures: list[Figure] = []
+    words = shlex.join(["python", "-m", "benchmarks.live", *(sys.argv[1:] if argv is None else argv)])
     for part in options.parts:
-        path = options.out / f"{part}.json"
-        if options.again or not path.is_file():
+        if options.again or not (options.out / f"{part}.json").is_file():
             sys.stderr.write(f"measuring: {part}\n")
-            measured = [dataclasses.asdict(figure) for figure in _measure(part, options)]
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
-        figures += [Figure(**values) for values in json.loads(path.read_text(encoding="utf-8"))]
-    table = "\n".join(figure_table(figures))
-    (options.out / "summary.md").write_text(table + "\n", encoding="utf-8")
-    sys.stdout.write(f"{table}\n\nwrote {options.out}\n")
+            environment = environment_line(describe_environment(threads=1))
+            command = environment_prefix(options.dataset) + words
+            write_part(options.out, part, _measure(part, options), command, environment)
+    text, figures = summary(options.out, PARTS)
+    (options.out / "summary.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{text}\nwrote {options.out}\n")
     return EXIT_MISSED if any(figure.is_met is False for figure in figures) else EXIT_OK
 
 
@@ -159,7 +158,7 @@ def _load(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "list[
         with played.busy_cores():
             figures += played.stream_figures("load", stream, {name: ["--backend", name]}, {})[0]
     # Nobody promised how long answers take on a busy machine.
-    return [figure if "lost" in figure.name else dataclasses.replace(figure, most=None) for figure in figures]
+    return [figure if "lost" in figure.name else replace(figure, most=None) for figure in figures]
 
 
 def _write_records(path: Path, records: list[dict[str, Any]]) -> None:

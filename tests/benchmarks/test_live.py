@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.live import played
 from benchmarks.live.figures import Figure, figure_table
+from benchmarks.live.parts import summary, write_part
 from benchmarks.live.sounds import SCENE_DBFS, SCENE_SECONDS, noise_minutes
 from benchmarks.live.stream import GAP_SECONDS, SPEECH_DBFS, build_stream, locate, trim
 from inference.audio import SAMPLING_RATE, rms_dbfs
@@ -72,6 +73,15 @@ def test_each_figure_has_its_verdict():
     assert "FAIL" in table[3]
     assert "<= 2 ms" in table[3]
     assert "pass" in table[2]
+
+
+def test_parts_are_kept_with_their_machine_and_shown_together(tmp_path):
+    write_part(tmp_path, "idle", [Figure("idle", "processor", 2.5, "%", 3.0)], "the command", "a machine")
+    write_part(tmp_path, "stream", [Figure("stream", "missed", 0.7, "%", 0.5)], "another", "a machine")
+    text, figures = summary(tmp_path, ("stream", "timing", "idle"))
+    assert [figure.is_met for figure in figures] == [False, True]
+    assert text.index("missed") < text.index("processor") < text.index("- idle: `the command` on a machine")
+    assert "timing" not in text
 
 
 def test_words_are_found_after_the_player_fell_silent():

@@ -1,0 +1,51 @@
+"""The parts of a measurement on disk: the figures of each, and where they were measured."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.live.figures import Figure, figure_table
+
+NOTE = (
+    "Microphone: a PulseAudio null sink at 16 kHz, so that the server leaves the samples as they are. "
+    "Stream: test clips in white noise at 20 dB SNR, pauses of 0.25 to 2 s. The end of speech is that of "
+    "the file played, and the hangover is part of the delay. Accuracy of the clips: without noise."
+)
+
+
+def write_part(folder: Path, part: str, figures: Sequence[Figure], command: str, environment: str) -> None:
+    """Keeps the figures of a part, so that it need not be measured again.
+
+    Args:
+        folder: Where the parts lie.
+        part: Its name.
+        figures: What was measured.
+        command: What to type for it.
+        environment: One sentence on the machine.
+    """
+    content = {
+        "command": command,
+        "environment": environment,
+        "figures": [dataclasses.asdict(figure) for figure in figures],
+    }
+    partial = folder / f"{part}.partial"
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / f"{part}.json")
+
+
+def summary(folder: Path, parts: Sequence[str]) -> tuple[str, list[Figure]]:
+    """The table of all parts that were measured, with their commands and machines.
+
+    Args:
+        folder: Where the parts lie.
+        parts: Their names in the order of the table.
+    """
+    figures: list[Figure] = []
+    notes = []
+    for path in (folder / f"{part}.json" for part in parts):
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            figures += [Figure(**values) for values in content["figures"]]
+            notes.append(f"- {path.stem}: `{content['command']}` on {content['environment']}")
+    return "\n".join([*figure_table(figures), "", NOTE, "", *notes, ""]), figures
