@@ -13,6 +13,7 @@ from benchmarks.backend_process import Answer, BackendProcess
 from benchmarks.clip_store import StoredClip
 from benchmarks.environment import load_average
 from benchmarks.peers.comparisons import Comparison
+from benchmarks.rows import portable_path
 from benchmarks.settings import Settings
 from benchmarks.uncertainty import ratio_interval
 from inference.audio import SAMPLING_RATE
@@ -159,7 +160,7 @@ def compare(
         memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
     return Result(
         comparison=comparison,
-        checkpoint=checkpoint,
+        checkpoint=portable_path(checkpoint),
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),

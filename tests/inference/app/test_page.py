@@ -85,9 +85,19 @@ def test_a_recording_gives_its_digit(page: Page) -> None:
     expect(digit(page)).to_have_text(DIGITS[0], timeout=20_000)
 
 
+@pytest.mark.timeout(240)
 def test_a_stream_gives_its_digits_in_order(page: Page) -> None:
     page.click('role=tab[name="Live"]')
-    page.click('#live button:has-text("Record")')
-    # The file repeats: a starved browser may lose a block of one round, hardly of every one.
-    expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=60_000)
-    page.click('#live button:has-text("Stop")')
+    stop = page.locator('#live button:has-text("Stop")')
+    # The file repeats: a starved browser may lose a block of one round, or a click, hardly of every one.
+    for is_last in (False, False, True):
+        page.click('#live button:has-text("Record")')
+        try:
+            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=30_000)
+            break
+        except AssertionError:
+            if is_last:
+                raise
+            if stop.is_visible():
+                stop.click()
+    stop.click()
