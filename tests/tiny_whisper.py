@@ -2,24 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.peers.random_whisper import (
-    NUM_POSITIONS,
-    make_model,
-    make_tokenizer,
-    token_id,
-    usual_words,
-    write_ctranslate2,
-)
-
-__all__ = [
-    "NUM_POSITIONS",
-    "build_tiny_whisper",
-    "make_model",
-    "make_tokenizer",
-    "token_id",
-    "usual_words",
-    "write_ctranslate2",
-]
+from benchmarks.peers.random_whisper import make_model, make_tokenizer, write_ctranslate2
 
 
 def build_tiny_whisper(folder: Path, multilingual: bool = True) -> Path:

@@ -23,9 +23,7 @@ from tqdm import tqdm
 from transformers import WhisperForConditionalGeneration
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from inference.audio import SAMPLING_RATE, decode_audio, resample
-from inference.vocabulary import vocabulary
-from tests.tiny_whisper import (
+from benchmarks.peers.random_whisper import (
     NUM_POSITIONS,
     make_model,
     make_tokenizer,
@@ -33,6 +31,8 @@ from tests.tiny_whisper import (
     usual_words,
     write_ctranslate2,
 )
+from inference.audio import SAMPLING_RATE, decode_audio, resample
+from inference.vocabulary import vocabulary
 
 #: The window trained on: 101 encoder positions of two 10 ms frames; the last one stands for all padding.
 SHORT_POSITIONS = 101

@@ -5,6 +5,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Result:
 
     Attributes:
         comparison: The row.
-        checkpoint: What both sides loaded.
+        checkpoint: What both sides loaded, without the folders of the machine; a stand-in by its name.
         stand_in: Whether that is random weights.
         ours_ms: Milliseconds per call, one per round.
         plain_ms: The same of the plain call.
@@ -160,7 +161,7 @@ def compare(
         memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
     return Result(
         comparison=comparison,
-        checkpoint=portable_path(checkpoint),
+        checkpoint=Path(checkpoint).name if stand_in else portable_path(checkpoint),
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),

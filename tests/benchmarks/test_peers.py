@@ -147,8 +147,7 @@ def test_stand_in_says_one_word_and_needs_no_second_decoding(tmp_path) -> None:
     """What the comparison with random weights rests on: the library is content with the first text."""
     from faster_whisper import WhisperModel
 
-    from benchmarks.peers.random_whisper import answer_one_word
-    from tests.tiny_whisper import make_model, make_tokenizer, write_ctranslate2
+    from benchmarks.peers.random_whisper import answer_one_word, make_model, make_tokenizer, write_ctranslate2
 
     tokenizer = make_tokenizer()
     network = make_model(tokenizer)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.peers.random_whisper import NUM_POSITIONS, make_tokenizer
 from inference.audio import SAMPLING_RATE
 from inference.backends import load_backend
 from tests import toy_whisper
-from tests.tiny_whisper import NUM_POSITIONS, make_tokenizer
 
 CLIP = (0.1 * np.sin(np.arange(SAMPLING_RATE // 2) * 0.2)).astype(np.float32)
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
+from benchmarks.peers.random_whisper import make_model, make_tokenizer, write_ctranslate2
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends import load_backend, whisper, whisper_folder
 from inference.backends.base import Prediction
@@ -21,7 +22,7 @@ from inference.backends.ctranslate2_file import count_parameters
 from inference.backends.whisper import WhisperBackend
 from inference.errors import BackendUnavailableError, CheckpointError
 from tests import toy_whisper
-from tests.tiny_whisper import build_tiny_whisper, make_model, make_tokenizer, write_ctranslate2
+from tests.tiny_whisper import build_tiny_whisper
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(SAMPLING_RATE // 2)).astype(np.float32)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.peers.random_whisper import make_model, make_tokenizer, token_id, write_ctranslate2
 from inference.audio import SAMPLING_RATE
 from inference.backends import load_backend, whisper, whisper_scorer
 from inference.backends.whisper_window import STANDARD_FRAMES, encode, log_mel, short_window
 from inference.stages import collect_stages
 from inference.vocabulary import DIGITS, Vocabulary
-from tests.tiny_whisper import make_model, make_tokenizer, token_id, write_ctranslate2
 
 RNG = np.random.default_rng(0)
 CLIPS = [
