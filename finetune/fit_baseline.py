@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from finetune.baselines import Fitted
 
 #: Model -> share of synthetic voices that it learns from by default.
-MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4}
+MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4, "speech-embedding": 0.4}
 #: Fewest sounds that are no digit; in a test part they decide how finely a rate is known.
 NUM_SOUNDS = 300
 LEAST_PROBABILITY = 1e-12
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"share of the training clips that are synthetic voices (default: {shares})",
     )
     parser.add_argument(
-        "--steps", type=positive_int, default=1500, help="optimizer steps of the networks (default: 1500)"
+        "--steps", type=positive_int, help="optimizer steps of the networks (default: each one's own number)"
     )
     parser.add_argument(
         "--skip_validation",

@@ -60,13 +60,13 @@ class Recipe:
     fit: "Callable[[Sequence[Clip], Sequence[Clip]], Fitted]"
 
 
-def recipe(model: str, seed: int, num_steps: int) -> Recipe:
+def recipe(model: str, seed: int, num_steps: int | None = None) -> Recipe:
     """The recipe of a model.
 
     Args:
-        model: "mfcc-svm", "mfcc-logreg", "mfcc-cnn" or "logmel-dscnn".
+        model: "mfcc-svm", "mfcc-logreg", "mfcc-cnn", "logmel-dscnn" or "speech-embedding".
         seed: Seed of everything drawn.
-        num_steps: Optimizer steps of the networks.
+        num_steps: Optimizer steps of the networks; each one's own number if None.
     """
     contract = CropContract(min_ms=MIN_MS)
     # Imported here: who fits a network waits for no scikit-learn, and the other way round.
@@ -74,27 +74,16 @@ def recipe(model: str, seed: int, num_steps: int) -> Recipe:
     if model in _STATISTICS_TITLES:
         from finetune.baselines.svm import fit_statistics
 
-        title, fit = f"{_STATISTICS_TITLES[model]} for {vocabulary().title}", fit_statistics
-        return Recipe(title, contract, partial(fit, model, contract=contract, seed=seed))
-    from finetune.baselines.cnn import FitSettings, fit_cnn
-    from inference.features import WindowSettings
+        title, fit = _STATISTICS_TITLES[model], partial(fit_statistics, model, contract=contract, seed=seed)
+    else:
+        from finetune.baselines.cnn import NETWORKS, fit_cnn
 
-    fit = partial(
-        fit_cnn,
-        model,
-        window=WindowSettings(),
-        contract=contract,
-        settings=FitSettings(num_steps=num_steps),
-        seed=seed,
-    )
-    return Recipe(f"{_NETWORK_TITLES[model]} for {vocabulary().title}", contract, fit)
+        title = NETWORKS[model].title
+        fit = partial(fit_cnn, model, contract=contract, seed=seed, num_steps=num_steps)
+    return Recipe(f"{title} for {vocabulary().title}", contract, fit)
 
 
 _STATISTICS_TITLES = {
     "mfcc-svm": "MFCC statistics and an RBF support vector machine",
     "mfcc-logreg": "MFCC statistics and logistic regression",
-}
-_NETWORK_TITLES = {
-    "mfcc-cnn": "Separable convolutions over MFCC maps",
-    "logmel-dscnn": "Depthwise-separable convolutions over log-mel windows",
 }

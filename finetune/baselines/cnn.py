@@ -3,9 +3,10 @@
 import copy
 import functools
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from finetune.baselines import class_ids
 from finetune.baselines.networks import LogMelDscnn, MfccCnn
+from finetune.baselines.speech_embedding import N_MELS, NUM_FRAMES, SpeechEmbedding
 from finetune.baselines.window_batches import VariationSettings, WordBank
 from finetune.corpus.clip import Clip
 from finetune.metrics import macro_f1
@@ -23,8 +25,6 @@ from inference.backends.cnn import MODEL_NAME
 from inference.crop import CropContract, prepare
 from inference.features import WindowSettings, log_mel_window, word_log_mel
 from inference.vocabulary import vocabulary
-
-NETWORKS: dict[str, type[LogMelDscnn] | type[MfccCnn]] = {"logmel-dscnn": LogMelDscnn, "mfcc-cnn": MfccCnn}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class FitSettings:
         average: Time constant of the running mean of weights that is kept in the end, as a share of
             the steps.
         epochs: Times the history is written; an epoch is a share of the steps, not a pass.
+        pretrained_rate: Learning rate of a network's ``pretrained`` layers, as a share of the others'.
     """
 
     num_steps: int = 1500
@@ -52,6 +53,37 @@ class FitSettings:
     label_smoothing: float = 0.1
     average: float = 1 / 15
     epochs: int = 10
+    pretrained_rate: float = 0.125
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """What makes one network.
+
+    Attributes:
+        title: For the card.
+        network: Built from the number of classes and of mel bands.
+        window: What it looks at.
+        settings: How it learns.
+    """
+
+    title: str
+    network: Callable[[int, int], nn.Module]
+    window: WindowSettings = field(default_factory=WindowSettings)
+    settings: FitSettings = field(default_factory=FitSettings)
+
+
+NETWORKS = {
+    "mfcc-cnn": NetworkRecipe("Separable convolutions over MFCC maps", MfccCnn),
+    "logmel-dscnn": NetworkRecipe("Depthwise-separable convolutions over log-mel windows", LogMelDscnn),
+    "speech-embedding": NetworkRecipe(
+        "Google's speech embedding, fine-tuned",
+        SpeechEmbedding,
+        # Its weights have seen fainter parts of speech than a network of few speakers should look at.
+        WindowSettings(n_mels=N_MELS, num_frames=NUM_FRAMES, floor_db=60.0),
+        FitSettings(num_steps=400),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -106,10 +138,9 @@ def fit_cnn(
     model: str,
     clips: Sequence[Clip],
     validation: Sequence[Clip],
-    window: WindowSettings,
     contract: CropContract,
-    settings: FitSettings,
     seed: int,
+    num_steps: int | None = None,
 ) -> FittedCnn:
     """Fits a network.
 
@@ -121,24 +152,24 @@ def fit_cnn(
         clips: What to learn from; synthetic voices among them count like any other. Clips of the reject
             class make the network have one.
         validation: What to watch; may be empty.
-        window: What the network looks at.
         contract: The crop it is made for.
-        settings: How it learns.
         seed: Seed of weights, order and variations.
+        num_steps: Optimizer steps; the recipe's own number if None.
     """
+    window, settings = NETWORKS[model].window, NETWORKS[model].settings
+    settings = replace(settings, num_steps=num_steps or settings.num_steps)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # weights and dropout
     ids = class_ids()
     label_ids = torch.tensor([ids[clip.label] for clip in clips])
     num_classes = max(len(vocabulary().labels), int(label_ids.max()) + 1)
-    network = NETWORKS[model](num_classes, window.n_mels).to(memory_format=torch.channels_last)
+    network = NETWORKS[model].network(num_classes, window.n_mels).to(memory_format=torch.channels_last)
     bar = tqdm(clips, desc="features", unit="clip", disable=None)
     bank = WordBank([_bands(clip, window, contract) for clip in bar], window)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    groups = _parameter_groups(network, settings)
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.num_steps, pct_start=0.2
+        optimizer, [group["lr"] for group in groups], total_steps=settings.num_steps, pct_start=0.2
     )
     decay = 1.0 - 1.0 / max(settings.average * settings.num_steps, 1.0)
     averaged = swa_utils.AveragedModel(
@@ -164,6 +195,15 @@ def fit_cnn(
             history.append(record | _watch(averaged.module, watched, validation))
             losses.clear()
     return FittedCnn(copy.deepcopy(averaged.module).eval(), window, contract, history)
+
+
+def _parameter_groups(network: nn.Module, settings: FitSettings) -> list[dict[str, Any]]:
+    """What was trained before learns more slowly than what starts from random weights."""
+    pretrained = list(getattr(network, "pretrained", nn.Module()).parameters())
+    known = set(map(id, pretrained))
+    fresh = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    rates = ((fresh, 1.0), (pretrained, settings.pretrained_rate))
+    return [{"params": part, "lr": settings.learning_rate * rate} for part, rate in rates if part]
 
 
 def _mixed_loss(

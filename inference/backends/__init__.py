@@ -67,6 +67,13 @@ BACKENDS: dict[str, BackendSpec] = {
             package="onnxruntime",
         ),
         BackendSpec(
+            name="speech-embedding",
+            import_path="inference.backends.cnn:CnnBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "speech-embedding"),
+            summary="log-mel window + Google's speech embedding, fine-tuned (ONNX Runtime)",
+            package="onnxruntime",
+        ),
+        BackendSpec(
             name="ensemble",
             import_path="inference.backends.ensemble:EnsembleBackend",
             default_checkpoint="mfcc+logmel-dscnn",
