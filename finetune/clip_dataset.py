@@ -34,6 +34,7 @@ class ClipDataset(Dataset):
         augmentation: Ranges to draw from, or None to serve the clips as they are.
         seed: Seed of the augmentation.
         classes: The names of the model's outputs, in order; the labels if None.
+        targets: Values to learn of each clip ``(num_clips, num_values)``, in place of label ids.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class ClipDataset(Dataset):
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
         classes: Sequence[str] | None = None,
+        targets: np.ndarray | None = None,
     ):
         self._clips = clips
+        self._targets = targets
         self._waveforms = waveforms
         self._contract = contract
         self._augmentation = augmentation
@@ -59,14 +62,14 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         clip = self._clips[row]
-        label_id: int | np.ndarray = self._label_ids[clip.label]
+        target = self._label_ids[clip.label] if self._targets is None else self._targets[row]
         waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
             waveform = self._vary(clip, self._augmentation, generator)
             if self._augmentation.mixup_probability:
-                waveform, label_id = self._mix(clip, waveform, self._augmentation, generator)
-        return {"input_values": prepare(waveform, self._contract), "labels": label_id}
+                waveform, target = self._mix(clip, waveform, self._augmentation, generator)
+        return {"input_values": prepare(waveform, self._contract), "labels": target}
 
     def _vary(
         self, clip: Clip, augmentation: AugmentationSettings, generator: np.random.Generator

@@ -1,12 +1,12 @@
 """The Hugging Face Trainer with batches of like lengths and a loss that adds up over processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from finetune.clip_dataset import ClipDataset, EpochAnnouncer
@@ -20,16 +20,25 @@ class ClipTrainer(Trainer):
         args: The Trainer's options.
         train_dataset: Clips that vary by epoch.
         callbacks: Beside the ones of the Trainer.
+        compute_loss_func: What is minimised; the cross-entropy of the labels if None.
         options: Everything else that ``Trainer`` takes.
     """
 
-    def __init__(self, args: TrainingArguments, train_dataset: ClipDataset, callbacks: list, **options: Any):
+    def __init__(
+        self,
+        args: TrainingArguments,
+        train_dataset: ClipDataset,
+        callbacks: Sequence[TrainerCallback] = (),
+        compute_loss_func: Callable[..., torch.Tensor] | None = None,
+        **options: Any,
+    ):
         self._clips = train_dataset
+        cross_entropy = partial(classification_loss, label_smoothing=args.label_smoothing_factor)
         super().__init__(
             args=args,
             train_dataset=train_dataset,
             callbacks=[EpochAnnouncer(train_dataset), *callbacks],
-            compute_loss_func=partial(classification_loss, label_smoothing=args.label_smoothing_factor),
+            compute_loss_func=compute_loss_func or cross_entropy,
             **options,
         )
         if args.device.type == "cpu":

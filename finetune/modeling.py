@@ -8,6 +8,7 @@ from typing import Any
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
+    AutoModel,
     AutoModelForAudioClassification,
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
@@ -28,7 +29,8 @@ def build_model(
         CheckpointError: If the weights or the configuration cannot be had.
     """
     if arguments.from_config:
-        model, feature_extractor = _from_config(Path(arguments.from_config), classes)
+        path = Path(arguments.from_config)
+        model, feature_extractor = _from_config(path, AutoModelForAudioClassification, **_label_maps(classes))
     else:
         model, feature_extractor = _from_weights(arguments.model, classes)
     if model.main_input_name != "input_values":
@@ -47,13 +49,23 @@ def build_model(
     return model, feature_extractor
 
 
-def _from_config(path: Path, classes: Sequence[str]) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+def random_encoder(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+    """Builds an encoder without a head from a configuration file, with random weights.
+
+    Raises:
+        CheckpointError: If the file is missing or holds no model configuration.
+    """
+    return _from_config(path, AutoModel)
+
+
+def _from_config(
+    path: Path, auto_class: Any, **fields: Any
+) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     if not path.is_file():
         raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        config = AutoConfig.for_model(**fields, **_label_maps(classes))
-        model = AutoModelForAudioClassification.from_config(config)
+        config = AutoConfig.for_model(**json.loads(path.read_text(encoding="utf-8")), **fields)
+        model = auto_class.from_config(config)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"--from_config {path} is not a model configuration: {error}") from error
     feature_extractor = Wav2Vec2FeatureExtractor(

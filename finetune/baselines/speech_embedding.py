@@ -49,8 +49,11 @@ class SpeechEmbedding(nn.Module):
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Standardised windows ``(batch, 1, NUM_FRAMES, N_MELS)`` to logits ``(batch, num_labels)``."""
-        embedding = self.pretrained(windows * INPUT_DEVIATION + INPUT_MEAN).flatten(1)
-        return self.head(self.dropout(self.norm(embedding)))
+        return self.head(self.dropout(self.norm(self.embed(windows))))
+
+    def embed(self, windows: torch.Tensor) -> torch.Tensor:
+        """The embedding of each window, ``(batch, EMBEDDING_SIZE)``."""
+        return self.pretrained(windows * INPUT_DEVIATION + INPUT_MEAN).flatten(1)
 
 
 class _Activation(nn.Module):

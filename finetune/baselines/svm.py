@@ -35,7 +35,7 @@ AUGMENTATION = AugmentationSettings(
     equaliser_db=0.0,
     reverberation_probability=0.0,
     noise_probability=1.0,
-    snr_db=(15.0, 40.0),
+    snr_db=(10.0, 35.0),
     babble_share=0.0,
     low_pass_probability=0.15,
 )

@@ -1,0 +1,117 @@
+"""Gives a small encoder of raw waveforms a start: it learns to hear words as Google's speech embedding does.
+
+    python -m finetune.pretrain --output_dir runs/wav2vec2-pretrained
+    accelerate launch finetune/train.py --config finetune/configs/wav2vec2-small-pretrained.yaml
+
+The words are spoken by synthetic voices and varied as in fine-tuning, while the embedding that is to be
+told from them is that of the word as it was (knowledge distillation; Hinton et al. 2015,
+https://arxiv.org/abs/1503.02531). No recording takes part, so one pretrained encoder serves every fold.
+Started again with the same command after a kill, it goes on from the last checkpoint that was saved.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from inference.cli import EXIT_OK, natural_number, positive_int, reports_user_errors
+from inference.errors import UserError
+from inference.vocabulary import add_vocabulary_argument
+
+CONFIG = Path(__file__).parent / "configs" / "wav2vec2-small.json"
+#: Utterances of each label of the vocabulary beside the other words.
+NUM_LABEL_UTTERANCES = 300
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m finetune.pretrain",
+        description="Pretrains a small encoder of raw waveforms on synthetic voices.",
+    )
+    parser.add_argument(
+        "--from_config", type=Path, default=CONFIG, help="architecture (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--words", type=positive_int, default=7000, help="spoken words to learn from (default: %(default)s)"
+    )
+    parser.add_argument("--steps", type=positive_int, default=3000, help="default: %(default)s")
+    parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
+    parser.add_argument("--learning_rate", type=float, default=1.5e-3, help="default: %(default)s")
+    parser.add_argument("--seed", type=natural_number, default=0, help="default: %(default)s")
+    add_vocabulary_argument(parser)
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/wav2vec2-pretrained"))
+    return parser
+
+
+@reports_user_errors
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; exit code 0, or 2 after a user's mistake."""
+    options = build_parser().parse_args(argv)
+    # Imported here: --help must not wait for torch.
+    from transformers import TrainingArguments, set_seed
+
+    from finetune.augmentation import AugmentationSettings
+    from finetune.checkpoint import claim_folder, prepare_folder
+    from finetune.clip_dataset import ClipDataset
+    from finetune.clip_trainer import ClipTrainer
+    from finetune.collator import WaveformCollator
+    from finetune.corpus.nondigits import spoken_words
+    from finetune.corpus.synthetic import training_voices
+    from finetune.embedding_student import EmbeddingStudent, embeddings, regression_loss
+    from finetune.modeling import random_encoder
+    from finetune.resumption import last_checkpoint, remove_checkpoints, write_failures_explained
+    from finetune.waveform_cache import WaveformCache
+    from inference.crop import CropContract
+
+    folder: Path = options.output_dir
+    if (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --output_dir.")
+    set_seed(options.seed)
+    encoder, feature_extractor = random_encoder(options.from_config)
+    prepare_folder(folder)
+    claim_folder(folder, {name: str(value) for name, value in vars(options).items()})
+    clips = (*training_voices(NUM_LABEL_UTTERANCES), *spoken_words("train", options.words))
+    waveforms = WaveformCache(clips, show_progress=True)
+    targets = embeddings([waveforms[clip.clip_id] for clip in clips])
+    dataset = ClipDataset(
+        clips,
+        waveforms,
+        CropContract(),
+        AugmentationSettings(pad_ms=(0.0, 150.0), max_ms=1000.0),
+        options.seed,
+        targets=targets,
+    )
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=options.steps,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.15,
+        weight_decay=0.02,
+        logging_steps=100,
+        save_steps=500,
+        save_total_limit=1,
+        seed=options.seed,
+        train_sampling_strategy="group_by_length",
+        report_to="none",
+        remove_unused_columns=False,  # the labels are no argument of the network
+    )
+    trainer = ClipTrainer(
+        model=EmbeddingStudent(encoder, targets.shape[1]),
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=WaveformCollator(feature_extractor),
+        compute_loss_func=regression_loss,
+    )
+    with write_failures_explained(folder):
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        encoder.save_pretrained(folder)
+        feature_extractor.save_pretrained(folder)
+    remove_checkpoints(folder)
+    sys.stderr.write(f"wrote {folder}\n")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
