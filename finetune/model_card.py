@@ -140,5 +140,6 @@ def _operating_point(rejection: Rejection) -> str:
         f"Answers below a probability of {rejection.threshold:.3f} (temperature {rejection.temperature:.2f}) "
         f"are refused: on validation {rejection.false_reject_rate:.1%} of {rejection.num_digits} digits, "
         f"while {rejection.false_accept_rate:.1%} of {rejection.num_others} sounds that are no digit were "
-        "shown as one. Half of those sounds are words of espeak-ng; people and rooms will differ."
+        "shown as one, each heard as recorded and in noise of 15 to 30 dB. Half of the sounds are words of "
+        "espeak-ng; people and rooms will differ."
     )

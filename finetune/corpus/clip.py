@@ -1,13 +1,15 @@
 """One recorded word and the corpus it belongs to."""
 
+import io
 import re
+import wave
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from inference.audio import AudioSource, decode_audio
+from inference.audio import SAMPLING_RATE, AudioSource, decode_audio
 from inference.errors import AudioError, CorpusError
 from inference.vocabulary import vocabulary
 
@@ -110,3 +112,14 @@ def clip_from_path(path: Path) -> Clip | None:
         official_test=index < NUM_OFFICIAL_TEST_TAKES,
         read=lambda: path,
     )
+
+
+def wav_bytes(waveform: np.ndarray) -> bytes:
+    """A waveform ``(num_samples,)`` at 16 kHz as a WAV file of 16 bits: what ``Clip.read`` may give."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLING_RATE)
+        file.writeframes((np.clip(waveform, -1.0, 1.0) * 32767).astype(np.int16).tobytes())
+    return buffer.getvalue()

@@ -4,9 +4,7 @@ They make the class ``REJECT_LABEL``. Every sound is an ordinary clip whose audi
 read. Words, voices and digits behind the three parts of a split are disjoint.
 """
 
-import io
 import random
-import wave
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from finetune.augmentation import clip_generator
-from finetune.corpus.clip import Clip
+from finetune.corpus.clip import Clip, wav_bytes
 from finetune.corpus.folder import AUDIO_SUFFIXES
 from finetune.corpus.synthetic import (
     ACCENTS,
@@ -191,11 +189,4 @@ def _own(folder: Path, part: str) -> list[Clip]:
 
 
 def _wav(make: Callable[[], np.ndarray]) -> bytes:
-    pcm = (np.clip(make(), -1.0, 1.0) * 32767).astype(np.int16)
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLING_RATE)
-        file.writeframes(pcm.tobytes())
-    return buffer.getvalue()
+    return wav_bytes(make())

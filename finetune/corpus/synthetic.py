@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from finetune.corpus.clip import Clip, Corpus, clip_from_path
+from finetune.corpus.clip import Clip, Corpus, clip_from_path, wav_bytes
 from finetune.corpus.folder import load_folder
 from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
@@ -240,9 +240,5 @@ def _write(utterance: Utterance, folder: Path) -> None:
     word = vocabulary().spoken_forms.get(utterance.label, (utterance.label,))[0]
     waveform = speak(word, utterance.voice, utterance.words_per_minute, utterance.pitch)
     rms = float(np.sqrt(np.mean(np.square(waveform))))
-    waveform = np.clip(waveform * (10 ** (utterance.level_dbfs / 20) / rms), -1.0, 1.0)
-    with wave.open(str(folder / utterance.file_name), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLING_RATE)
-        file.writeframes((waveform * 32767).astype(np.int16).tobytes())
+    waveform = waveform * (10 ** (utterance.level_dbfs / 20) / rms)
+    (folder / utterance.file_name).write_bytes(wav_bytes(waveform))

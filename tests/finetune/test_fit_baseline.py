@@ -182,7 +182,7 @@ def test_a_reject_class_comes_with_its_operating_point(
     assert fit_baseline.main(arguments) == 0
     backend = load_backend("mfcc", str(folder))
     assert backend.rejection is not None
-    assert backend.rejection.num_others == 40
+    assert backend.rejection.num_others == 2 * 40  # in quiet and in noise
     test = make_split(load_corpus(str(spoken_corpus)).clips).test
     predictions = backend.predict([clip.waveform() for clip in test])
     assert all(prediction.none_probability is not None for prediction in predictions)
