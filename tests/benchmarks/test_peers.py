@@ -2,9 +2,11 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from benchmarks.clip_store import StoreWriter
 from benchmarks.peers import __main__ as command
@@ -16,6 +18,7 @@ from benchmarks.peers.start_up import time_start_up
 from benchmarks.peers.table import markdown_lines, screen_lines
 from inference.backends import BACKENDS, backend_class, load_backend, parse_variant
 from inference.backends.ctranslate2_file import read_shapes
+from inference.backends.mfcc import KernelClassifier
 from inference.backends.whisper_window import encoder_multiply_accumulates
 from inference.errors import UserError
 
@@ -111,14 +114,29 @@ def test_rows_of_the_table_exist(comparison: Comparison) -> None:
 
 def test_plain_mfcc_computes_the_same_features_by_other_means(recordings) -> None:
     pytest.importorskip("librosa")
-    from benchmarks.peers.plain import PlainMfcc
+    from benchmarks.peers.plain import PlainMfcc, PlainMfccLabels
     from inference.audio import decode_audio
-    from inference.backends import load_backend
 
     clips = [decode_audio(path) for path in sorted(recordings.glob("*_0.wav"))[::6]]
-    plain = PlainMfcc.load(BACKENDS["mfcc"].default_checkpoint).predict(clips)
     ours = load_backend("mfcc").predict(clips)
-    assert sum(a.label == b.label for a, b in zip(plain, ours, strict=True)) >= 0.9 * len(clips)
+    for plain in (PlainMfcc, PlainMfccLabels):
+        answers = plain.load(CHECKPOINT).predict(clips)
+        assert sum(a.label == b.label for a, b in zip(answers, ours, strict=True)) >= 0.9 * len(clips)
+        assert (answers[0].probabilities is None) == (plain is PlainMfccLabels)
+
+
+def test_plain_machine_is_that_of_the_checkpoint() -> None:
+    """On the same statistics the refitted machine gives the labels of the arrays."""
+    from benchmarks.peers.plain import PlainMfcc, PlainMfccLabels
+
+    arrays = load_file(Path(CHECKPOINT) / "model.safetensors")
+    rng = np.random.default_rng(0)
+    vectors = rng.permutation(arrays["support_vectors"])[:200]
+    statistics = arrays["mean"] + arrays["scale"] * (vectors + 0.1 * rng.standard_normal(vectors.shape))
+    expected = KernelClassifier(**arrays).probabilities(statistics).argmax(axis=1)
+    for plain in (PlainMfcc, PlainMfccLabels):
+        found = plain.load(CHECKPOINT)._pipeline.predict(statistics)
+        assert np.mean(found == expected) >= 0.95, plain
 
 
 def test_plain_whisper_is_the_library_at_its_defaults(tiny_whisper_folder) -> None:
