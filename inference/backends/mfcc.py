@@ -1,4 +1,4 @@
-"""MFCC statistics and a support vector machine or a regression: small, about a millisecond per clip."""
+"""MFCC statistics and a support vector machine or a regression: small, well under a millisecond per clip."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
