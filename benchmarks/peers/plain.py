@@ -120,7 +120,8 @@ class PlainMfcc(DigitBackend):
     def _make_pipeline(self, arrays: dict[str, np.ndarray]) -> Any:
         """The pipeline of a user who has fitted it to the clips that our checkpoint was fitted to.
 
-        A support vector machine is the same when it is fitted to its support vectors alone.
+        A support vector machine is the same when it is fitted to its support vectors alone. The
+        probabilities are not those of ours: they are calibrated on these vectors.
         """
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
