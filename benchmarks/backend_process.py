@@ -172,7 +172,7 @@ class BackendProcess:
         return self._ask({"do": "size"}, self._settings.load_timeout_s, "when asked for its size")
 
     def work(self, num_samples: int) -> Answer:
-        """``parameters`` and ``multiply_accumulates`` of one waveform of that length."""
+        """``parameters``, ``multiply_accumulates`` of one waveform of that length, and ``arithmetic``."""
         request = {"do": "work", "num_samples": num_samples}
         return self._ask(request, self._settings.clip_timeout_s, "when asked for its work")
 

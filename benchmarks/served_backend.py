@@ -102,6 +102,7 @@ class ServedBackend:
         return {
             "parameters": backend.num_parameters,
             "multiply_accumulates": backend.multiply_accumulates(num_samples),
+            "arithmetic": backend.arithmetic,
         }
 
     @property

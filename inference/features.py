@@ -1,6 +1,6 @@
 """Silence trimming, log-mel windows, MFCCs and the statistics that the small baselines learn from.
 
-Plain numpy over all frames at once. The front end is Kaldi's (``compute-fbank-feats``: frames of
+Plain numpy over many frames at once. The front end is Kaldi's (``compute-fbank-feats``: frames of
 25 ms every 10 ms, pre-emphasis 0.97, Povey window, triangles on the mel scale), and a test holds it
 against ``kaldi-native-fbank``; on clips of half a second the calls of that library's streaming
 interface cost more than the arithmetic.
@@ -17,6 +17,11 @@ FRAME_SAMPLES = 25 * SAMPLING_RATE // 1000
 HOP_SAMPLES = 10 * SAMPLING_RATE // 1000
 N_FFT = 512
 PRE_EMPHASIS = 0.97
+#: Of a frame: its product with this is its mean.
+_AVERAGE = np.full(FRAME_SAMPLES, 1.0 / FRAME_SAMPLES, np.float32)
+#: Frames that are transformed at once, in arrays that the C library keeps: larger ones go back to the
+#: system after every call, and getting them again takes longer than the arithmetic.
+_BLOCK_FRAMES = 32
 #: Least band energy, far below 16-bit resolution; keeps the logarithm of digital silence finite.
 LEAST_ENERGY = 1e-10
 #: Added to the standard deviation of a window; keeps digital silence finite.
@@ -88,11 +93,10 @@ def trim_silence(
     """
     if waveform.size < FRAME_SAMPLES + HOP_SAMPLES:
         return waveform
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, FRAME_SAMPLES)[::HOP_SAMPLES]
-    level_db = 10.0 * np.log10(np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES + 1e-12)
-    level_db = _median_of_three(level_db)
+    frames = _frames(waveform)
+    level_db = _median_of_three(10.0 * np.log10(np.vecdot(frames, frames) / FRAME_SAMPLES + 1e-12))
     peak = level_db.max()
-    floor = np.percentile(level_db, 10)
+    floor = _tenth_percentile(level_db)
     threshold = max(peak - below_peak_db, min(floor + above_floor_db, peak - 10.0))
     sounding = np.flatnonzero(level_db > threshold)
     if sounding.size == 0:  # constant level, digital silence included
@@ -114,19 +118,14 @@ def log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
         Float32 matrix of shape ``(num_frames, n_mels)``, natural logarithm, no value further than
         ``floor_db`` below the largest.
     """
-    frames = _frames(waveform)
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    frames[:, 1:] -= PRE_EMPHASIS * frames[:, :-1]
-    frames[:, 0] *= 1.0 - PRE_EMPHASIS
-    spectrum = np.fft.rfft(frames * _povey_window(), N_FFT)
-    power = spectrum.real**2 + spectrum.imag**2
-    bands = np.log(np.maximum(power @ _mel_weights(settings), LEAST_ENERGY))
-    return cut_floor(bands, settings).astype(np.float32)
+    weights = _mel_weights(settings)
+    energies = _power(waveform, len(weights)) @ weights
+    return cut_floor(np.log(np.maximum(energies, LEAST_ENERGY)), settings)
 
 
 def cut_floor(bands: np.ndarray, settings: BandSettings) -> np.ndarray:
     """Lifts what lies further than ``floor_db`` below the largest value."""
-    return np.maximum(bands, bands.max() - settings.floor_db * np.log(10.0) / 10.0)
+    return np.maximum(bands, bands.max() - np.float32(settings.floor_db * np.log(10.0) / 10.0))
 
 
 def word_log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
@@ -163,13 +162,44 @@ def squeeze(bands: np.ndarray, num_frames: int) -> np.ndarray:
     return bands[lower] * (1.0 - part) + bands[lower + 1] * part
 
 
-def _frames(waveform: np.ndarray) -> np.ndarray:
-    """Frames centred every 10 ms, the ends mirrored; shape ``(num_frames, FRAME_SAMPLES)``."""
+def _power(waveform: np.ndarray, num_bins: int) -> np.ndarray:
+    """Power of the lowest bins of each emphasised and windowed frame, ``(num_frames, num_bins)``."""
+    samples = _mirrored(waveform)
+    # Kaldi takes the mean off a frame and then emphasises it. Both are linear, so the samples are
+    # emphasised once for all frames, and what that leaves of the means is taken off. The first sample of
+    # a frame has none before it, but the window begins with zero.
+    offsets = np.vecdot(_frames(samples), _AVERAGE)[:, None] * (1.0 - PRE_EMPHASIS)
+    samples[1:] -= PRE_EMPHASIS * samples[:-1]
+    frames, window = _frames(samples), _povey_window()
+    power = np.empty((len(frames), num_bins), np.float32)
+    padded = np.zeros((_BLOCK_FRAMES, N_FFT), np.float32)
+    for first in range(0, len(frames), _BLOCK_FRAMES):
+        rows = slice(first, min(first + _BLOCK_FRAMES, len(frames)))
+        block = padded[: rows.stop - first]
+        np.subtract(frames[rows], offsets[rows], out=block[:, :FRAME_SAMPLES])
+        block[:, :FRAME_SAMPLES] *= window
+        spectrum = np.fft.rfft(block)[:, :num_bins]
+        np.add(spectrum.real**2, spectrum.imag**2, out=power[rows])
+    return power
+
+
+def _mirrored(waveform: np.ndarray) -> np.ndarray:
+    """The waveform with mirrored ends, so that whole frames are centred every 10 ms."""
     num_frames = max((waveform.size + HOP_SAMPLES // 2) // HOP_SAMPLES, 1)
     before = (FRAME_SAMPLES - HOP_SAMPLES) // 2
-    after = max((num_frames - 1) * HOP_SAMPLES + FRAME_SAMPLES - before - waveform.size, 0)
-    padded = np.pad(waveform, (before, after), mode="symmetric")
-    return np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
+    after = (num_frames - 1) * HOP_SAMPLES + FRAME_SAMPLES - before - waveform.size
+    if waveform.size < max(before, after):  # mirrored more than once
+        return np.pad(waveform, (before, after), mode="symmetric")
+    return np.concatenate([waveform[before - 1 :: -1], waveform, waveform[: -after - 1 : -1]])
+
+
+def _frames(samples: np.ndarray) -> np.ndarray:
+    """All whole frames, a view of shape ``(num_frames, FRAME_SAMPLES)``."""
+    num_frames = (samples.size - FRAME_SAMPLES) // HOP_SAMPLES + 1
+    (step,) = samples.strides
+    shape, strides = (num_frames, FRAME_SAMPLES), (HOP_SAMPLES * step, step)
+    # sliding_window_view does the same with checks that take longer than what is done with the frames.
+    return np.lib.stride_tricks.as_strided(samples, shape, strides)
 
 
 @functools.cache
@@ -180,13 +210,14 @@ def _povey_window() -> np.ndarray:
 
 @functools.cache
 def _mel_weights(settings: BandSettings) -> np.ndarray:
-    """Triangles evenly spaced in mel, shape ``(N_FFT // 2 + 1, n_mels)``."""
+    """Triangles evenly spaced in mel, up to the last bin of the highest: ``(num_bins, n_mels)``."""
     low, high = _mel(np.array([settings.low_hz, settings.high_hz]))
     edges = np.linspace(low, high, settings.n_mels + 2)
     mel = _mel(np.arange(N_FFT // 2 + 1) * SAMPLING_RATE / N_FFT)[:, None]
     width = edges[1] - edges[0]
     weights = np.minimum(mel - edges[:-2], edges[2:] - mel) / width
-    return np.maximum(weights, 0.0).astype(np.float32)
+    last = np.flatnonzero(weights.max(axis=1) > 0.0)[-1]
+    return np.maximum(weights[: last + 1], 0.0).astype(np.float32)
 
 
 def _mel(frequency_hz: np.ndarray) -> np.ndarray:
@@ -210,23 +241,18 @@ def cosines(n_mels: int, n_mfcc: int) -> np.ndarray:
     return (np.cos(np.outer(bands, np.arange(1, n_mfcc + 1))) * np.sqrt(2.0 / n_mels)).astype(np.float32)
 
 
-def deltas(features: np.ndarray, reach: int = 2) -> np.ndarray:
-    """Slope over time by linear regression over ``2 * reach + 1`` frames (HTK book, equation 5.16).
+def deltas(features: np.ndarray) -> np.ndarray:
+    """Slope over time by linear regression over five frames (HTK book, equation 5.16).
 
     Args:
         features: Shape ``(num_frames, num_features)``.
-        reach: Frames looked at on each side.
 
     Returns:
         Float32 matrix of the same shape.
     """
-    padded = np.pad(features, ((reach, reach), (0, 0)), mode="edge")
-    length = len(features)
-    slope = sum(
-        step * (padded[reach + step : reach + step + length] - padded[reach - step : reach - step + length])
-        for step in range(1, reach + 1)
-    )
-    return np.asarray(slope / (2 * sum(step * step for step in range(1, reach + 1))), dtype=np.float32)
+    first, last = features[:1], features[-1:]
+    padded = np.concatenate([first, first, features, last, last])
+    return (padded[3:-1] - padded[1:-3] + 2.0 * (padded[4:] - padded[:-4])) / 10.0
 
 
 def mfcc_statistics(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarray:
@@ -261,7 +287,7 @@ def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     frames = np.hstack([static, slope, deltas(slope)])
     segments = segment_weights(len(frames), settings.num_segments) @ frames
     parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0)]
-    return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]]).astype(np.float32)
+    return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]], dtype=np.float32)
 
 
 @functools.lru_cache(maxsize=512)
@@ -284,5 +310,16 @@ def num_statistics(settings: FeatureSettings) -> int:
 
 
 def _median_of_three(values: np.ndarray) -> np.ndarray:
-    padded = np.pad(values, 1, mode="edge")
-    return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    """Median of each value and its neighbours; numpy's own is made for long arrays."""
+    before = np.concatenate([values[:1], values[:-1]])
+    after = np.concatenate([values[1:], values[-1:]])
+    low, high = np.minimum(before, after), np.maximum(before, after)
+    return np.maximum(low, np.minimum(values, high))
+
+
+def _tenth_percentile(values: np.ndarray) -> float:
+    """That of at least two values, interpolated; numpy's own is made for long arrays."""
+    place = 0.1 * (values.size - 1)
+    lower = int(place)
+    below, above = np.sort(values)[lower : lower + 2]
+    return below + (place - lower) * (above - below)

@@ -57,7 +57,10 @@ _TRANSCRIBE = "faster_whisper.WhisperModel.transcribe, its defaults"
 _PIPELINE = 'transformers.pipeline("audio-classification")'
 
 COMPARISONS = (
-    Comparison("mfcc", "benchmarks.peers.plain:PlainMfcc", "librosa features, scikit-learn kernel"),
+    Comparison("mfcc", "benchmarks.peers.plain:PlainMfcc", "librosa features, calibrated SVC.predict_proba"),
+    Comparison(
+        "mfcc", "benchmarks.peers.plain:PlainMfccLabels", "librosa features, SVC.predict: no probabilities"
+    ),
     Comparison("logmel-dscnn", "benchmarks.peers.plain:PlainDscnn", "librosa features, ONNX Runtime"),
     Comparison("wav2vec2", "benchmarks.peers.plain:PlainWav2Vec2", _PIPELINE),
     Comparison("wav2vec2", "benchmarks.peers.plain:PlainWav2Vec2", _PIPELINE, "wav2vec2-base"),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from benchmarks.backend_process import BackendProcess
 from benchmarks.clip_store import StoredClip, StoreWriter
 from benchmarks.peers.comparisons import Comparison
-from benchmarks.peers.machine import measure_limits
+from benchmarks.peers.machine import MATRIX_ROWS, NUM_BYTES, measure_limits, measure_reading_ms
 from benchmarks.peers.measure import CLIP_SECONDS, fit_length
 from benchmarks.reports.canvas import COLOURS
 from benchmarks.reports.formats import align, markdown_grid
@@ -24,11 +24,9 @@ SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 #: A point is the median of this many calls, or of fewer when they take longer than this together.
 CALLS, MAX_SECONDS = 9, 1.5
-#: Bytes of a weight in memory, the narrowest type that a runtime of the backend computes with.
-BYTES_PER_WEIGHT = {"mfcc": 4, "logmel-dscnn": 4, "wav2vec2": 2, "whisper": 1}
 
 PICTURE = "growth.svg"
-HEADING = ("backend", "s", "batch", "ms per clip", "limit ms", "share of limit")
+HEADING = ("backend", "s", "batch", "ms per clip", "limit ms", "limit set by", "share of limit")
 
 Growth = dict[str, Any]
 
@@ -36,9 +34,8 @@ Growth = dict[str, Any]
 def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarray, threads: int) -> Growth:
     """Times our side of each comparison: one clip of every length, and every batch of equal clips.
 
-    The limit is the larger of two times: that of reading all weights once per batch from memory, and
-    that of the multiplications, each at the rate measured on this machine. It is a bound for weights that
-    lie in memory; those of a small model stay in the processor's caches.
+    The limit is the larger of two times: that of reading all weights once per batch, and that of the
+    multiplications, each as measured on this machine and in the narrowest arithmetic of the backend.
 
     Args:
         comparisons: What to time, with the checkpoint; each variant once.
@@ -60,14 +57,18 @@ def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarr
         for comparison, checkpoint in {pair[0].variant: pair for pair in comparisons}.values():
             with BackendProcess(comparison.rows(checkpoint)[0], settings, offline=True) as process:
                 process.open()
+                model = process.work(0)
+                weight_bytes = (model["parameters"] or 0) * NUM_BYTES[model["arithmetic"]]
+                reading_ms = measure_reading_ms(weight_bytes, threads)
                 for seconds, batch in (
                     *((seconds, 1) for seconds in SECONDS),
                     *((CLIP_SECONDS, batch) for batch in BATCHES[1:]),
                 ):
                     ms = _median_ms(process, [stored[seconds]] * batch) / batch
                     work = process.work(stored[seconds].num_samples)
-                    weights = (work["parameters"] or 0) * BYTES_PER_WEIGHT[comparison.backend]
-                    least_ms = limits.least_ms(weights / batch, work["multiply_accumulates"] or 0)
+                    least_ms, set_by = limits.least_ms(
+                        reading_ms / batch, work["multiply_accumulates"] or 0, model["arithmetic"]
+                    )
                     points.append(
                         {
                             "variant": comparison.variant,
@@ -75,6 +76,7 @@ def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarr
                             "batch": batch,
                             "ms_per_clip": ms,
                             "limit_ms": least_ms,
+                            "limit_set_by": set_by,
                         }
                     )
     return {"limits": asdict(limits), "threads": threads, "points": points}
@@ -96,16 +98,17 @@ def growth_lines(growth: Growth, markdown: bool) -> list[str]:
             str(point["batch"]),
             f"{point['ms_per_clip']:.3g}",
             f"{point['limit_ms']:.3g}",
+            point["limit_set_by"],
             f"{100 * point['limit_ms'] / point['ms_per_clip']:.0f} %",
         ]
         for point in growth["points"]
     ]
-    limits = growth["limits"]
+    rates = growth["limits"]["multiply_accumulates_per_s"]
     note = (
-        f"limit: reading all weights once a batch at {limits['bytes_per_s'] / 1e9:.1f} GB/s (dot product of "
-        f"512 MB, best of 5), or multiplying at {limits['multiply_accumulates_per_s'] / 1e9:.0f} G "
-        "multiply-accumulates a second (float32 product of 2048 x 2048, best of 5), whichever takes longer; "
-        f"{growth['threads']} thread(s). 8- and 16-bit arithmetic and weights in a cache can beat it."
+        "limit: reading all weights once a batch, timed as a dot product of as many bytes, or multiplying at "
+        f"{', '.join(f'{rate / 1e9:.0f} G a second in {name}' for name, rate in rates.items())} (product of "
+        f"{MATRIX_ROWS} x {MATRIX_ROWS}), whichever takes longer; both the best of many, {growth['threads']} "
+        "thread(s). A backend counts by its narrowest arithmetic, although parts of it use a wider one."
     )
     return [*markdown_grid(HEADING, rows), "", note] if markdown else [*align([HEADING, *rows]), note]
 

@@ -46,6 +46,7 @@ class DigitBackend(ABC):
         rejection: When an answer is too doubtful to be shown, as calibrated with the checkpoint.
             ``predict`` answers regardless; the microphone, files and pages apply it.
         device: "cpu", or the name of the accelerator that computes.
+        arithmetic: The narrowest type that most of it multiplies in: float32, bfloat16 or int8.
     """
 
     crop_contract: CropContract = CropContract()
@@ -53,6 +54,7 @@ class DigitBackend(ABC):
     checkpoint_files: tuple[Path, ...] = ()
     rejection: Rejection | None = None
     device: str = "cpu"
+    arithmetic: str = "float32"
     #: Text recognisers that saw no training clip of the task.
     zero_shot: ClassVar[bool] = False
 

@@ -37,6 +37,7 @@ _SHIPPED_FILES = (
     "crop.json",
     REJECTION_FILE,
 )
+_ARITHMETIC = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 _logger = logging.getLogger(__name__)
 
 
@@ -57,6 +58,7 @@ class Wav2Vec2Backend(DigitBackend):
         self.crop_contract = read_crop_contract(folder)
         self.rejection = read_rejection(folder)
         self.device = runtime.device
+        self.arithmetic = _ARITHMETIC[choice.precision]
         self._config = read_json(folder / "config.json")
         self._runtime = runtime
         self._normalises = checkpoint.normalises

@@ -74,6 +74,7 @@ class WhisperBackend(DigitBackend):
     """
 
     zero_shot = True
+    arithmetic = COMPUTE_TYPE
 
     def __init__(self, folder: Path, threads: int, decode: str = "free", window: str = "standard"):
         self._model = _load_model(folder, threads)

@@ -2,20 +2,23 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from benchmarks.clip_store import StoreWriter
 from benchmarks.peers import __main__ as command
 from benchmarks.peers.comparisons import COMPARISONS, Comparison
 from benchmarks.peers.growth import growth_lines, measure_growth, plot_growth
-from benchmarks.peers.machine import MachineLimits
+from benchmarks.peers.machine import NUM_BYTES, MachineLimits, measure_limits, measure_reading_ms
 from benchmarks.peers.measure import Result, compare, fit_length
 from benchmarks.peers.start_up import time_start_up
 from benchmarks.peers.table import markdown_lines, screen_lines
-from inference.backends import BACKENDS, backend_class, parse_variant
+from inference.backends import BACKENDS, backend_class, load_backend, parse_variant
 from inference.backends.ctranslate2_file import read_shapes
+from inference.backends.mfcc import KernelClassifier
 from inference.backends.whisper_window import encoder_multiply_accumulates
 from inference.errors import UserError
 
@@ -111,14 +114,29 @@ def test_rows_of_the_table_exist(comparison: Comparison) -> None:
 
 def test_plain_mfcc_computes_the_same_features_by_other_means(recordings) -> None:
     pytest.importorskip("librosa")
-    from benchmarks.peers.plain import PlainMfcc
+    from benchmarks.peers.plain import PlainMfcc, PlainMfccLabels
     from inference.audio import decode_audio
-    from inference.backends import load_backend
 
     clips = [decode_audio(path) for path in sorted(recordings.glob("*_0.wav"))[::6]]
-    plain = PlainMfcc.load(BACKENDS["mfcc"].default_checkpoint).predict(clips)
     ours = load_backend("mfcc").predict(clips)
-    assert sum(a.label == b.label for a, b in zip(plain, ours, strict=True)) >= 0.9 * len(clips)
+    for plain in (PlainMfcc, PlainMfccLabels):
+        answers = plain.load(CHECKPOINT).predict(clips)
+        assert sum(a.label == b.label for a, b in zip(answers, ours, strict=True)) >= 0.9 * len(clips)
+        assert (answers[0].probabilities is None) == (plain is PlainMfccLabels)
+
+
+def test_plain_machine_is_that_of_the_checkpoint() -> None:
+    """On the same statistics the refitted machine gives the labels of the arrays."""
+    from benchmarks.peers.plain import PlainMfcc, PlainMfccLabels
+
+    arrays = load_file(Path(CHECKPOINT) / "model.safetensors")
+    rng = np.random.default_rng(0)
+    vectors = rng.permutation(arrays["support_vectors"])[:200]
+    statistics = arrays["mean"] + arrays["scale"] * (vectors + 0.1 * rng.standard_normal(vectors.shape))
+    expected = KernelClassifier(**arrays).probabilities(statistics).argmax(axis=1)
+    for plain in (PlainMfcc, PlainMfccLabels):
+        found = plain.load(CHECKPOINT)._pipeline.predict(statistics)
+        assert np.mean(found == expected) >= 0.95, plain
 
 
 def test_plain_whisper_is_the_library_at_its_defaults(tiny_whisper_folder) -> None:
@@ -164,9 +182,32 @@ def test_stand_in_says_one_word_and_needs_no_second_decoding(tmp_path) -> None:
 
 
 def test_limit_is_the_slower_of_memory_and_arithmetic() -> None:
-    limits = MachineLimits(bytes_per_s=1e9, multiply_accumulates_per_s=1e10)
-    assert limits.least_ms(2e6, 1e6) == pytest.approx(2.0)
-    assert limits.least_ms(1e6, 1e8) == pytest.approx(10.0)
+    limits = MachineLimits({"float32": 1e10, "int8": 4e10})
+    assert limits.least_ms(2.0, 1e6, "float32") == (2.0, "weights")
+    assert limits.least_ms(2.0, 1e8, "float32") == (pytest.approx(10.0), "float32")
+    assert limits.least_ms(2.0, 1e8, "int8") == (pytest.approx(2.5), "int8")
+
+
+def test_machine_is_measured_in_every_arithmetic(monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.machine.TRIAL_SECONDS", 0.1)
+    assert measure_limits(1).multiply_accumulates_per_s.keys() == NUM_BYTES.keys()
+    assert all(rate > 1e8 for rate in measure_limits(1).multiply_accumulates_per_s.values())
+    assert measure_reading_ms(64_000_000, 1) > 4 * measure_reading_ms(1_000_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "checkpoint", "arithmetic"),
+    [
+        ("mfcc", CHECKPOINT, "float32"),
+        ("wav2vec2", BACKENDS["wav2vec2"].default_checkpoint, "float32"),
+        ("wav2vec2:runtime=torch,precision=bf16", BACKENDS["wav2vec2"].default_checkpoint, "bfloat16"),
+        ("whisper", None, "int8"),
+    ],
+)
+def test_backend_names_its_arithmetic(backend, checkpoint, arithmetic, tiny_whisper_folder) -> None:
+    name, options = parse_variant(backend)
+    loaded = load_backend(name, checkpoint or str(tiny_whisper_folder), options=options)
+    assert loaded.arithmetic == arithmetic
 
 
 def test_encoder_work_grows_with_positions_and_their_square(tiny_whisper_folder) -> None:
@@ -189,7 +230,8 @@ def test_encoder_work_grows_with_positions_and_their_square(tiny_whisper_folder)
 def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("benchmarks.peers.growth.CALLS", 2)
     monkeypatch.setattr("benchmarks.peers.growth.BATCHES", (1, 2))
-    monkeypatch.setattr("benchmarks.peers.growth.measure_limits", lambda _: MachineLimits(1e10, 1e11))
+    monkeypatch.setattr("benchmarks.peers.growth.measure_limits", lambda _: MachineLimits({"float32": 2e10}))
+    monkeypatch.setattr("benchmarks.peers.growth.measure_reading_ms", lambda num_bytes, _: num_bytes / 2.5e7)
     pair = (MFCC, BACKENDS["mfcc"].default_checkpoint)
     growth = measure_growth([pair, pair], CLIPS[0], threads=1)
     assert [(p["seconds"], p["batch"]) for p in growth["points"]] == [
@@ -197,6 +239,11 @@ def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
         (0.5, 2),
     ]
     assert all(math.isfinite(p["ms_per_clip"]) and p["limit_ms"] > 0 for p in growth["points"])
+    # The weights are read once for both clips of a batch; longer clips are bound by what is computed.
+    by_place = {(p["seconds"], p["batch"]): p for p in growth["points"]}
+    assert by_place[0.5, 1]["limit_set_by"] == by_place[0.5, 2]["limit_set_by"] == "weights"
+    assert by_place[0.5, 1]["limit_ms"] == pytest.approx(2 * by_place[0.5, 2]["limit_ms"])
+    assert by_place[5.0, 1]["limit_set_by"] == "float32"
     json.dumps(growth)
     assert len(growth_lines(growth, markdown=True)) == 2 + 6 + 2
     plot_growth(growth, tmp_path)

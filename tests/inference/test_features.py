@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from inference.audio import SAMPLING_RATE
 from inference.features import (
     FeatureSettings,
+    _median_of_three,
+    _tenth_percentile,
     deltas,
     log_mel,
     mfcc,
@@ -31,6 +33,14 @@ def test_trim_keeps_what_has_no_silence(waveform: np.ndarray) -> None:
     assert trim_silence(waveform).size >= 0.9 * waveform.size
 
 
+@given(st.lists(st.floats(-90.0, 0.0, width=32), min_size=2, max_size=60))
+def test_short_order_statistics_are_those_of_numpy(levels_db: list[float]) -> None:
+    values = np.array(levels_db, np.float32)
+    assert _tenth_percentile(values) == pytest.approx(np.percentile(values, 10), abs=1e-4)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 1, mode="edge"), 3)
+    np.testing.assert_array_equal(_median_of_three(values), np.median(windows, axis=1))
+
+
 def test_mfcc_ignores_the_level() -> None:
     loud, quiet = (mfcc(NOISE * np.float32(gain), FeatureSettings()) for gain in (0.1, 0.01))
     np.testing.assert_allclose(loud, quiet, atol=1e-2)
@@ -46,7 +56,7 @@ def test_log_mel_is_kaldis() -> None:
     options.mel_opts.num_bins = settings.n_mels
     options.mel_opts.low_freq = settings.low_hz
     options.mel_opts.high_freq = settings.high_hz
-    for num_samples in (1600, 7001, 16_000):
+    for num_samples in (100, 250, 1600, 7001, 16_000):
         extractor = knf.OnlineFbank(options)
         extractor.accept_waveform(SAMPLING_RATE, NOISE[:num_samples])
         extractor.input_finished()

@@ -7,7 +7,14 @@ import torch
 from benchmarks.peers.random_whisper import make_model, make_tokenizer, token_id, write_ctranslate2
 from inference.audio import SAMPLING_RATE
 from inference.backends import load_backend, whisper, whisper_scorer
-from inference.backends.whisper_window import STANDARD_FRAMES, encode, log_mel, short_window
+from inference.backends.whisper_window import (
+    MARGIN_FRAMES,
+    STANDARD_FRAMES,
+    STEP_FRAMES,
+    encode,
+    log_mel,
+    short_window,
+)
 from inference.stages import collect_stages
 from inference.vocabulary import DIGITS, Vocabulary
 
@@ -60,11 +67,12 @@ def test_stages_are_named(variant) -> None:
 # --- the window -----------------------------------------------------------------------------------
 
 
-def test_the_short_window_holds_the_audio_and_a_second_of_silence() -> None:
-    assert short_window(SAMPLING_RATE // 2) == 150
-    assert short_window(SAMPLING_RATE // 2 + 160) == 200
+def test_the_short_window_holds_the_audio_and_the_margin() -> None:
+    assert short_window(SAMPLING_RATE // 2) == 50 + MARGIN_FRAMES
+    assert short_window(SAMPLING_RATE // 2 + 160) == 100 + MARGIN_FRAMES
     for num_samples in range(1600, 5 * SAMPLING_RATE, 1111):
-        assert num_samples // 160 + 100 <= short_window(num_samples) < num_samples // 160 + 150
+        silence = short_window(num_samples) - num_samples // 160
+        assert MARGIN_FRAMES <= silence < MARGIN_FRAMES + STEP_FRAMES
 
 
 def test_longer_audio_gets_the_standard_window_and_the_library_call(tiny_whisper) -> None:

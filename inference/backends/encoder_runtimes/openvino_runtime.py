@@ -31,8 +31,9 @@ class OpenVinoRuntime(EncoderRuntime):
 
     #: 50 ms. Kernels are prepared once per shape; utterances of any length would each be a new one.
     length_step = 800
-    #: Larger batches are no faster, and each is another shape.
-    max_batch = 8
+    #: Two clips share one reading of the weights. More of them save little, and each size of a batch is a
+    #: shape of its own with every length: preparing these took longer than the batches saved.
+    max_batch = 2
 
     def __init__(self, folder: Path, precision: str, threads: int, hidden_size: int):
         settings: dict[str, Any] = {
