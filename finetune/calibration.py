@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from inference.rejection import REJECTION_FILE, Rejection
+from inference.rejection import REJECTION_FILE, Rejection, confidence
 from inference.vocabulary import vocabulary
 
 #: Share of validation digits that may be refused.
@@ -28,8 +28,7 @@ def calibrate(
 
     The temperature makes the probabilities of the digits as likely as possible (Guo et al. 2017,
     https://arxiv.org/abs/1706.04599), but never sharper than the model's own. The threshold is the
-    highest that refuses no more digits than allowed; where the model's own reject class refuses
-    more by itself, it is 0 and the rate says so.
+    highest that refuses no more digits than allowed.
 
     Args:
         logits: Of validation digits, ``(num_digits, num_classes)``: logits or log-probabilities, the
@@ -42,7 +41,7 @@ def calibrate(
     scores = _scores(logits, temperature)
     other_scores = _scores(other_logits, temperature)
     allowed = int(max_false_reject_rate * len(scores))
-    threshold = max(float(np.sort(scores)[allowed]), 0.0)
+    threshold = float(np.sort(scores)[allowed])
     return Rejection(
         temperature=temperature,
         threshold=threshold,
@@ -78,8 +77,8 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _scores(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probability of the best digit; -1 where the reject class is more probable, which no threshold mends."""
+    """What the consumers of ``calibration.json`` hold against the threshold."""
     probabilities = np.exp(log_softmax(logits / temperature))
-    best = probabilities[:, : len(vocabulary().labels)].max(axis=1)
-    none = probabilities[:, len(vocabulary().labels) :].sum(axis=1)
-    return np.where(best < none, -1.0, best)
+    num_labels = len(vocabulary().labels)
+    best, none = probabilities[:, :num_labels].max(axis=1), probabilities[:, num_labels:]
+    return np.asarray(confidence(best, none[:, 0] if none.size else None))

@@ -176,11 +176,12 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
 
 
 def _sounds(options: argparse.Namespace, split: Split, part: str) -> tuple[Clip, ...]:
-    """Sounds that are no digit, of one part of the split; a quarter as many as there are recordings."""
+    """Sounds that are no digit, of one part of the split: to learn from, as many as there are recordings."""
     from finetune.corpus.nondigits import nondigits
 
     digits = getattr(split, part)
-    return nondigits(digits, part, max(len(digits) // 4, NUM_SOUNDS), options.reject_folder)
+    num_sounds = len(digits) if part == "train" else max(len(digits) // 4, NUM_SOUNDS)
+    return nondigits(digits, part, num_sounds, options.reject_folder)
 
 
 def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]) -> Rejection:

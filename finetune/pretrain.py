@@ -93,7 +93,6 @@ def main(argv: list[str] | None = None) -> int:
         save_steps=500,
         save_total_limit=1,
         seed=options.seed,
-        train_sampling_strategy="group_by_length",
         report_to="none",
         remove_unused_columns=False,  # the labels are no argument of the network
     )

@@ -6,7 +6,7 @@ threshold that was chosen on validation speakers, and the error rates measured t
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from inference.backends.base import Prediction
 
 REJECTION_FILE = "calibration.json"
+#: Keeps the quotient of two vanishing probabilities finite.
+LEAST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Rejection:
     Attributes:
         temperature: Divides the model's logits before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); applied by the backend.
-        threshold: The lowest probability of the best label that is shown.
+        threshold: The lowest confidence that is shown, see ``confidence``. 0 where none was chosen: then all
+            is shown but what a reject class thinks more probable than any label.
         false_reject_rate: Share of validation digits refused at this threshold; None if it was not measured.
         false_accept_rate: Share of validation sounds without a digit that are shown; None likewise.
         num_digits: Validation digits behind the first rate.
@@ -40,12 +43,30 @@ class Rejection:
 
     def reason(self, prediction: "Prediction") -> str | None:
         """Why a prediction is refused: ``unknown_class`` or ``low_score``; None if it is shown."""
-        none_probability = prediction.none_probability or 0.0
-        if prediction.label is None or (prediction.score or 0.0) < none_probability:
+        if prediction.label is None:
             return "unknown_class"
-        if prediction.score is not None and prediction.score < self.threshold:
-            return "low_score"
-        return None
+        if prediction.score is None:
+            return None
+        none_probability = prediction.none_probability
+        prefers_none = none_probability is not None and none_probability > prediction.score
+        if self.threshold == 0.0:
+            return "unknown_class" if prefers_none else None
+        if confidence(prediction.score, none_probability) >= self.threshold:
+            return None
+        return "unknown_class" if prefers_none else "low_score"
+
+
+def confidence(score: Any, none_probability: Any) -> Any:
+    """What is held against the threshold, of one answer or of arrays of them.
+
+    With a reject class it is the best label's part of what that label and the class share. Doubt between two
+    labels lowers the score, and is no sign of a sound that is neither.
+
+    Args:
+        score: Probability of the best label.
+        none_probability: Probability of the reject class; None of a model without one.
+    """
+    return score if none_probability is None else score / (score + none_probability + LEAST_PROBABILITY)
 
 
 def read_rejection(folder: Path) -> Rejection | None:

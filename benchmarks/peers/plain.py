@@ -123,15 +123,16 @@ class PlainMfcc(DigitBackend):
         A support vector machine is the same when it is fitted to its support vectors alone. The
         probabilities are not those of ours: they are calibrated on these vectors.
         """
+        from sklearn.decomposition import PCA
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
-        scaler = StandardScaler()
-        scaler.mean_, scaler.scale_ = arrays["mean"], arrays["scale"]
         vectors = arrays["support_vectors"]
-        probabilities = KernelClassifier(**arrays).probabilities(vectors * scaler.scale_ + scaler.mean_)
+        components = PCA(vectors.shape[1])
+        components.mean_, components.components_ = arrays["mean"], arrays["projection"].T
+        statistics = arrays["mean"] + vectors @ np.linalg.pinv(arrays["projection"])
+        probabilities = KernelClassifier(**arrays).probabilities(statistics)
         machine = self._machine(float(arrays["gamma"]))
-        return make_pipeline(scaler, machine.fit(vectors, probabilities.argmax(axis=1)))
+        return make_pipeline(components, machine.fit(vectors, probabilities.argmax(axis=1)))
 
     def _machine(self, gamma: float) -> Any:
         from sklearn.calibration import CalibratedClassifierCV

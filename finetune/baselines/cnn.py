@@ -81,7 +81,7 @@ NETWORKS = {
         SpeechEmbedding,
         # Its weights have seen fainter parts of speech than a network of few speakers should look at.
         WindowSettings(n_mels=N_MELS, num_frames=NUM_FRAMES, floor_db=60.0),
-        FitSettings(num_steps=400),
+        FitSettings(num_steps=600),
     ),
 }
 

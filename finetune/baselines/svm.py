@@ -1,4 +1,4 @@
-"""MFCC statistics, standardised, and an RBF machine or a logistic regression on them."""
+"""Principal components of MFCC statistics, and an RBF machine or a logistic regression on them."""
 
 import functools
 import json
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict, cross_val_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tqdm import tqdm
@@ -39,6 +40,9 @@ AUGMENTATION = AugmentationSettings(
     babble_share=0.0,
     low_pass_probability=0.15,
 )
+#: Share of the variance that the principal components keep. On held-out training speakers as good as all of
+#: it, with half the numbers to store and to multiply.
+KEPT_VARIANCE = 0.975
 #: C of the regression on margins, times the number of rows: strongly held back where there are
 #: thousands, for the margins of one machine say nearly the same.
 HEAD_REGULARISATION = 40.0
@@ -161,7 +165,7 @@ def choose(
         statistics = _statistics(bands, settings)
         for regularisation, gamma in product(REGULARISATION[model], GAMMAS[model]):
             choice = Choice(settings, regularisation, gamma)
-            pipeline = make_pipeline(StandardScaler(), _estimator(model, choice, statistics.shape[1]))
+            pipeline = make_pipeline(*_front(), _estimator(model, choice, statistics.shape[1]))
             scores = cross_val_score(pipeline, statistics, label_ids, groups=groups, cv=folds)
             found.append((float(scores.mean()), choice))
     accuracy, choice = max(found, key=lambda pair: pair[0])
@@ -184,8 +188,8 @@ def fit_kernel(
         choice: The point of the grid.
     """
     machine = _estimator("mfcc-svm", choice, statistics.shape[1])
-    scaler = StandardScaler().fit(statistics)
-    rows = scaler.transform(statistics)
+    front = make_pipeline(*_front())
+    rows = front.fit_transform(statistics)
     margins = cross_val_predict(
         machine,
         rows,
@@ -196,16 +200,15 @@ def fit_kernel(
     )
     head = LogisticRegression(C=HEAD_REGULARISATION / len(rows), max_iter=2000)
     head.fit(margins, label_ids)
-    return collapse(scaler, machine.fit(rows, label_ids), head)
+    return collapse(front, machine.fit(rows, label_ids), head)
 
 
-def collapse(scaler: StandardScaler, machine: SVC, head: LogisticRegression) -> KernelClassifier:
+def collapse(front: Pipeline, machine: SVC, head: LogisticRegression) -> KernelClassifier:
     """The same function with the margins and the regression, both linear, multiplied out."""
     weights = _pair_weights(machine) @ head.coef_.T
     bias = machine.intercept_ @ head.coef_.T + head.intercept_
     return KernelClassifier(
-        mean=scaler.mean_.astype(np.float32),
-        scale=scaler.scale_.astype(np.float32),
+        **_projection(front),
         support_vectors=machine.support_vectors_.astype(np.float32),
         weights=weights.astype(np.float32),
         bias=bias.astype(np.float32),
@@ -217,15 +220,27 @@ def fit_linear(
     statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice
 ) -> LinearClassifier:
     """Fits a multinomial logistic regression; the arguments are those of ``fit_kernel``."""
-    scaler = StandardScaler().fit(statistics)
+    front = make_pipeline(*_front())
     regression = _estimator("mfcc-logreg", choice, statistics.shape[1])
-    regression.fit(scaler.transform(statistics), label_ids)
+    regression.fit(front.fit_transform(statistics), label_ids)
     return LinearClassifier(
-        mean=scaler.mean_.astype(np.float32),
-        scale=scaler.scale_.astype(np.float32),
+        **_projection(front),
         weights=regression.coef_.T.astype(np.float32),
         bias=regression.intercept_.astype(np.float32),
     )
+
+
+def _front() -> tuple[StandardScaler, PCA]:
+    return StandardScaler(), PCA(KEPT_VARIANCE, svd_solver="full")
+
+
+def _projection(front: Pipeline) -> dict[str, np.ndarray]:
+    """The two fitted steps of ``_front`` as one subtraction and one product."""
+    scaler, components = (step for _, step in front.steps)
+    return {
+        "mean": (scaler.mean_ + scaler.scale_ * components.mean_).astype(np.float32),
+        "projection": (components.components_.T / scaler.scale_[:, None]).astype(np.float32),
+    }
 
 
 def _groups(speakers: np.ndarray, label_ids: np.ndarray) -> np.ndarray:

@@ -18,9 +18,10 @@ from finetune.corpus.clip import Clip, wav_bytes
 from finetune.corpus.folder import AUDIO_SUFFIXES
 from finetune.corpus.synthetic import (
     ACCENTS,
+    HELD_OUT_VARIANTS,
     LEVEL_DBFS,
-    MORE_VARIANTS,
     PITCH,
+    TRAINING_VARIANTS,
     WORDS_PER_MINUTE,
     Utterance,
     load_utterances,
@@ -32,19 +33,9 @@ from inference.features import trim_silence
 from inference.vocabulary import REJECT_LABEL, vocabulary
 
 # Everyday words, words that people say to machines, and neighbours of digits; no homophone of a
-# digit ("for", "to", "won", "ate"), and no word in two lists.
-_TRAIN_WORDS = """
-yes no stop left right up down go hello please thanks music play pause next previous open close
-light door window kitchen morning water coffee table mother father sister house garden river
-mountain yellow green purple orange apple banana monkey tiger elephant pencil paper computer
-keyboard telephone number letter question answer minute hour second week summer winter monday friday
-january august tree free three-fold hat fat sat bat late wait gate great line wine shine sign fire
-fly five-fold hive dive life fun sun run gun heaven eleven lemon season six-pack sick mix fix thick
-zebra hero zone narrow hour-glass four-square floor door-bell more store wore fort new blue shoe zoo
-moon food tool twelve twenty thirty hundred thousand million dozen half double plus minus times
-equals point dash okay cancel delete repeat volume louder quiet weather today tomorrow where what
-when who why how because always never maybe again under over between
-"""
+# digit ("for", "to", "won", "ate"), and no word in two lists. Many to learn from: a model that knows few
+# other words takes the rest for digits.
+_TRAINING_WORDS_PATH = Path(__file__).with_name("training_words.txt")
 _VALIDATION_WORDS = """
 help back start end enter search message camera picture bedroom bread cheese sugar brother uncle
 forest ocean silver golden lion rabbit bottle basket school teacher doctor tuesday sunday april
@@ -60,15 +51,15 @@ shadow sixth-form sister-in-law freeze threat tool-box tooth nightly
 """
 #: Part of a split -> words.
 WORDS: dict[str, tuple[str, ...]] = {
-    "train": tuple(_TRAIN_WORDS.split()),
+    "train": tuple(_TRAINING_WORDS_PATH.read_text(encoding="utf-8").split()),
     "validation": tuple(_VALIDATION_WORDS.split()),
     "test": tuple(_TEST_WORDS.split()),
 }
-#: Voices of the parts; digits in training are spoken by all of ``MORE_VARIANTS``.
+#: Voices of the parts. Digits to learn from have those of training, or a voice would tell the class.
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "train": MORE_VARIANTS[8:],
-    "validation": MORE_VARIANTS[:4],
-    "test": MORE_VARIANTS[4:8],
+    "train": TRAINING_VARIANTS,
+    "validation": HELD_OUT_VARIANTS[:4],
+    "test": HELD_OUT_VARIANTS[4:],
 }
 #: What the sounds beside a user's own consist of, in tenths.
 KINDS = ("word",) * 5 + ("reversed", "reversed", "cut", "joined", "noise")

@@ -6,6 +6,7 @@ not how well a recogniser does on people.
 """
 
 import contextlib
+import hashlib
 import os
 import random
 import re
@@ -33,9 +34,11 @@ NUM_VOICES = 12
 NUM_TAKES = 15
 ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
-#: More ways to speak, for training material: not all of them sound like people.
-MORE_VARIANTS = (
-    *VARIANTS,
+#: Ways to speak that no training material has.
+HELD_OUT_VARIANTS = VARIANTS[:8]
+#: Those of training material: not all of them sound like people.
+TRAINING_VARIANTS = (
+    *VARIANTS[8:],
     *("Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", "belinda", "benjamin", "boris"),
     *("caleb", "david", "Denis", "Diogo", "ed", "edward", "edward2", "Gene", "Gene2", "gustave"),
     *("Henrique", "Hugo", "iven", "iven2", "iven3", "iven4", "Jacky", "john", "kaukovalta", "Lee", "linda"),
@@ -117,14 +120,15 @@ def load_utterances(name: str, utterances: Sequence[Utterance]) -> tuple[Clip, .
     """The clips of a plan, made first where the cache does not hold them; sorted by file name.
 
     Args:
-        name: Of the plan; with vocabulary and number of clips it names the folder.
-        utterances: A list that depends on the name, the vocabulary and its own length alone.
+        name: Of the plan, for people who look into the cache.
+        utterances: What is spoken, and how.
 
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
     origin = f"{_origin()}-{name}"
-    folder = cache_folder() / f"{origin}-{len(utterances)}"
+    digest = hashlib.sha256(repr(list(utterances)).encode()).hexdigest()[:8]
+    folder = cache_folder() / f"{origin}-{len(utterances)}-{digest}"
     if not folder.is_dir():
         _make(utterances, folder)
     clips = filter(None, map(clip_from_path, sorted(folder.iterdir())))
@@ -137,7 +141,7 @@ def training_plan(num_utterances: int) -> list[Utterance]:
     return [
         Utterance(
             label=label,
-            voice=f"{generator.choice(ACCENTS)}+{generator.choice(MORE_VARIANTS)}",
+            voice=f"{generator.choice(ACCENTS)}+{generator.choice(TRAINING_VARIANTS)}",
             index=index,
             words_per_minute=generator.randint(*WORDS_PER_MINUTE),
             pitch=generator.randint(*PITCH),

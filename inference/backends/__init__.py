@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Where installed packages offer rows of the table.
 ENTRY_POINT_GROUP = "spoken_digits.backends"
-#: What answers where none is named: of the small shipped ones the best on new speakers, and the fastest.
-DEFAULT_BACKEND = "logmel-dscnn"
+#: What answers where none is named: of the shipped ones the best on new speakers.
+DEFAULT_BACKEND = "speech-embedding"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
@@ -76,8 +76,8 @@ BACKENDS: dict[str, BackendSpec] = {
         BackendSpec(
             name="ensemble",
             import_path="inference.backends.ensemble:EnsembleBackend",
-            default_checkpoint="mfcc+logmel-dscnn",
-            summary="mfcc and logmel-dscnn asked together, log-probabilities averaged",
+            default_checkpoint="mfcc+logmel-dscnn+speech-embedding",
+            summary="mfcc, logmel-dscnn and speech-embedding asked together, log-probabilities averaged",
             package="onnxruntime",
             composite=True,
         ),

@@ -24,42 +24,46 @@ CHECKPOINT_FILES = ("model.safetensors", "labels.json", "features.json", "crop.j
 
 @dataclass(frozen=True, eq=False)
 class LinearClassifier:
-    """A logistic regression as arrays: ``softmax(x @ weights + bias)`` of standardised statistics x.
+    """A logistic regression as arrays: ``softmax(x @ weights + bias)`` of components x.
 
     Attributes:
         mean: Mean of each statistic, ``(num_statistics,)``.
-        scale: Standard deviation of each, same shape.
+        projection: From statistics to their principal components, ``(num_statistics, num_components)``; each
+            statistic is divided by its standard deviation before.
         weights: Part of each row in each label, ``(num_rows, num_labels)``.
         bias: ``(num_labels,)``.
     """
 
     mean: np.ndarray
-    scale: np.ndarray
+    projection: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
 
     def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Probabilities ``(num_clips, num_labels)`` of statistics ``(num_clips, num_statistics)``."""
-        rows = self._rows((statistics - self.mean) / self.scale)
+        rows = self._rows((statistics - self.mean) @ self.projection)
         logits = (rows @ self.weights + self.bias) / temperature
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    def _rows(self, standardised: np.ndarray) -> np.ndarray:
-        return standardised
+    def _rows(self, components: np.ndarray) -> np.ndarray:
+        return components
 
     def fits_together(self) -> bool:
         """Whether the shapes agree with each other and with the labels, a reject class included."""
         num_labels = self.bias.size
-        width = self.mean.size
         return (
-            self.mean.shape == self.scale.shape == (width,)
+            self.projection.shape == (self.mean.size, self._num_components())
+            and self.mean.ndim == 1
             and self.weights.shape == (self._num_rows(), num_labels)
             and num_labels in (len(vocabulary().labels), len(vocabulary().labels) + 1)
         )
 
+    def _num_components(self) -> int:
+        return len(self.weights)
+
     def _num_rows(self) -> int:
-        return self.mean.size
+        return len(self.weights)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored, by name."""
@@ -76,7 +80,7 @@ class KernelClassifier(LinearClassifier):
     """A radial-basis machine as arrays: ``softmax(exp(-gamma * |x - v|^2) @ weights + bias)``.
 
     Attributes:
-        support_vectors: Standardised, ``(num_vectors, num_statistics)``; each has a row of weights.
+        support_vectors: Their components, ``(num_vectors, num_components)``; each has a row of weights.
         gamma: Width of the kernel, a scalar.
     """
 
@@ -88,19 +92,18 @@ class KernelClassifier(LinearClassifier):
         square = np.einsum("ij,ij->i", self.support_vectors, self.support_vectors)
         object.__setattr__(self, "_squared_norms", square)
 
-    def _rows(self, standardised: np.ndarray) -> np.ndarray:
+    def _rows(self, components: np.ndarray) -> np.ndarray:
         # Clip by clip: a product of a few rows would first rearrange all support vectors, and take longer.
-        products = np.stack([self.support_vectors @ row for row in standardised])
-        squares = np.vecdot(standardised, standardised)[:, None] + self._squared_norms  # type: ignore[attr-defined]
+        products = np.stack([self.support_vectors @ row for row in components])
+        squares = np.vecdot(components, components)[:, None] + self._squared_norms  # type: ignore[attr-defined]
         return np.exp(self.gamma * (2.0 * products - squares))
 
     def fits_together(self) -> bool:
         """See ``LinearClassifier.fits_together``."""
-        return (
-            self.support_vectors.shape[1] == self.mean.size
-            and self.gamma.shape == ()
-            and super().fits_together()
-        )
+        return self.support_vectors.ndim == 2 and self.gamma.shape == () and super().fits_together()
+
+    def _num_components(self) -> int:
+        return self.support_vectors.shape[1]
 
     def _num_rows(self) -> int:
         return len(self.support_vectors)

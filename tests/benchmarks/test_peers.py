@@ -132,7 +132,8 @@ def test_plain_machine_is_that_of_the_checkpoint() -> None:
     arrays = load_file(Path(CHECKPOINT) / "model.safetensors")
     rng = np.random.default_rng(0)
     vectors = rng.permutation(arrays["support_vectors"])[:200]
-    statistics = arrays["mean"] + arrays["scale"] * (vectors + 0.1 * rng.standard_normal(vectors.shape))
+    components = vectors + 0.1 * rng.standard_normal(vectors.shape)
+    statistics = arrays["mean"] + components @ np.linalg.pinv(arrays["projection"])
     expected = KernelClassifier(**arrays).probabilities(statistics).argmax(axis=1)
     for plain in (PlainMfcc, PlainMfccLabels):
         found = plain.load(CHECKPOINT)._pipeline.predict(statistics)

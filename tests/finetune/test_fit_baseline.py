@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -39,18 +41,18 @@ def network(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_collapsed_arrays_equal_the_library() -> None:
-    """Multiplying margins and regression out must not change a probability."""
+    """Multiplying components, margins and regression out must not change a probability."""
     generator = np.random.default_rng(0)
     label_ids = np.repeat(np.arange(len(DIGITS.labels)), 12)
     centres = generator.standard_normal((len(DIGITS.labels), 20))
     statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
-    scaler = StandardScaler().fit(statistics)
-    machine = SVC(gamma=0.05, decision_function_shape="ovo").fit(scaler.transform(statistics), label_ids)
-    margins = machine.decision_function(scaler.transform(statistics))
+    front = make_pipeline(StandardScaler(), PCA(0.9, svd_solver="full")).fit(statistics)
+    machine = SVC(gamma=0.05, decision_function_shape="ovo").fit(front.transform(statistics), label_ids)
+    margins = machine.decision_function(front.transform(statistics))
     head = LogisticRegression(max_iter=2000).fit(margins, label_ids)
     fresh = generator.standard_normal((50, 20)).astype(np.float32) * 2
-    expected = head.predict_proba(machine.decision_function(scaler.transform(fresh)))
-    classifier = collapse(scaler, machine, head)
+    expected = head.predict_proba(machine.decision_function(front.transform(fresh)))
+    classifier = collapse(front, machine, head)
     np.testing.assert_allclose(classifier.probabilities(fresh), expected, atol=1e-4)
     assert len(set(expected.argmax(axis=1))) > 3
 

@@ -7,7 +7,7 @@ import pytest
 
 from finetune.corpus import load_corpus
 from finetune.corpus.nondigits import KINDS, VARIANTS, WORDS, nondigits, word_plan
-from finetune.corpus.synthetic import MORE_VARIANTS
+from finetune.corpus.synthetic import TRAINING_VARIANTS
 from inference.errors import CorpusError
 from inference.vocabulary import DIGITS, REJECT_LABEL
 
@@ -29,7 +29,9 @@ def test_no_word_is_a_digit_or_sounds_like_one() -> None:
 
 def test_plan_depends_on_part_and_number_alone() -> None:
     assert word_plan("test", 5) == word_plan("test", 5)
-    assert {utterance.voice.partition("+")[2] for utterance in word_plan("train", 500)} <= set(MORE_VARIANTS)
+    assert {utterance.voice.partition("+")[2] for utterance in word_plan("train", 500)} <= set(
+        TRAINING_VARIANTS
+    )
 
 
 def test_sounds_of_every_kind_the_same_each_time(spoken_corpus: Path, monkeypatch, tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def test_an_eleventh_probability_is_that_of_no_digit() -> None:
     [
         (Prediction("7", 0.9, none_probability=0.05), None),
         (Prediction("7", 0.9), None),
-        (Prediction("7", 0.5, none_probability=0.1), "low_score"),
+        (Prediction("7", 0.5, none_probability=0.1), None),
+        (Prediction("7", 0.5, none_probability=0.2), "low_score"),
         (Prediction("7", 0.3, none_probability=0.6), "unknown_class"),
         (Prediction(None), "unknown_class"),
         (Prediction("7"), None),
