@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--words", type=positive_int, default=7000, help="spoken words to learn from (default: %(default)s)"
     )
-    parser.add_argument("--steps", type=positive_int, default=2500, help="default: %(default)s")
+    parser.add_argument("--steps", type=positive_int, default=2000, help="default: %(default)s")
     parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
     parser.add_argument("--learning_rate", type=float, default=1.5e-3, help="default: %(default)s")
     parser.add_argument("--seed", type=natural_number, default=0, help="default: %(default)s")
@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --output_dir.")
     set_seed(options.seed)
     encoder, feature_extractor = random_encoder(options.from_config)
+    masks = encoder.config.apply_spec_augment
+    encoder.config.apply_spec_augment = False  # what is hidden cannot be told; fine-tuning masks again
     prepare_folder(folder)
     claim_folder(folder, {name: str(value) for name, value in vars(options).items()})
     clips = (*training_voices(NUM_LABEL_UTTERANCES), *spoken_words("train", options.words))
@@ -105,6 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     with write_failures_explained(folder):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        encoder.config.apply_spec_augment = masks
         encoder.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
     remove_checkpoints(folder)
