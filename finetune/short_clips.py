@@ -23,9 +23,12 @@ def shorten(model: PreTrainedModel) -> None:
     Args:
         model: An audio classifier; its modules are changed in place.
     """
+    # With dropout torch has no fused attention on a processor, and what it falls back to converts
+    # bfloat16 to float32 and back.
+    model.set_attn_implementation("eager")
     for module in model.modules():
         if isinstance(module, nn.Conv1d) and 0 < 2 * int(module.padding[0]) <= module.kernel_size[0]:
-            module._conv_forward = MethodType(_without_idle_taps, module)
+            module._conv_forward = MethodType(_convolve_as_image, module)
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
                 setattr(module, name, BulkDropout(child.p).train(child.training))
@@ -44,16 +47,28 @@ def keep_freed_memory() -> None:
         mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
 
 
-def _without_idle_taps(conv: nn.Conv1d, frames: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution without those taps that meet nothing but padding.
+def _convolve_as_image(conv: nn.Conv1d, frames: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The convolution, channels innermost in memory and without the taps that meet nothing but padding.
 
-    The positional convolution of wav2vec2 has 128 of them, for a second and more on either side; a
-    clip of 0.4 s is 20 frames.
+    The positional convolution of wav2vec2 has 128 taps, for a second and more on either side; a clip of
+    0.4 s is 20 frames. oneDNN is twice as fast on its narrow groups of channels where these lie together,
+    a layout that torch knows for images only.
     """
     padding = int(conv.padding[0])
     idle = max(padding - frames.shape[-1], 0)
     weight = weight[..., idle : weight.shape[-1] - idle]
-    return nn.functional.conv1d(frames, weight, bias, conv.stride, padding - idle, conv.dilation, conv.groups)
+    image, kernel = (
+        tensor.unsqueeze(2).contiguous(memory_format=torch.channels_last) for tensor in (frames, weight)
+    )
+    return nn.functional.conv2d(
+        image,
+        kernel,
+        bias,
+        stride=(1, conv.stride[0]),
+        padding=(0, padding - idle),
+        dilation=(1, conv.dilation[0]),
+        groups=conv.groups,
+    ).squeeze(2)
 
 
 class BulkDropout(nn.Dropout):
