@@ -37,8 +37,8 @@ def shorten(model: PreTrainedModel) -> None:
 def keep_freed_memory() -> None:
     """Keeps what a step frees for the next one, where the C library is glibc.
 
-    By default each large tensor is mapped anew and returned, and the system clears every page of it:
-    a tenth of the processor time of a step with ``facebook/wav2vec2-base``.
+    By default each large tensor is mapped anew and returned, and the system clears every page of it,
+    which takes some hundredths of the processor time of a step with ``facebook/wav2vec2-base``.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # mallopt(3)
     if mallopt is not None:
