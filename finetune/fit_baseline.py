@@ -122,6 +122,7 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     from finetune.calibration import write_calibration
     from finetune.checkpoint import Run, prepare_folder, write_checkpoint
     from finetune.corpus.synthetic import with_synthetic
+    from finetune.resumption import write_failures_explained
     from finetune.tracking import tracked
 
     split = make_split(corpus.clips, options.protocol, options.seed, fold)
@@ -167,7 +168,8 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
         if rejection:
             write_calibration(unfinished, rejection)
 
-    write_checkpoint(folder, save, chosen.contract, run)
+    with write_failures_explained(folder):
+        write_checkpoint(folder, save, chosen.contract, run)
     described = {"model": options.model, "seed": options.seed, "protocol": options.protocol, "fold": fold}
     with tracked(options.report_to, folder, described) as report:
         for step, record in enumerate((*run.history, figures)):

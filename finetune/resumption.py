@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from finetune.command_line import Arguments
 from inference.errors import UserError
+
+if TYPE_CHECKING:
+    from finetune.command_line import Arguments
 
 #: Beginnings of Trainer options that change neither the steps nor the choice of the best one.
 WITHOUT_EFFECT = (
@@ -41,7 +43,7 @@ BYTES_PER_PARAMETER = 12
 _WRITE_FAILURE = re.compile(r"os error \d+|PytorchStreamWriter|inline_container|iostream error")
 
 
-def outcome_settings(arguments: Arguments) -> dict[str, Any]:
+def outcome_settings(arguments: "Arguments") -> dict[str, Any]:
     """The options that change the outcome of a training, as JSON keeps them."""
     training = json.loads(arguments.training.to_json_string())
     own = asdict(arguments.data) | asdict(arguments.model) | asdict(arguments.augmentation)

@@ -37,7 +37,7 @@ HOMES = {
         "finetune/arguments.py",
         "finetune/clip_dataset.py",
         "benchmarks/plain_recipe.py",
-        "benchmarks/training_throughput.py",
+        "benchmarks/training_contenders.py",
         "finetune/clip_trainer.py",
         "finetune/collator.py",
         "finetune/command_line.py",

@@ -23,6 +23,7 @@ from inference.backends import BACKENDS, load_backend
 from inference.errors import CheckpointError
 from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
+from tests.finetune.test_resumption import largest_file
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,14 @@ def test_contradicting_options_are_refused(capsys: pytest.CaptureFixture) -> Non
     assert "leave --skip_validation out" in capsys.readouterr().err
     assert fit_baseline.main(["--reject_folder", "sounds"]) == 2
     assert "goes with --reject" in capsys.readouterr().err
+
+
+def test_full_disk_leaves_nothing_behind(spoken_corpus: Path, tmp_path: Path, capsys) -> None:
+    words = ["--dataset", str(spoken_corpus), "--skip_validation", "--out", str(tmp_path / "out")]
+    with largest_file(20_000):
+        assert fit_baseline.main(words) == 2
+    assert "Make room and start the same command again" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_finished_checkpoint_is_not_overwritten(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:

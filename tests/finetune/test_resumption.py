@@ -1,7 +1,6 @@
 """What a kill, a full disk or a changed option does to a run."""
 
 import json
-import os
 import random
 import re
 import resource
@@ -98,7 +97,8 @@ def largest_file(num_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("num_bytes", [20_000, 250_000], ids=["weights", "optimizer"])
+# Layers that are dropped in the only step have no optimizer state, and the file is smaller.
+@pytest.mark.parametrize("num_bytes", [20_000, 160_000], ids=["weights", "optimizer"])
 def test_full_disk_while_saving_leaves_nothing_torn(
     config: Path, spoken_corpus: Path, tmp_path: Path, capsys, num_bytes: int
 ) -> None:
@@ -165,12 +165,12 @@ def test_killed_at_a_random_step_it_ends_the_same(config: Path, tmp_path: Path, 
     command = [sys.executable, "-m", "finetune.train", "--config", str(config), *steps, "--output_dir"]
     subprocess.run([*command, str(tmp_path / "whole")], cwd=PROJECT, check=True, capture_output=True)
     killed = tmp_path / "killed"
-    for step in sorted(random.Random(seed).sample(range(5, 60), 3)):
+    for step in sorted(random.Random(seed).sample(range(5, 51), 3)):  # of the last ten none: it must not end
         run = subprocess.Popen([*command, str(killed)], cwd=PROJECT, stdout=subprocess.DEVNULL)
         while run.poll() is None and _newest(killed) < step:
             time.sleep(0.02)
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
     subprocess.run([*command, str(killed)], cwd=PROJECT, check=True, capture_output=True)
     whole, again = (
         json.loads((folder / FIGURES_NAME).read_text()) for folder in (tmp_path / "whole", killed)

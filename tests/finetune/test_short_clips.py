@@ -78,3 +78,13 @@ def test_batches_are_of_equal_lengths_after_augmentation(spoken_corpus) -> None:
         random = np.random.default_rng(0).permutation(lengths)[: batches.size].reshape(-1, 8)
         waste, random_waste = (1 - b.mean() / b.max(axis=1).mean() for b in (batches, random))
         assert waste < 0.5 * random_waste
+
+
+def test_batches_come_in_no_order_of_length_and_miss_no_clip(spoken_corpus) -> None:
+    clips = load_corpus(str(spoken_corpus)).clips[:50]
+    dataset = ClipDataset(clips, WaveformCache(clips), CropContract(), AugmentationSettings(), seed=3)
+    orders = [list(LengthSampler(dataset, 8, seed=seed)) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == list(range(50))
+    means = np.array(dataset.lengths)[orders[0]][:48].reshape(-1, 8).mean(axis=1)
+    assert not np.array_equal(means, np.sort(means)[::-1])
