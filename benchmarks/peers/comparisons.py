@@ -61,7 +61,8 @@ COMPARISONS = (
     Comparison(
         "mfcc", "benchmarks.peers.plain:PlainMfccLabels", "librosa features, SVC.predict: no probabilities"
     ),
-    Comparison("logmel-dscnn", "benchmarks.peers.plain:PlainDscnn", "librosa features, ONNX Runtime"),
+    Comparison("logmel-dscnn", "benchmarks.peers.plain:PlainCnn", "librosa features, ONNX Runtime"),
+    Comparison("speech-embedding", "benchmarks.peers.plain:PlainCnn", "librosa features, ONNX Runtime"),
     Comparison("wav2vec2", "benchmarks.peers.plain:PlainWav2Vec2", _PIPELINE),
     Comparison("wav2vec2", "benchmarks.peers.plain:PlainWav2Vec2", _PIPELINE, "wav2vec2-base"),
     Comparison(

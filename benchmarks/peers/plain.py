@@ -173,7 +173,7 @@ class PlainMfccLabels(PlainMfcc):
         return SVC(C=_REGULARISATION, gamma=gamma)
 
 
-class PlainDscnn(DigitBackend):
+class PlainCnn(DigitBackend):
     """The window of ``inference.features`` through librosa, the network in ONNX Runtime."""
 
     def __init__(self, folder: Path, session: Any):
