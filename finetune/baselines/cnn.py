@@ -24,6 +24,7 @@ from finetune.metrics import macro_f1
 from inference.backends.cnn import MODEL_NAME
 from inference.crop import CropContract, prepare
 from inference.features import WindowSettings, log_mel_window, word_log_mel
+from inference.processor import multiplies_in_bf16
 from inference.vocabulary import vocabulary
 
 
@@ -43,6 +44,8 @@ class FitSettings:
             the steps.
         epochs: Times the history is written; an epoch is a share of the steps, not a pass.
         pretrained_rate: Learning rate of a network's ``pretrained`` layers, as a share of the others'.
+        bf16: Whether to multiply in bfloat16 where the processor has the instructions: dense convolutions
+            take two thirds of the time then, depthwise ones longer.
     """
 
     num_steps: int = 1500
@@ -54,6 +57,7 @@ class FitSettings:
     average: float = 1 / 15
     epochs: int = 10
     pretrained_rate: float = 0.125
+    bf16: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ NETWORKS = {
         SpeechEmbedding,
         # Its weights have seen fainter parts of speech than a network of few speakers should look at.
         WindowSettings(n_mels=N_MELS, num_frames=NUM_FRAMES, floor_db=60.0),
-        FitSettings(num_steps=600),
+        FitSettings(num_steps=600, bf16=True),
     ),
 }
 
@@ -176,13 +180,15 @@ def fit_cnn(
         network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay), use_buffers=True
     )
     watched = _windows(validation, window, contract)
+    bf16 = settings.bf16 and multiplies_in_bf16()
     history: list[dict[str, float]] = []
     losses: list[float] = []
     for step in tqdm(range(1, settings.num_steps + 1), desc=model, unit="step", disable=None):
         rows = torch.randint(len(clips), (settings.batch_size,), generator=generator)
         windows = bank.batch(rows, VariationSettings(), generator)
         network.train()
-        loss = _mixed_loss(network, windows, label_ids[rows], settings, generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = _mixed_loss(network, windows, label_ids[rows], settings, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
