@@ -73,6 +73,7 @@ def test_fine_tuning_starts_from_the_pretrained_encoder(
     words = ["--from_config", str(architecture), "--words", "20", "--steps", "3", "--batch_size", "8"]
     assert pretrain.main([*words, "--output_dir", str(folder)]) == 0
     assert not list(folder.glob("checkpoint-*"))
+    assert "python -m finetune.pretrain --from_config" in (folder / "README.md").read_text()
     model, _ = build_model(ModelArguments(model=str(folder), freeze_feature_encoder=False), DIGITS.labels)
     stored = load_file(folder / "model.safetensors")
     assert stored
