@@ -27,7 +27,7 @@ tags:
 # A small encoder of raw waveforms, taught Google's speech embedding
 
 Made of {num_clips} words of synthetic voices (espeak-ng), no recording; the mean squared difference from the
-embeddings, each of variance 1, was {loss:.3f} in the last steps. It answers nothing by itself: fine-tune it with
+embeddings, each of variance 1, was {loss:.3f} in the last steps. It answers nothing by itself: fine-tune it,
 `python -m finetune.train --model FOLDER --freeze_feature_encoder false`.
 
 ```
