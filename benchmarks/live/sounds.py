@@ -1,31 +1,17 @@
 """What is no digit: noises, hum and music-like tones by the hour, and other words."""
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from finetune.augmentation import coloured_noise
-from inference.audio import SAMPLING_RATE, decode_audio
-from inference.errors import UserError
+from finetune.corpus.nondigits import WORDS, spoken_words
+from inference.audio import SAMPLING_RATE
 
 SCENE_SECONDS = 60
 #: Loudness of the scenes, from a quiet fan to music beside the microphone.
 SCENE_DBFS = (-50.0, -40.0, -30.0)
 SEMITONE = 2 ** (1 / 12)
-OTHER_WORDS = """
-hello yes no stop start please thanks water table window garden music yellow orange people
-computer monday friday coffee bottle paper summer winter letter number question answer doctor
-kitchen mother father brother sister house street city money dinner basket hammer candle pencil
-rocket banana tomato potato camera guitar hotel pizza radio robot salad tiger zebra apple bread
-cheese dragon engine forest ghost happy island jacket king lemon mirror night ocean park queen
-river snow tree under village wall young cat dog fish bird horse sheep cow mouse left right up
-down go back home open close play pause next last again never always maybe today
-""".split()  # noqa: SIM905 (a list of so many strings is hard to read)
-VOICES = ("en-us", "en-gb", "en-us+f3", "en-gb+m3")
 
 
 def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
@@ -47,25 +33,12 @@ def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
 
 
 def other_words() -> list[np.ndarray]:
-    """Words that are no digit, each by one of four voices of espeak-ng.
+    """Words that are no digit, half of them neighbours of one, in words and voices that no model learned from.
 
     Raises:
-        UserError: If espeak-ng is not installed.
+        CorpusError: If espeak-ng is not installed.
     """
-    if shutil.which("espeak-ng") is None:
-        raise UserError(
-            "the other words need espeak-ng: apt-get install espeak-ng, or leave the part words out."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        return [
-            _say(word, VOICES[number % len(VOICES)], Path(folder, f"{number}.wav"))
-            for number, word in enumerate(OTHER_WORDS)
-        ]
-
-
-def _say(word: str, voice: str, path: Path) -> np.ndarray:
-    subprocess.run(["espeak-ng", "-v", voice, "-w", str(path), word], check=True)
-    return decode_audio(path)
+    return [clip.waveform() for clip in spoken_words("test", len(WORDS["test"]))]
 
 
 def _hum(size: int, generator: np.random.Generator) -> np.ndarray:

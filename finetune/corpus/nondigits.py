@@ -47,7 +47,12 @@ home yesterday reverse wrong correct alarm timer radio dinner lunch chicken butt
 island desert black white horse donkey mirror carpet office village hospital thursday saturday march
 december sea knee she eye high guide nice night none tune one-way oven often story forty fifty
 seventeen eleventh fraction comma hyphen select confirm faster darker welcome goodbye zero-in hollow
-shadow sixth-form sister-in-law freeze threat tool-box tooth nightly
+shadow sixth-form sister-in-law freeze threat tool-box tooth nightly hello yes no stop please thanks
+water table window garden music yellow orange people computer monday friday coffee paper summer
+winter letter number question answer kitchen mother father sister house street city money hammer
+candle pencil rocket banana tomato potato guitar hotel pizza robot salad tiger zebra apple dragon
+engine ghost happy jacket king lemon park queen river snow under wall young cat dog fish bird sheep
+cow mouse left right up down go open close play pause next last again never always maybe today
 """
 #: Part of a split -> words.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -92,7 +97,7 @@ def nondigits(
 
 
 def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
-    """Only the words of espeak-ng, each list as often as it takes."""
+    """Only the words of espeak-ng, each as often as it takes."""
     return tuple(_words(part, num_clips))
 
 
@@ -101,6 +106,7 @@ def word_plan(part: str, num_clips: int) -> list[Utterance]:
     generator = random.Random(f"words that are no digits, {part}")
     names = vocabulary().label_of_name
     words = [word for word in WORDS[part] if word not in names]
+    generator.shuffle(words)  # a list in the order of the alphabet would give few sounds its beginning only
     return [
         Utterance(
             label=words[number % len(words)],

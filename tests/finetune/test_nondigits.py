@@ -22,9 +22,28 @@ def test_parts_share_no_word_and_no_voice(lists: dict[str, tuple[str, ...]]) -> 
 
 
 def test_no_word_is_a_digit_or_sounds_like_one() -> None:
-    homophones = {"for", "fore", "to", "too", "won", "ate", "sics", "nein"}
+    homophones = {
+        "for",
+        "fore",
+        "to",
+        "too",
+        "won",
+        "ate",
+        "sics",
+        "nein",
+        "owe",
+        "hate",
+        "hoe",
+        "tree",
+        "fife",
+    }
     digits = {form for forms in DIGITS.spoken_forms.values() for form in forms}
     assert not (digits | homophones) & {word for words in WORDS.values() for word in words}
+
+
+def test_a_few_words_are_drawn_from_the_whole_list() -> None:
+    initials = {utterance.label[0] for utterance in word_plan("train", 200)}
+    assert len(initials) > 15
 
 
 def test_plan_depends_on_part_and_number_alone() -> None:
