@@ -33,7 +33,7 @@ def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
 
 
 def other_words() -> list[np.ndarray]:
-    """Words that are no digit, half of them neighbours of one, in words and voices that no model learned from.
+    """Words that are no digit, half of them neighbours of one; no model learned from them or their voices.
 
     Raises:
         CorpusError: If espeak-ng is not installed.
