@@ -190,9 +190,9 @@ def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip])
     import numpy as np
 
     from finetune.calibration import calibrate
-    from finetune.corpus.heard import with_heard
+    from finetune.corpus.heard import heard
 
-    digits, others = with_heard(digits), with_heard(others)
+    digits, others = (*digits, *heard(digits)), (*others, *heard(others))
     references = np.array([vocabulary().label2id[clip.label] for clip in digits])
     return calibrate(
         np.log(fitted.probabilities(digits) + LEAST_PROBABILITY),
