@@ -67,10 +67,10 @@ class Contender:
         return loss
 
     def _ask(self, question: Any) -> Any:
-        self._connection.send(question)
         try:
+            self._connection.send(question)
             return self._connection.recv()
-        except EOFError as error:
+        except (EOFError, OSError) as error:
             self._process.join()
             raise RuntimeError(f"a training process ended with code {self._process.exitcode}") from error
 

@@ -50,20 +50,27 @@ def regression_loss(
     return squares / (labels.numel() if num_items_in_batch is None else num_items_in_batch)
 
 
-@torch.inference_mode()
-def embeddings(waveforms: Sequence[np.ndarray]) -> np.ndarray:
-    """The speech embedding of each word at each of ``SHIFTS``, standardised over the words.
-
-    Args:
-        waveforms: Words, ``(num_samples,)`` at 16 kHz.
-
-    Returns:
-        Float32 matrix ``(num_words, num_values)``.
+def load_teacher() -> SpeechEmbedding:
+    """The published embedding.
 
     Raises:
         CheckpointError: If the pretrained weights are not installed.
     """
-    teacher = SpeechEmbedding(1, N_MELS).eval()
+    return SpeechEmbedding(1, N_MELS).eval()
+
+
+@torch.inference_mode()
+def embeddings(teacher: SpeechEmbedding, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+    """The speech embedding of each word at each of ``SHIFTS``, standardised over the words.
+
+    Args:
+        teacher: From ``load_teacher``.
+        waveforms: Words, ``(num_samples,)`` at 16 kHz.
+
+    Returns:
+        Float32 matrix ``(num_words, num_values)``.
+    """
+    # Standardised as a whole: the parts keep their levels relative to each other.
     settings = WindowSettings(n_mels=N_MELS, num_frames=NUM_FRAMES + SHIFTS[-1] - SHIFTS[0], floor_db=60.0)
     rows = []
     for waveform in tqdm(waveforms, desc="embeddings", unit="word", disable=None):

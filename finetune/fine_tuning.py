@@ -16,7 +16,7 @@ from finetune.clip_trainer import ClipTrainer
 from finetune.collator import WaveformCollator
 from finetune.command_line import Arguments
 from finetune.corpus import Clip, load_corpus
-from finetune.corpus.heard import with_heard
+from finetune.corpus.heard import heard
 from finetune.corpus.nondigits import nondigits
 from finetune.corpus.splits import Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
@@ -72,10 +72,9 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     with training.main_process_first(desc="making and decoding clips"):
         split = with_synthetic(split, data.synthetic_share, corpus.name)
         others = {part: _others(part, clips, data) for part, clips in _parts(split).items()}
-        heard = (
-            [with_heard(clips) for clips in (split.validation, others["validation"])] if data.reject else []
-        )
-        sources = (corpus.clips, split.synthetic, *others.values(), *heard)
+        spoken = (split.validation, others["validation"]) if data.reject else ()
+        copies = [heard(clips) for clips in spoken]
+        sources = (corpus.clips, split.synthetic, *others.values(), *copies)
         caches: Any = [WaveformCache(clips, show_progress=main_process) for clips in sources if clips]
     dataset = partial(
         ClipDataset,
@@ -107,7 +106,8 @@ def fine_tune(arguments: Arguments, command: str) -> None:
             validation = trainer.predict(dataset(split.validation), metric_key_prefix="validation")
             measured = (validation.metrics or {}) | measured
             if data.reject:
-                digits, sounds = (trainer.predict(dataset(clips)) for clips in heard)
+                pairs = zip(spoken, copies, strict=True)
+                digits, sounds = (trainer.predict(dataset((*clips, *again))) for clips, again in pairs)
                 rejection = calibrate(digits.predictions, digits.label_ids, sounds.predictions)
         if main_process:
             run = Run(

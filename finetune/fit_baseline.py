@@ -190,9 +190,9 @@ def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip])
     import numpy as np
 
     from finetune.calibration import calibrate
-    from finetune.corpus.heard import with_heard
+    from finetune.corpus.heard import heard
 
-    digits, others = with_heard(digits), with_heard(others)
+    digits, others = (*digits, *heard(digits)), (*others, *heard(others))
     references = np.array([vocabulary().label2id[clip.label] for clip in digits])
     return calibrate(
         np.log(fitted.probabilities(digits) + LEAST_PROBABILITY),
@@ -227,17 +227,13 @@ def _predictions(rejection: Rejection, fitted: "Fitted", clips: Sequence[Clip]) 
 
 
 def _figures(part: str, fitted: "Fitted", clips: Sequence[Clip]) -> dict[str, float]:
-    from finetune.intervals import wilson_interval
     from finetune.metrics import macro_f1
 
     answers = fitted.probabilities(clips)[:, : len(vocabulary().labels)].argmax(axis=1).tolist()
     references = [vocabulary().label2id[clip.label] for clip in clips]
     hits = sum(answer == reference for answer, reference in zip(answers, references, strict=True))
-    interval = wilson_interval(hits, len(clips))
     return {
         f"{part}_accuracy": hits / len(clips),
-        f"{part}_accuracy_from (95 % Wilson)": interval.low,
-        f"{part}_accuracy_to (95 % Wilson)": interval.high,
         f"{part}_macro_f1": macro_f1(answers, references),
     }
 

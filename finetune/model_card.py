@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from finetune.corpus.heard import BACKGROUND
 from finetune.intervals import wilson_interval
 from finetune.split_card import SplitCard
 from inference.rejection import Rejection
@@ -136,10 +137,11 @@ def _interval(name: str, figures: Mapping[str, float]) -> str:
 
 
 def _operating_point(rejection: Rejection) -> str:
+    least_db, most_db = BACKGROUND.snr_db
     return (
-        f"Answers below a probability of {rejection.threshold:.3f} (temperature {rejection.temperature:.2f}) "
-        f"are refused: on validation {rejection.false_reject_rate:.1%} of {rejection.num_digits} digits, "
+        f"Answers below a confidence of {rejection.threshold:.3f} (temperature {rejection.temperature:.2f}) "
+        f"are refused: in validation {rejection.false_reject_rate:.1%} of {rejection.num_digits} digits, "
         f"while {rejection.false_accept_rate:.1%} of {rejection.num_others} sounds that are no digit were "
-        "shown as one, each heard as recorded and in noise of 15 to 30 dB. Half of the sounds are words of "
-        "espeak-ng; people and rooms will differ."
+        f"shown as one, each heard as recorded and in noise of {least_db:g} to {most_db:g} dB. "
+        "Half of the sounds are words of espeak-ng; people and rooms will differ."
     )

@@ -80,7 +80,10 @@ def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, W
     source = {"pretrained_model_name_or_path": name}
     local = Path(name).is_dir()
     if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise CheckpointError(f"--model {name} does not exist; expected a folder or a Hub id owner/name.")
+        raise CheckpointError(
+            f"--model {name} does not exist; expected a folder, such as python -m finetune.pretrain makes, "
+            "or a Hub id owner/name."
+        )
     if not local and not hub_is_reachable():
         source["local_files_only"] = True  # type: ignore[assignment]
     try:

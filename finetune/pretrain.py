@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     from finetune.collator import WaveformCollator
     from finetune.corpus.nondigits import spoken_words
     from finetune.corpus.synthetic import training_voices
-    from finetune.embedding_student import EmbeddingStudent, embeddings, regression_loss
+    from finetune.embedding_student import EmbeddingStudent, embeddings, load_teacher, regression_loss
     from finetune.modeling import random_encoder
     from finetune.resumption import last_checkpoint, remove_checkpoints, write_failures_explained
     from finetune.waveform_cache import WaveformCache
@@ -84,15 +84,18 @@ def main(argv: list[str] | None = None) -> int:
     folder: Path = options.output_dir
     if (folder / "config.json").is_file():
         raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --output_dir.")
+    teacher = load_teacher()
     set_seed(options.seed)
     encoder, feature_extractor = random_encoder(options.from_config)
     masks = encoder.config.apply_spec_augment
     encoder.config.apply_spec_augment = False  # what is hidden cannot be told; fine-tuning masks again
     prepare_folder(folder)
-    claim_folder(folder, {name: str(value) for name, value in vars(options).items()})
+    names = ("words", "steps", "batch_size", "learning_rate", "seed")
+    settings = {name: getattr(options, name) for name in names}
+    claim_folder(folder, settings | {"architecture": encoder.config.to_diff_dict()})
     clips = (*training_voices(NUM_LABEL_UTTERANCES), *spoken_words("train", options.words))
     waveforms = WaveformCache(clips, show_progress=True)
-    targets = embeddings([waveforms[clip.clip_id] for clip in clips])
+    targets = embeddings(teacher, [waveforms[clip.clip_id] for clip in clips])
     dataset = ClipDataset(
         clips,
         waveforms,
@@ -126,10 +129,16 @@ def main(argv: list[str] | None = None) -> int:
     with write_failures_explained(folder):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         encoder.config.apply_spec_augment = masks
-        encoder.save_pretrained(folder)
-        feature_extractor.save_pretrained(folder)
+        unfinished = folder / "unfinished"
+        encoder.save_pretrained(unfinished)
+        feature_extractor.save_pretrained(unfinished)
         loss = next(record["loss"] for record in reversed(trainer.state.log_history) if "loss" in record)
-        (folder / "README.md").write_text(CARD.format(num_clips=len(clips), loss=loss, command=command))
+        card = CARD.format(num_clips=len(clips), loss=loss, command=command)
+        (unfinished / "README.md").write_text(card, encoding="utf-8")
+        # The configuration comes last: its presence says that the encoder is complete.
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == "config.json"):
+            path.replace(folder / path.name)
+        unfinished.rmdir()
     remove_checkpoints(folder)
     sys.stderr.write(f"wrote {folder}\n")
     return EXIT_OK

@@ -110,9 +110,10 @@ class Line:
 def predict_file(backend: "DigitBackend", path: Path) -> Line:
     """Recognises one file; AudioError if it cannot be read."""
     from inference.audio import decode_audio
+    from inference.rejection import MOST_PROBABLE
 
     prediction = backend.predict([decode_audio(path)])[0]
-    refused = backend.rejection.reason(prediction) if backend.rejection else None
+    refused = None if prediction.label is None else (backend.rejection or MOST_PROBABLE).reason(prediction)
     return Line(
         label=None if refused else prediction.label,
         score=prediction.score,

@@ -11,5 +11,10 @@ def multiplies_in_bf16() -> bool:
     """
     if torch.accelerator.is_available():
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return cpu_multiplies_in_bf16()
+
+
+def cpu_multiplies_in_bf16() -> bool:
+    """Whether the CPU does, whatever else there is."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

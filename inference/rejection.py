@@ -26,16 +26,16 @@ class Rejection:
     Attributes:
         temperature: Divides the model's logits before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); applied by the backend.
-        threshold: The lowest confidence that is shown, see ``confidence``. 0 where none was chosen: then all
-            is shown but what a reject class thinks more probable than any label.
+        threshold: The lowest confidence that is shown, see ``confidence``. None where none was chosen: then
+            all is shown but what a reject class thinks more probable than any label.
         false_reject_rate: Share of validation digits refused at this threshold; None if it was not measured.
         false_accept_rate: Share of validation sounds without a digit that are shown; None likewise.
-        num_digits: Validation digits behind the first rate.
-        num_others: Sounds behind the second.
+        num_digits: Answers to validation digits behind the first rate.
+        num_others: Answers to other sounds behind the second.
     """
 
     temperature: float
-    threshold: float
+    threshold: float | None
     false_reject_rate: float | None = None
     false_accept_rate: float | None = None
     num_digits: int = 0
@@ -49,11 +49,15 @@ class Rejection:
             return None
         none_probability = prediction.none_probability
         prefers_none = none_probability is not None and none_probability > prediction.score
-        if self.threshold == 0.0:
+        if self.threshold is None:
             return "unknown_class" if prefers_none else None
         if confidence(prediction.score, none_probability) >= self.threshold:
             return None
         return "unknown_class" if prefers_none else "low_score"
+
+
+#: The operating point of a checkpoint that brings none.
+MOST_PROBABLE = Rejection(temperature=1.0, threshold=None)
 
 
 def confidence(score: Any, none_probability: Any) -> Any:
@@ -85,6 +89,6 @@ def read_rejection(folder: Path) -> Rejection | None:
             f"{path} should hold {', '.join(sorted(names))}; calibrate the checkpoint again."
         )
     rejection = Rejection(**values)
-    if not (rejection.temperature > 0 and 0 <= rejection.threshold <= 1):
+    if not (rejection.temperature > 0 and 0 <= (rejection.threshold or 0) <= 1):
         raise CheckpointError(f"{path}: expected a temperature above 0 and a threshold from 0 to 1.")
     return rejection

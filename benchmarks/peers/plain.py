@@ -71,11 +71,12 @@ class PlainWav2Vec2(DigitBackend):
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """One call for the list; the pipeline takes it clip by clip unless told otherwise."""
-        answers = self._pipeline(list(waveforms), top_k=len(vocabulary().labels))
-        rows = np.zeros((len(waveforms), len(vocabulary().labels)))
+        columns = self._pipeline.model.config.label2id
+        answers = self._pipeline(list(waveforms), top_k=len(columns), batch_size=self.batch_size)
+        rows = np.zeros((len(waveforms), len(columns)))
         for row, answer in zip(rows, answers, strict=True):
             for entry in answer:
-                row[vocabulary().label2id[entry["label"]]] = entry["score"]
+                row[columns[entry["label"]]] = entry["score"]
         return [prediction_from_probabilities(row) for row in rows]
 
 
@@ -120,7 +121,7 @@ class PlainMfcc(DigitBackend):
     def _make_pipeline(self, arrays: dict[str, np.ndarray]) -> Any:
         """The pipeline of a user who has fitted it to the clips that our checkpoint was fitted to.
 
-        A support vector machine is the same when it is fitted to its support vectors alone. The
+        A support vector machine is nearly the same when it is fitted to its support vectors alone. The
         probabilities are not those of ours: they are calibrated on these vectors.
         """
         from sklearn.decomposition import PCA

@@ -21,6 +21,7 @@ from benchmarks.reports.table import (
     whole,
 )
 from benchmarks.robustness import GROUPS, SNR_UNIT
+from inference.rejection import confidence
 
 SNR_GROUPS = frozenset(group.name for group in GROUPS if group.unit == SNR_UNIT)
 UNITS = {group.name: group.unit for group in GROUPS}
@@ -149,7 +150,7 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
                     "answered": float((answered & group["refused"].isna()).mean()),
                     "answered_at_threshold": None
                     if threshold is None
-                    else float((answered & (group["score"].astype(float) >= threshold)).mean()),
+                    else float((answered & (_confidence(group) >= threshold)).mean()),
                 }
             )
     return table_of(
@@ -176,5 +177,11 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
 
 
 def _threshold(digits_heard: pd.DataFrame) -> float | None:
-    scores = digits_heard.loc[digits_heard["ok"], "score"].dropna().astype(float)
+    scores = _confidence(digits_heard.loc[digits_heard["ok"].astype(bool)]).dropna()
     return float(scores.quantile(FALSE_REJECT_SHARE)) if len(scores) else None
+
+
+def _confidence(answers: pd.DataFrame) -> pd.Series:
+    """What an operating point is held against, see ``inference.rejection.confidence``."""
+    none_probability = answers["none_probability"].astype(float).fillna(0.0)
+    return pd.Series(confidence(answers["score"].astype(float), none_probability))

@@ -24,7 +24,7 @@ from finetune.metrics import macro_f1
 from inference.backends.cnn import MODEL_NAME
 from inference.crop import CropContract, prepare
 from inference.features import WindowSettings, log_mel_window, word_log_mel
-from inference.processor import multiplies_in_bf16
+from inference.processor import cpu_multiplies_in_bf16
 from inference.vocabulary import vocabulary
 
 
@@ -180,7 +180,7 @@ def fit_cnn(
         network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay), use_buffers=True
     )
     watched = _windows(validation, window, contract)
-    bf16 = settings.bf16 and multiplies_in_bf16()
+    bf16 = settings.bf16 and cpu_multiplies_in_bf16()
     history: list[dict[str, float]] = []
     losses: list[float] = []
     for step in tqdm(range(1, settings.num_steps + 1), desc=model, unit="step", disable=None):

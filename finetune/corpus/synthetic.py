@@ -34,7 +34,7 @@ NUM_VOICES = 12
 NUM_TAKES = 15
 ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
-#: Ways to speak that no training material has.
+#: Ways to speak that no words beside the recordings have; the synthetic corpus itself has them all.
 HELD_OUT_VARIANTS = VARIANTS[:8]
 #: Those of training material: not all of them sound like people.
 TRAINING_VARIANTS = (

@@ -14,6 +14,7 @@ from inference.live.endpointing import PROFILES
 from inference.live.engine import LiveEngine
 from inference.live.events import Utterance
 from inference.live.voice_activity import build_detector
+from inference.rejection import MOST_PROBABLE
 from inference.stages import collect_stages
 from inference.vocabulary import vocabulary
 
@@ -148,7 +149,7 @@ def find_words(waveform: np.ndarray, contract: CropContract) -> list[tuple[float
 def _reason(backend: DigitBackend, prediction: Prediction) -> str | None:
     if prediction.label is None:
         return prediction.reason or "unknown_class"
-    return backend.rejection.reason(prediction) if backend.rejection else None
+    return (backend.rejection or MOST_PROBABLE).reason(prediction)
 
 
 def _build(

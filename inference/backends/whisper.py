@@ -28,7 +28,7 @@ from inference.backends.whisper_window import (
     short_window,
 )
 from inference.errors import CheckpointError
-from inference.rejection import Rejection, read_rejection
+from inference.rejection import MOST_PROBABLE, read_rejection
 from inference.stages import stage
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ TRANSCRIBE_OPTIONS: dict[str, Any] = {
     "vad_filter": False,
     "max_new_tokens": MAX_NEW_TOKENS,
 }
-
-#: Scored labels include "none of them"; the likelier of the two is shown until validation clips have
-#: given a threshold.
-MOST_PROBABLE = Rejection(temperature=1.0, threshold=0.0)
 
 
 class WhisperBackend(DigitBackend):

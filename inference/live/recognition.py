@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from inference.audio import SAMPLING_RATE, check_waveform
 from inference.backends.base import DigitBackend, Prediction
 from inference.errors import UserError
 from inference.live.events import Answer, Utterance
-from inference.rejection import Rejection
+from inference.rejection import MOST_PROBABLE
 from inference.vocabulary import vocabulary
 
 logger = logging.getLogger(__name__)
@@ -18,8 +17,6 @@ logger = logging.getLogger(__name__)
 TOP = 3
 #: A backend may stumble over one utterance; one that fails this often in a row is broken.
 MAX_FAILURES = 3
-#: The operating point of a backend that was not calibrated, and of ``--min-score``: no threshold but that.
-SHOW_ALL = Rejection(temperature=1.0, threshold=0.0)
 
 
 class BackendFailedError(UserError):
@@ -32,8 +29,8 @@ class Recogniser:
     Args:
         backend: Any backend of the table.
         name: Its name, for the records.
-        min_score: Digits scored lower are rejected as ``low_score``; None for the threshold that was
-            calibrated with the checkpoint. A classifier without one is to be as sure as the utterance asks.
+        min_score: Digits scored lower are rejected as ``low_score``, whatever was calibrated with the
+            checkpoint; None for what was. A classifier without either is to be as sure as the utterance asks.
         force_emit: Give the best digit where the backend's answer would be rejected, marked as forced.
     """
 
@@ -42,10 +39,10 @@ class Recogniser:
     ):
         self._backend = backend
         self._name = name
-        self._rejection = backend.rejection or SHOW_ALL
-        if min_score is not None:
-            self._rejection = replace(self._rejection, threshold=min_score)
-        self._heeds_detector = backend.rejection is None and min_score is None
+        calibrated = backend.rejection if min_score is None else None
+        self._rejection = calibrated or MOST_PROBABLE
+        self._min_score = min_score
+        self._heeds_detector = calibrated is None and min_score is None
         self._force_emit = force_emit
         self._failures = 0
 
@@ -75,6 +72,8 @@ class Recogniser:
             return self._build(utterance, None, "backend_error")
         self._failures = 0
         reason = self._rejection.reason(prediction)
+        if reason is None and (prediction.score or 0.0) < (self._min_score or 0.0):
+            reason = "low_score"
         if reason is None and self._heeds_detector and _is_doubtful(prediction, utterance.least_score):
             reason = "low_score"
         return self._build(utterance, prediction, reason)

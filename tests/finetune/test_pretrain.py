@@ -12,7 +12,7 @@ from finetune import pretrain, train
 from finetune.arguments import ModelArguments
 from finetune.baselines.speech_embedding import EMBEDDING_SIZE
 from finetune.corpus import load_corpus
-from finetune.embedding_student import SHIFTS, EmbeddingStudent, embeddings, regression_loss
+from finetune.embedding_student import SHIFTS, EmbeddingStudent, embeddings, load_teacher, regression_loss
 from finetune.modeling import build_model, random_encoder
 from inference.vocabulary import DIGITS
 
@@ -34,7 +34,7 @@ def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_embeddings_tell_words_apart_whoever_speaks(spoken_corpus: Path) -> None:
     """The nearest other voice's clip mostly says the same word, though nothing was fitted."""
     clips = load_corpus(str(spoken_corpus)).clips[::3]
-    matrix = embeddings([clip.waveform() for clip in clips])
+    matrix = embeddings(load_teacher(), [clip.waveform() for clip in clips])
     assert matrix.shape == (len(clips), EMBEDDING_SIZE * len(SHIFTS))
     np.testing.assert_allclose(matrix.mean(axis=0), 0.0, atol=1e-3)
     distances = np.linalg.norm(matrix[:, None] - matrix[None], axis=2)
@@ -87,10 +87,17 @@ def test_fine_tuning_starts_from_the_pretrained_encoder(
 
 
 def test_another_architecture_does_not_go_on_where_one_was_stopped(
-    architecture: Path, tmp_path: Path, capsys
+    architecture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    (tmp_path / "checkpoint-3").mkdir()
-    (tmp_path / "run_settings.json").write_text('{"steps": "5"}')
-    words = ["--from_config", str(architecture), "--steps", "3", "--output_dir", str(tmp_path)]
-    assert pretrain.main(words) == 2
-    assert "unfinished run with another" in capsys.readouterr().err
+    monkeypatch.setattr(pretrain, "NUM_LABEL_UTTERANCES", 2)
+    folder = tmp_path / "pretrained"
+    words = ["--words", "20", "--steps", "2", "--batch_size", "8", "--output_dir", str(folder)]
+    assert pretrain.main(["--from_config", str(architecture), *words]) == 0
+    # As a kill would have left it, before the encoder was complete.
+    (folder / "config.json").unlink()
+    (folder / "checkpoint-2").mkdir()
+    wider = tmp_path / "wider.json"
+    wider.write_text(json.dumps(json.loads(architecture.read_text()) | {"intermediate_size": 48}))
+    assert pretrain.main(["--from_config", str(wider), *words]) == 2
+    assert "unfinished run with another architecture" in capsys.readouterr().err
+    assert pretrain.main(["--from_config", str(architecture), *words]) == 0

@@ -9,7 +9,7 @@ from inference.backends import BACKENDS, BackendSpec, check_options, parse_varia
 from inference.backends.base import Prediction, prediction_from_probabilities
 from inference.cli import add_backend_arguments, chosen_options
 from inference.errors import UserError
-from inference.rejection import Rejection
+from inference.rejection import MOST_PROBABLE, Rejection
 from inference.vocabulary import DIGITS
 
 
@@ -78,3 +78,9 @@ def test_an_eleventh_probability_is_that_of_no_digit() -> None:
 )
 def test_doubtful_answers_are_refused_with_a_reason(prediction: Prediction, reason: str | None) -> None:
     assert Rejection(1.0, 0.8, 0.02, 0.05, 100, 100).reason(prediction) == reason
+
+
+def test_without_a_threshold_only_the_class_itself_refuses() -> None:
+    assert MOST_PROBABLE.reason(Prediction("7", 0.3, none_probability=0.29)) is None
+    assert MOST_PROBABLE.reason(Prediction("7", 0.3, none_probability=0.31)) == "unknown_class"
+    assert MOST_PROBABLE.reason(Prediction("7", 0.01)) is None
