@@ -76,8 +76,8 @@ BACKENDS: dict[str, BackendSpec] = {
         BackendSpec(
             name="ensemble",
             import_path="inference.backends.ensemble:EnsembleBackend",
-            default_checkpoint="mfcc+logmel-dscnn+speech-embedding",
-            summary="mfcc, logmel-dscnn and speech-embedding asked together, log-probabilities averaged",
+            default_checkpoint="mfcc+speech-embedding",
+            summary="mfcc and speech-embedding asked together, log-probabilities averaged",
             package="onnxruntime",
             composite=True,
         ),
@@ -165,8 +165,8 @@ def read_members(checkpoint: str) -> list[tuple[str, str]]:
         members.append((name, folder or BACKENDS[name].default_checkpoint))
     if len(members) < 2:
         raise CheckpointError(
-            f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+logmel-dscnn or "
-            "mfcc=FOLDER+logmel-dscnn=FOLDER."
+            f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+speech-embedding "
+            "or mfcc=FOLDER+speech-embedding=FOLDER."
         )
     return members
 

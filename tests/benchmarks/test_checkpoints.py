@@ -119,9 +119,9 @@ ENSEMBLE = Row("ensemble", BACKENDS["ensemble"], BACKENDS["ensemble"].default_ch
 def test_an_ensemble_asks_the_folds_of_its_members(
     corpus: Corpus, loso: Evaluation, hashes: dict[str, str], tmp_path: Path
 ) -> None:
-    members = [folds_of(name, corpus, tmp_path / name) for name in ("mfcc", "logmel-dscnn")]
+    members = [folds_of(name, corpus, tmp_path / name) for name in ("mfcc", "speech-embedding")]
     found = assign_checkpoints(ENSEMBLE, [ENSEMBLE, *members], loso, hashes, no_fit)
-    parts = f"mfcc={tmp_path}/mfcc/ann+logmel-dscnn={tmp_path}/logmel-dscnn/ann"
+    parts = f"mfcc={tmp_path}/mfcc/ann+speech-embedding={tmp_path}/speech-embedding/ann"
     assert found.checkpoints["ann"] == parts
     assert (found.fold_checkpoints, found.leaked_clips, found.trained_on) == (True, 0, "folder")
     official = make_evaluation("official", corpus, 0, None, None)
@@ -129,17 +129,17 @@ def test_an_ensemble_asks_the_folds_of_its_members(
     assert shipped.checkpoints[None].count("/shipped") == 2
     only_mfcc = assign_checkpoints(ENSEMBLE, [members[0], ENSEMBLE], loso, hashes, no_fit)
     # The other member's own checkpoint was trained on another corpus than this one.
-    assert only_mfcc.checkpoints["ann"].endswith(BACKENDS["logmel-dscnn"].default_checkpoint)
+    assert only_mfcc.checkpoints["ann"].endswith(BACKENDS["speech-embedding"].default_checkpoint)
 
 
 def test_nothing_is_fitted_for_an_ensemble_that_cannot_be_asked(
     corpus: Corpus, loso: Evaluation, hashes: dict[str, str], tmp_path: Path
 ) -> None:
     heard = checkpoint(tmp_path / "heard", corpus, None)
-    members = [Row(name, BACKENDS[name], heard, is_default=True) for name in ("mfcc", "logmel-dscnn")]
+    members = [Row(name, BACKENDS[name], heard, is_default=True) for name in ("mfcc", "speech-embedding")]
     found = assign_checkpoints(ENSEMBLE, [*members, ENSEMBLE], loso, hashes, no_fit)
     assert found.checkpoints == {}
-    assert str(found.reason).startswith("ensemble: logmel-dscnn: its checkpoint has heard every speaker")
+    assert str(found.reason).startswith("ensemble: speech-embedding: its checkpoint has heard every speaker")
 
 
 def test_an_ensemble_leaks_what_a_member_has_heard(
@@ -147,7 +147,9 @@ def test_an_ensemble_leaks_what_a_member_has_heard(
 ) -> None:
     heard, bare = checkpoint(tmp_path / "heard", corpus, None), tmp_path / "bare"
     bare.mkdir()
-    chosen = dataclasses.replace(ENSEMBLE, checkpoint=f"mfcc={bare}+logmel-dscnn={heard}", is_default=False)
+    chosen = dataclasses.replace(
+        ENSEMBLE, checkpoint=f"mfcc={bare}+speech-embedding={heard}", is_default=False
+    )
     with pytest.raises(UserError, match="was trained on 90 of the clips"):
         assign_checkpoints(chosen, [chosen], loso, hashes, no_fit)
     official = make_evaluation("official", corpus, 0, None, None)
