@@ -24,6 +24,7 @@ COLUMNS = (
     "recorded_label",
     "hypothesis",
     "score",
+    "none_probability",
     "refused",
     "snr_db",
     "ok",

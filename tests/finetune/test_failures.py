@@ -51,5 +51,8 @@ def test_encoder_folder_that_lacks_a_file(missing: str, config: Path, tmp_path: 
 def test_encoder_folder_that_does_not_exist(config: Path, tmp_path: Path, capsys) -> None:
     words = ["--config", str(config), "--model", str(tmp_path / "encoder")]
     assert train.main([*words, "--output_dir", str(tmp_path / "out")]) == 2
-    assert "encoder does not exist; expected a folder or a Hub id" in capsys.readouterr().err
+    assert (
+        "encoder does not exist; expected a folder, such as python -m finetune.pretrain makes"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
