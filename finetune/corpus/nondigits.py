@@ -1,4 +1,4 @@
-"""Sounds that are no word of the vocabulary: other words, broken digits, noise, silence.
+"""Sounds that are no word of the vocabulary: other words, broken digits, noise, music, silence.
 
 They make the class ``REJECT_LABEL``. Every sound is an ordinary clip whose audio is made when it is
 read. Words, voices and digits behind the three parts of a split are disjoint.
@@ -67,7 +67,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "test": HELD_OUT_VARIANTS[4:],
 }
 #: What the sounds beside a user's own consist of, in tenths.
-KINDS = ("word",) * 5 + ("reversed", "reversed", "cut", "joined", "noise")
+KINDS = ("word",) * 5 + ("reversed", "cut", "joined", "noise", "music")
 
 
 def nondigits(
@@ -140,8 +140,9 @@ def _made(kind: str, part: str, number: int, digits: Sequence[Clip]) -> Clip:
         "cut": lambda: _cut(chosen.waveform(), clip_generator(1, 0, clip_id)),
         "joined": lambda: np.concatenate([trim_silence(clip.waveform()) for clip in (chosen, second)]),
         "noise": lambda: _noise(clip_generator(1, 0, clip_id)),
+        "music": lambda: _music(clip_generator(1, 0, clip_id)),
     }
-    speaker = "noise" if kind == "noise" else chosen.speaker
+    speaker = kind if kind in ("noise", "music") else chosen.speaker
     return Clip(clip_id, REJECT_LABEL, speaker, number, False, partial(_wav, make[kind]))
 
 
@@ -164,6 +165,22 @@ def _noise(generator: np.random.Generator) -> np.ndarray:
         decay = generator.uniform(0.02, 0.2) * SAMPLING_RATE
         noise *= np.exp(-np.arange(num_samples) / decay).astype(np.float32)
     return noise
+
+
+def _music(generator: np.random.Generator) -> np.ndarray:
+    """One to three tones with harmonics at once, swelling or dying away: a chord, a ring, a hum."""
+    times = np.arange(int(generator.uniform(0.2, 1.0) * SAMPLING_RATE)) / SAMPLING_RATE
+    sound = np.zeros(times.size)
+    for _ in range(int(generator.integers(1, 4))):
+        frequency_hz = 50.0 * 2 ** generator.uniform(0.0, 5.0)
+        steepness = generator.uniform(0.5, 2.5)
+        for harmonic in range(1, 1 + min(int(4000 / frequency_hz), 12)):
+            phase = generator.uniform(0.0, 2 * np.pi)
+            sound += harmonic**-steepness * np.sin(2 * np.pi * frequency_hz * harmonic * times + phase)
+    sound *= np.minimum(times / generator.uniform(0.002, 0.1), 1.0)
+    sound *= np.exp(-times / generator.uniform(0.05, 2.0))
+    level = 10 ** (generator.uniform(-45.0, -20.0) / 20)
+    return (sound * level / max(float(np.sqrt(np.mean(sound**2))), 1e-9)).astype(np.float32)
 
 
 def _own(folder: Path, part: str) -> list[Clip]:
