@@ -152,8 +152,7 @@ class PlainMfcc(DigitBackend):
         level = log_mel.mean(axis=0, keepdims=True)
         coefficients = librosa.feature.mfcc(S=log_mel, n_mfcc=settings["n_mfcc"] + 1)[1:]
         static = np.vstack([level - level.max(), coefficients])
-        slope = librosa.feature.delta(static, width=5, mode="nearest")
-        frames = np.vstack([static, slope, librosa.feature.delta(slope, width=5, mode="nearest")]).T
+        frames = np.vstack([static, librosa.feature.delta(static, width=5, mode="nearest")]).T
         segments = segment_weights(len(frames), settings["num_segments"]) @ frames
         parts = [frames.mean(axis=0), frames.std(axis=0), frames.min(axis=0), frames.max(axis=0)]
         return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]])

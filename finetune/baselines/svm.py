@@ -42,7 +42,7 @@ _IN_NOISE = replace(_SPOKEN_FASTER_OR_SLOWER, speed=(1.0, 1.0), pad_ms=(0.0, 200
 VARIATIONS = (_SPOKEN_FASTER_OR_SLOWER, _IN_NOISE)
 #: Share of the variance that the principal components keep. On held-out training speakers as good as all of
 #: it, with half the numbers to store and to multiply.
-KEPT_VARIANCE = 0.975
+KEPT_VARIANCE = 0.99
 #: C of the regression on margins, times the number of rows: strongly held back where there are
 #: thousands, for the margins of one machine say nearly the same.
 HEAD_REGULARISATION = 40.0

@@ -232,7 +232,7 @@ def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("benchmarks.peers.growth.CALLS", 2)
     monkeypatch.setattr("benchmarks.peers.growth.BATCHES", (1, 2))
     monkeypatch.setattr("benchmarks.peers.growth.measure_limits", lambda _: MachineLimits({"float32": 2e10}))
-    monkeypatch.setattr("benchmarks.peers.growth.measure_reading_ms", lambda num_bytes, _: num_bytes / 2.5e7)
+    monkeypatch.setattr("benchmarks.peers.growth.measure_reading_ms", lambda num_bytes, _: num_bytes / 1.8e7)
     pair = (MFCC, BACKENDS["mfcc"].default_checkpoint)
     growth = measure_growth([pair, pair], CLIPS[0], threads=1)
     assert [(p["seconds"], p["batch"]) for p in growth["points"]] == [
