@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict, cross_val_score
@@ -20,7 +22,7 @@ from tqdm import tqdm
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
 from finetune.baselines import class_ids
 from finetune.corpus.clip import Clip
-from inference.backends.mfcc import KernelClassifier, LinearClassifier
+from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
@@ -43,9 +45,8 @@ VARIATIONS = (_SPOKEN_FASTER_OR_SLOWER, _IN_NOISE)
 #: Share of the variance that the principal components keep. On held-out training speakers as good as all of
 #: it, with half the numbers to store and to multiply.
 KEPT_VARIANCE = 0.99
-#: C of the regression on margins, times the number of rows: strongly held back where there are
-#: thousands, for the margins of one machine say nearly the same.
-HEAD_REGULARISATION = 40.0
+#: What margins are multiplied with, at least and at most.
+STEEPNESS = (0.1, 100.0)
 MAX_FOLDS = 5
 #: Holds the kernel of some thousand rows whole.
 CACHE_MB = 1000.0
@@ -175,11 +176,11 @@ def choose(
 def fit_kernel(
     statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice
 ) -> KernelClassifier:
-    """Fits the machine, and a logistic regression that turns its margins into probabilities.
+    """Fits the machine, and the steepness at which its margins become probabilities.
 
-    The regression learns from margins of clips that the machine has not seen, a fifth at a time
-    (stacking; Wolpert 1992, "Stacked generalization"): margins of its own training clips would make
-    it too sure.
+    The steepness is that of the greatest likelihood (as in Platt 1999, "Probabilistic outputs for
+    support vector machines"), over margins of clips that the machine has not seen, a fifth at a time:
+    margins of its own training clips would make it too sure.
 
     Args:
         statistics: ``(num_rows, num_statistics)``.
@@ -198,22 +199,34 @@ def fit_kernel(
         cv=_folds(label_ids, groups),
         method="decision_function",
     )
-    head = LogisticRegression(C=HEAD_REGULARISATION / len(rows), max_iter=2000)
-    head.fit(margins, label_ids)
-    return collapse(front, machine.fit(rows, label_ids), head)
+    logits = logits_of_margins(_towards_first(margins.reshape(len(rows), -1)))
+    return collapse(front, machine.fit(rows, label_ids), best_steepness(logits, label_ids))
 
 
-def collapse(front: Pipeline, machine: SVC, head: LogisticRegression) -> KernelClassifier:
-    """The same function with the margins and the regression, both linear, multiplied out."""
-    weights = _pair_weights(machine) @ head.coef_.T
-    bias = machine.intercept_ @ head.coef_.T + head.intercept_
+def best_steepness(logits: np.ndarray, label_ids: np.ndarray) -> float:
+    """The factor on logits ``(num_rows, num_labels)`` that makes the labels most likely."""
+
+    def loss(log_steepness: float) -> float:
+        log_probabilities = log_softmax(np.exp(log_steepness) * logits, axis=1)
+        return -float(log_probabilities[np.arange(len(label_ids)), label_ids].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(STEEPNESS), method="bounded").x))
+
+
+def collapse(front: Pipeline, machine: SVC, steepness: float) -> KernelClassifier:
+    """The same function as arrays, the steepness multiplied out."""
     return KernelClassifier(
         **_projection(front),
         support_vectors=machine.support_vectors_.astype(np.float32),
-        weights=weights.astype(np.float32),
-        bias=bias.astype(np.float32),
+        weights=(steepness * _towards_first(_pair_weights(machine))).astype(np.float32),
+        bias=(steepness * _towards_first(machine.intercept_)).astype(np.float32),
         gamma=np.array(machine.gamma, np.float32),
     )
+
+
+def _towards_first(margins: np.ndarray) -> np.ndarray:
+    """Positive for the first of two labels; scikit-learn has it the other way round if there are but two."""
+    return -margins if margins.shape[-1] == 1 else margins
 
 
 def fit_linear(

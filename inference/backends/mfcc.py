@@ -1,7 +1,9 @@
 """MFCC statistics and a support vector machine or a regression: small, well under a millisecond per clip."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ class LinearClassifier:
         mean: Mean of each statistic, ``(num_statistics,)``.
         projection: From statistics to their principal components, ``(num_statistics, num_components)``; each
             statistic is divided by its standard deviation before.
-        weights: Part of each row in each label, ``(num_rows, num_labels)``.
+        weights: Part of each component in each label, ``(num_components, num_labels)``.
         bias: ``(num_labels,)``.
     """
 
@@ -41,22 +43,21 @@ class LinearClassifier:
 
     def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Probabilities ``(num_clips, num_labels)`` of statistics ``(num_clips, num_statistics)``."""
-        rows = self._rows((statistics - self.mean) @ self.projection)
-        logits = (rows @ self.weights + self.bias) / temperature
+        logits = self._logits((statistics - self.mean) @ self.projection) / temperature
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    def _rows(self, components: np.ndarray) -> np.ndarray:
-        return components
+    def _logits(self, components: np.ndarray) -> np.ndarray:
+        return components @ self.weights + self.bias
 
     def fits_together(self) -> bool:
         """Whether the shapes agree with each other and with the labels, a reject class included."""
-        num_labels = self.bias.size
+        num_labels = len(vocabulary().labels)
         return (
-            self.projection.shape == (self.mean.size, self._num_components())
-            and self.mean.ndim == 1
-            and self.weights.shape == (self._num_rows(), num_labels)
-            and num_labels in (len(vocabulary().labels), len(vocabulary().labels) + 1)
+            self.mean.ndim == self.bias.ndim == 1
+            and self.projection.shape == (self.mean.size, self._num_components())
+            and self.weights.shape == (self._num_rows(), self.bias.size)
+            and self.bias.size in (self._num_columns(num_labels), self._num_columns(num_labels + 1))
         )
 
     def _num_components(self) -> int:
@@ -64,6 +65,9 @@ class LinearClassifier:
 
     def _num_rows(self) -> int:
         return len(self.weights)
+
+    def _num_columns(self, num_labels: int) -> int:
+        return num_labels
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored, by name."""
@@ -77,10 +81,15 @@ class LinearClassifier:
 
 @dataclass(frozen=True, eq=False)
 class KernelClassifier(LinearClassifier):
-    """A radial-basis machine as arrays: ``softmax(exp(-gamma * |x - v|^2) @ weights + bias)``.
+    """A radial-basis machine as arrays, whose labels are compared pair by pair.
+
+    The margins of the pairs are ``exp(-gamma * |x - v|^2) @ weights + bias`` of components x, in the order
+    of ``itertools.combinations``; see ``logits_of_margins``.
 
     Attributes:
-        support_vectors: Their components, ``(num_vectors, num_components)``; each has a row of weights.
+        support_vectors: Their components, ``(num_vectors, num_components)``.
+        weights: Part of each vector in each margin, ``(num_vectors, num_pairs)``.
+        bias: ``(num_pairs,)``.
         gamma: Width of the kernel, a scalar.
     """
 
@@ -92,11 +101,12 @@ class KernelClassifier(LinearClassifier):
         square = np.einsum("ij,ij->i", self.support_vectors, self.support_vectors)
         object.__setattr__(self, "_squared_norms", square)
 
-    def _rows(self, components: np.ndarray) -> np.ndarray:
+    def _logits(self, components: np.ndarray) -> np.ndarray:
         # Clip by clip: a product of a few rows would first rearrange all support vectors, and take longer.
         products = np.stack([self.support_vectors @ row for row in components])
         squares = np.vecdot(components, components)[:, None] + self._squared_norms  # type: ignore[attr-defined]
-        return np.exp(self.gamma * (2.0 * products - squares))
+        rows = np.exp(self.gamma * (2.0 * products - squares))
+        return logits_of_margins(rows @ self.weights + self.bias)
 
     def fits_together(self) -> bool:
         """See ``LinearClassifier.fits_together``."""
@@ -107,6 +117,37 @@ class KernelClassifier(LinearClassifier):
 
     def _num_rows(self) -> int:
         return len(self.support_vectors)
+
+    def _num_columns(self, num_labels: int) -> int:
+        return num_labels * (num_labels - 1) // 2
+
+
+def logits_of_margins(margins: np.ndarray) -> np.ndarray:
+    """Of each label the sum of the margins by which it loses: 0 where it beats all others.
+
+    It is what a sum of the logarithms of pairwise probabilities (Price et al. 1995, "Pairwise neural
+    network classifiers with probabilistic outputs") becomes for steep ones. By how much a label wins
+    does not count: a margin between two labels that are both wrong tells nothing.
+
+    Args:
+        margins: ``(num_clips, num_pairs)`` in the order of ``itertools.combinations``, positive where the
+            first of two labels wins.
+
+    Returns:
+        ``(num_clips, num_labels)``, none above 0.
+    """
+    either, second = _places_in_pairs(margins.shape[1])
+    # The first of two loses min(margin, 0), the second min(-margin, 0) = min(margin, 0) - margin.
+    return np.minimum(margins, 0.0) @ either - margins @ second
+
+
+@functools.cache
+def _places_in_pairs(num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each label is one of a pair, and where the second: ``(num_pairs, num_labels)`` of 0 and 1."""
+    num_labels = round((1 + (1 + 8 * num_pairs) ** 0.5) / 2)
+    pairs = list(combinations(range(num_labels), 2))
+    first, second = np.eye(num_labels, dtype=np.float32)[pairs].swapaxes(0, 1)
+    return first + second, second
 
 
 class MfccBackend(DigitBackend):

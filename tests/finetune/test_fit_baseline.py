@@ -4,18 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from finetune import fit_baseline
-from finetune.baselines.svm import choose, collapse
+from finetune.baselines.svm import best_steepness, choose, collapse
 from finetune.corpus import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.split_card import read_split_card
@@ -41,21 +42,39 @@ def network(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def test_collapsed_arrays_equal_the_library() -> None:
-    """Multiplying components, margins and regression out must not change a probability."""
+@pytest.mark.parametrize("num_labels", [2, 3, 10])
+def test_collapsed_arrays_equal_the_library(num_labels: int) -> None:
+    """Multiplying components and margins out must not change a margin's sign or size."""
     generator = np.random.default_rng(0)
-    label_ids = np.repeat(np.arange(len(DIGITS.labels)), 12)
-    centres = generator.standard_normal((len(DIGITS.labels), 20))
+    label_ids = np.repeat(np.arange(num_labels), 12)
+    centres = generator.standard_normal((num_labels, 20))
     statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
     front = make_pipeline(StandardScaler(), PCA(0.9, svd_solver="full")).fit(statistics)
     machine = SVC(gamma=0.05, decision_function_shape="ovo").fit(front.transform(statistics), label_ids)
-    margins = machine.decision_function(front.transform(statistics))
-    head = LogisticRegression(max_iter=2000).fit(margins, label_ids)
     fresh = generator.standard_normal((50, 20)).astype(np.float32) * 2
-    expected = head.predict_proba(machine.decision_function(front.transform(fresh)))
-    classifier = collapse(front, machine, head)
-    np.testing.assert_allclose(classifier.probabilities(fresh), expected, atol=1e-4)
-    assert len(set(expected.argmax(axis=1))) > 3
+    margins = machine.decision_function(front.transform(fresh)).reshape(50, -1)
+    if num_labels == 2:
+        margins = -margins
+    lost = np.zeros((50, num_labels))
+    for column, (first, second) in enumerate(combinations(range(num_labels), 2)):
+        lost[:, first] += np.minimum(margins[:, column], 0.0)
+        lost[:, second] += np.minimum(-margins[:, column], 0.0)
+    classifier = collapse(front, machine, 3.0)
+    np.testing.assert_allclose(classifier.probabilities(fresh), softmax(3.0 * lost, axis=1), atol=1e-4)
+    # A label that beats all others is the machine's own answer.
+    unbeaten = lost.max(axis=1) == 0.0
+    assert unbeaten.sum() > 20
+    answers = classifier.probabilities(fresh).argmax(axis=1)
+    np.testing.assert_array_equal(answers[unbeaten], machine.predict(front.transform(fresh))[unbeaten])
+
+
+def test_steepness_is_that_of_the_greatest_likelihood() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0.0, 1.0, (20_000, 4))
+    noise = generator.gumbel(
+        size=logits.shape
+    )  # the largest of logits + Gumbel noise has softmax probabilities
+    assert best_steepness(logits, (2.5 * logits + noise).argmax(axis=1)) == pytest.approx(2.5, rel=0.05)
 
 
 def test_the_grid_is_chosen_over_held_out_speakers() -> None:
