@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--words", type=positive_int, default=7000, help="spoken words to learn from (default: %(default)s)"
     )
-    parser.add_argument("--steps", type=positive_int, default=2000, help="default: %(default)s")
+    parser.add_argument("--steps", type=positive_int, default=5000, help="default: %(default)s")
     parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
     parser.add_argument("--learning_rate", type=float, default=1.5e-3, help="default: %(default)s")
     parser.add_argument("--seed", type=natural_number, default=0, help="default: %(default)s")
