@@ -282,7 +282,7 @@ def test_shipped_checkpoints_keep_their_word(name: str, recordings: Path) -> Non
     assert card.leaked(corpus, split.test) == []
     predictions = backend.predict([clip.waveform() for clip in split.test])
     accuracy = np.mean([p.label == clip.label for p, clip in zip(predictions, split.test, strict=True)])
-    assert accuracy >= 0.97
+    assert accuracy >= 0.985
     assert (
         f"| test accuracy | {accuracy:.4g} |"
         in (Path(BACKENDS[name].default_checkpoint) / "README.md").read_text()
