@@ -11,7 +11,7 @@ from benchmarks.protocol import PROTOCOL_HELP
 from benchmarks.settings import DEFAULT_SUITE, PHASES, SUITES, Settings, Suite
 from finetune.corpus import DATASET_HELP
 from inference.backends import BACKENDS
-from inference.cli import add_backend_module_argument, natural_number, positive_int
+from inference.cli import add_backend_module_argument, natural_number, path_argument, positive_int
 from inference.vocabulary import add_vocabulary_argument
 
 EPILOG = (
@@ -161,7 +161,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="stay within 20m, 90s or 2h: conditions are left out first, then rounds, never clips",
     )
     where = parser.add_argument_group("where to")
-    where.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: results/<run>)")
+    where.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="folder to write (default: results/<run>)"
+    )
     where.add_argument("--plan", action="store_true", help="print what would be measured and how long")
     again = where.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="measure what the run in --out lacks")

@@ -21,7 +21,8 @@ class Assignment:
             the row cannot be measured under this protocol.
         reason: Why not.
         fix: What would mend it.
-        leaked_clips: Test clips that a checkpoint was trained on; None without split cards.
+        leaked_clips: Test clips that a checkpoint was trained on, under a protocol of new speakers also
+            those whose speaker it was trained on; None without split cards.
         trained_on: The corpora that the cards name; None unless all that is loaded has a card.
         train_clips: Clips learned from, the most of any fold.
         fold_checkpoints: Whether every fold has a checkpoint that never heard its speaker.
@@ -141,7 +142,11 @@ def _leaks(
     for fold in evaluation.folds:
         checkpoint = checkpoints[fold.speaker]
         cards = [card for card in _cards(row, checkpoint) if card is not None]
-        leaked = {clip for card in cards for clip in card.leaked(evaluation.corpus, fold.test, hashes)}
+        # A corpus from outside has no training part: there, other recordings of known speakers are fair.
+        held_out = evaluation.new_speakers and bool(fold.train)
+        leaked = {
+            clip for card in cards for clip in card.leaked(evaluation.corpus, fold.test, hashes, held_out)
+        }
         if leaked:
             leaks[checkpoint] = leaks.get(checkpoint, 0) + len(leaked)
     return leaks
@@ -177,7 +182,7 @@ def _material(cards: Sequence[SplitCard]) -> str:
 def _leak_message(row: Row, evaluation: Evaluation, leaks: Mapping[str, int]) -> str:
     lines: Sequence[str] = [
         f"{portable_path(checkpoint)} ({row.name}) was trained on {number} of the clips of the test split "
-        f"{evaluation.protocol}."
+        f"{evaluation.protocol}{', or on their speakers' if evaluation.new_speakers else ''}."
         for checkpoint, number in leaks.items()
     ]
     return "\n".join(lines) + (

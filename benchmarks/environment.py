@@ -135,7 +135,8 @@ def _version(distribution: str) -> str | None:
 
 
 def _uncommitted_changes() -> bool | None:
-    status = _git("status", "--porcelain", "--untracked-files=no")
+    # What runs write says nothing of the code that was measured.
+    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
     return None if status is None else bool(status)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.corpus import DATASET_HELP
-from inference.cli import EXIT_OK, positive_int, reports_user_errors
+from inference.cli import EXIT_OK, path_argument, positive_int, reports_user_errors
 
 ORDER_SEED = 0
 
@@ -31,7 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=positive_int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--segments", type=positive_int, default=5, help="timed turns (default: 5)")
     parser.add_argument("--clips", type=positive_int, default=128, help="clips of a turn (default: 128)")
-    parser.add_argument("--out", type=Path, default=Path("results/training-throughput"), help="result folder")
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("results/training-throughput"), help="result folder"
+    )
     return parser
 
 

@@ -34,6 +34,7 @@ from finetune.resumption import (
 from finetune.tracking import prepare_trackers
 from finetune.waveform_cache import WaveformCache
 from inference.errors import UserError
+from inference.hub import hub_is_reachable
 from inference.vocabulary import vocabulary
 
 
@@ -45,6 +46,11 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     """
     data, training = arguments.data, arguments.training
     output_dir = Path(training.output_dir or "")
+    if training.push_to_hub and not hub_is_reachable():
+        raise UserError(
+            "--push_to_hub: the Hugging Face Hub cannot be reached; leave it out, and upload the finished "
+            "folder later: hf upload OWNER/NAME FOLDER"
+        )
     if training.n_gpu > 1:
         raise UserError(
             f"one process would split its batches over {training.n_gpu} GPUs; start one process per GPU: "

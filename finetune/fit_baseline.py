@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from finetune.corpus import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, make_split
 from inference.backends.base import Prediction, prediction_from_probabilities
-from inference.cli import EXIT_OK, natural_number, positive_int, reports_user_errors
+from inference.cli import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
 from inference.rejection import Rejection
 from inference.vocabulary import REJECT_LABEL, add_vocabulary_argument, vocabulary
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Model -> share of synthetic voices that it learns from by default.
 MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4, "speech-embedding": 0.4}
+#: Those that are fitted without steps.
+STATISTICS_MODELS = ("mfcc-svm", "mfcc-logreg")
 #: Fewest sounds that are no digit; in a test part they decide how finely a rate is known.
 NUM_SOUNDS = 300
 LEAST_PROBABILITY = 1e-12
@@ -71,7 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
         "calibrate when an answer is refused on validation clips",
     )
     parser.add_argument(
-        "--reject_folder", type=Path, help="recordings of your own for that class, beside the made ones"
+        "--reject_folder",
+        type=path_argument,
+        help="recordings of your own for that class, beside the made ones",
     )
     parser.add_argument(
         "--report_to",
@@ -80,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="TRACKER",
         help="report curve and figures to tensorboard, mlflow, wandb or trackio (default: none)",
     )
-    parser.add_argument("--out", type=Path, help="checkpoint folder to write (default: runs/MODEL)")
+    parser.add_argument("--out", type=path_argument, help="checkpoint folder to write (default: runs/MODEL)")
     return parser
 
 
@@ -92,6 +96,8 @@ def main(argv: list[str] | None = None) -> int:
         options.synthetic_share = MODELS[options.model]
     if options.reject and options.skip_validation:
         raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
+    if options.steps and options.model in STATISTICS_MODELS:
+        raise UserError(f"--steps is for networks: {options.model} is fitted without.")
     if options.reject_folder and not options.reject:
         raise UserError("--reject_folder goes with --reject.")
     if options.report_to:

@@ -14,7 +14,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from inference.cli import EXIT_OK, natural_number, positive_int, reports_user_errors
+from inference.cli import (
+    EXIT_OK,
+    natural_number,
+    path_argument,
+    positive_float,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
 
@@ -46,17 +53,17 @@ def build_parser() -> argparse.ArgumentParser:
         description="Pretrains a small encoder of raw waveforms on synthetic voices.",
     )
     parser.add_argument(
-        "--from_config", type=Path, default=CONFIG, help="architecture (default: %(default)s)"
+        "--from_config", type=path_argument, default=CONFIG, help="architecture (default: %(default)s)"
     )
     parser.add_argument(
         "--words", type=positive_int, default=7000, help="spoken words to learn from (default: %(default)s)"
     )
     parser.add_argument("--steps", type=positive_int, default=5000, help="default: %(default)s")
     parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
-    parser.add_argument("--learning_rate", type=float, default=1.5e-3, help="default: %(default)s")
+    parser.add_argument("--learning_rate", type=positive_float, default=1.5e-3, help="default: %(default)s")
     parser.add_argument("--seed", type=natural_number, default=0, help="default: %(default)s")
     add_vocabulary_argument(parser)
-    parser.add_argument("--output_dir", type=Path, default=Path("runs/wav2vec2-pretrained"))
+    parser.add_argument("--output_dir", type=path_argument, default=Path("runs/wav2vec2-pretrained"))
     return parser
 
 
@@ -74,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     from finetune.clip_trainer import ClipTrainer
     from finetune.collator import WaveformCollator
     from finetune.corpus.nondigits import spoken_words
+    from finetune.corpus.splits import fingerprint
     from finetune.corpus.synthetic import training_voices
     from finetune.embedding_student import EmbeddingStudent, embeddings, load_teacher, regression_loss
     from finetune.modeling import random_encoder
@@ -92,8 +100,9 @@ def main(argv: list[str] | None = None) -> int:
     prepare_folder(folder)
     names = ("words", "steps", "batch_size", "learning_rate", "seed")
     settings = {name: getattr(options, name) for name in names}
-    claim_folder(folder, settings | {"architecture": encoder.config.to_diff_dict()})
     clips = (*training_voices(NUM_LABEL_UTTERANCES), *spoken_words("train", options.words))
+    settings |= {"architecture": encoder.config.to_diff_dict(), "clips": fingerprint(clips)}
+    claim_folder(folder, settings)
     waveforms = WaveformCache(clips, show_progress=True)
     targets = embeddings(teacher, [waveforms[clip.clip_id] for clip in clips])
     dataset = ClipDataset(

@@ -10,7 +10,10 @@ from pathlib import Path
 from finetune.corpus import DATASET_HELP, load_corpus
 from finetune.corpus.splits import make_split
 from inference.cli import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
+
+SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,6 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
+    if options.out.suffix not in SUFFIXES or options.out.is_dir():
+        raise UserError(f"--out {options.out}: expected a file that ends in {', '.join(SUFFIXES)}.")
     # Imported here: --help need not wait for scipy and matplotlib.
     from finetune.augmentation import MAX_BABBLE_VOICES, AugmentationSettings, augment, clip_generator
     from finetune.plots import draw_clips

@@ -75,7 +75,11 @@ class SplitCard:
             (folder / name).write_text(lines, encoding="utf-8")
 
     def leaked(
-        self, corpus: Corpus, clips: Iterable[Clip], hashes: Mapping[str, str] | None = None
+        self,
+        corpus: Corpus,
+        clips: Iterable[Clip],
+        hashes: Mapping[str, str] | None = None,
+        held_out_speakers: bool = False,
     ) -> list[str]:
         """Ids among ``clips`` that the checkpoint was trained on.
 
@@ -83,15 +87,21 @@ class SplitCard:
             corpus: Where the clips come from.
             clips: What to look for.
             hashes: Clip id -> hash of its samples, to find a recording under another name, too.
+            held_out_speakers: Whether the clips stand for speakers who were not learned from: then
+                every recording of a speaker who was is one too many.
 
         An id that names label, speaker and take means the same recording in any copy or part of a
         corpus; other ids are compared only within the corpus that the card names.
         """
+        heard = {*self.train_speakers, *self.validation_speakers} if held_out_speakers else set()
         return sorted(
             clip.clip_id
             for clip in clips
             if (hashes or {}).get(clip.clip_id) in self.train_hashes
-            or (clip.clip_id in self.train_clips and (corpus.name == self.corpus or clip.names_its_recording))
+            or (
+                (clip.clip_id in self.train_clips or clip.speaker in heard)
+                and (corpus.name == self.corpus or clip.names_its_recording)
+            )
         )
 
 

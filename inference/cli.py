@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -91,6 +92,22 @@ def natural_number(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is not 0 or more")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    value = float(text)
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{value} is not a finite number above 0")
+    return value
+
+
+def port_argument(text: str) -> int:
+    """An argparse type: a TCP port, or 0 for any free one."""
+    value = natural_number(text)
+    if value > 65_535:
+        raise argparse.ArgumentTypeError(f"{value} is not from 0 to 65535")
     return value
 
 

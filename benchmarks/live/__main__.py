@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from finetune.corpus import DATASET_HELP, environment_prefix, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends import BACKENDS, load_backend
-from inference.cli import EXIT_OK, positive_int, reports_user_errors
+from inference.cli import EXIT_OK, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=positive_int, default=10, help="of the played stream (default: 10)")
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     parser.add_argument(
-        "--out", type=Path, default=Path("results/live"), help="folder (default: %(default)s)"
+        "--out", type=path_argument, default=Path("results/live"), help="folder (default: %(default)s)"
     )
     parser.add_argument("--again", action="store_true", help="measure parts again that --out holds already")
     return parser

@@ -15,8 +15,8 @@ from inference.cli import (
     EXIT_OK,
     add_backend_arguments,
     chosen_options,
-    natural_number,
     path_argument,
+    port_argument,
     positive_int,
     reports_user_errors,
 )
@@ -39,9 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
     )
-    parser.add_argument(
-        "--port", type=natural_number, default=7860, help="0 takes a free one (default: 7860)"
-    )
+    parser.add_argument("--port", type=port_argument, default=7860, help="0 takes a free one (default: 7860)")
     parser.add_argument(
         "--auth-file",
         type=path_argument,

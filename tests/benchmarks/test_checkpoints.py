@@ -81,8 +81,20 @@ def test_a_checkpoint_that_heard_everybody_has_no_folds(
     assert found.checkpoints == {}
     assert "one for each held-out speaker" in str(found.reason)
     chosen = dataclasses.replace(shipped, is_default=False)
-    with pytest.raises(UserError, match="was trained on 90 of the clips"):
+    with pytest.raises(UserError, match="was trained on 150 of the clips"):
         assign_checkpoints(chosen, [chosen], loso, hashes, no_fit)
+
+
+@pytest.mark.parametrize("protocol", ["loso", "loso-lite"])
+def test_unheard_clips_of_a_heard_speaker_are_no_new_voice(
+    protocol: str, corpus: Corpus, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    """The official checkpoint has learned from none of these takes, but from everybody who speaks them."""
+    evaluation = make_evaluation(protocol, corpus, 0, None, 30)
+    path = checkpoint(tmp_path / "shipped", corpus, None)
+    chosen = Row("perfect", row_of("Perfect").spec, path, is_default=False)
+    with pytest.raises(UserError, match=r"was trained on 30 of the clips .* or on their speakers"):
+        assign_checkpoints(chosen, [chosen], evaluation, hashes, no_fit)
 
 
 def test_the_small_baseline_is_fitted_for_each_fold(
@@ -150,7 +162,7 @@ def test_an_ensemble_leaks_what_a_member_has_heard(
     chosen = dataclasses.replace(
         ENSEMBLE, checkpoint=f"mfcc={bare}+speech-embedding={heard}", is_default=False
     )
-    with pytest.raises(UserError, match="was trained on 90 of the clips"):
+    with pytest.raises(UserError, match="was trained on 150 of the clips"):
         assign_checkpoints(chosen, [chosen], loso, hashes, no_fit)
     official = make_evaluation("official", corpus, 0, None, None)
     found = assign_checkpoints(chosen, [chosen], official, hashes, no_fit)

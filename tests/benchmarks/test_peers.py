@@ -55,7 +55,8 @@ def result(ours_ms, plain_ms, **changes) -> Result:
     return Result(**{**fields, **changes})
 
 
-def test_both_sides_answer_the_same_clips_in_processes_of_their_own(stored) -> None:
+def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch, stored) -> None:
+    monkeypatch.setattr("benchmarks.peers.measure.ENOUGH_MS", 0.0)
     made = compare(MFCC, CHECKPOINT, False, stored, stored, rounds=6, threads=1, seed=0)
     assert len(made.ours_ms) == len(made.plain_ms) == 6
     assert (made.same_labels, made.num_clips) == (10, 10)  # six timed, and each once more
@@ -64,7 +65,14 @@ def test_both_sides_answer_the_same_clips_in_processes_of_their_own(stored) -> N
     assert 0 < made.ratio_bounds[0] <= made.ratio_bounds[1]
 
 
-def test_a_batch_is_one_call(stored) -> None:
+def test_short_calls_are_timed_more_often(monkeypatch, stored) -> None:
+    monkeypatch.setattr("benchmarks.peers.measure.MOST_REPEATS", 3)
+    made = compare(MFCC, CHECKPOINT, False, stored, (), rounds=2, threads=1, seed=0)
+    assert len(made.ours_ms) == len(made.plain_ms) == 6
+
+
+def test_a_batch_is_one_call(monkeypatch, stored) -> None:
+    monkeypatch.setattr("benchmarks.peers.measure.ENOUGH_MS", 0.0)
     batch = Comparison("mfcc", MFCC.plain_path, "itself", batch_size=3)
     made = compare(batch, CHECKPOINT, False, stored, (), rounds=2, threads=1, seed=0)
     assert (made.same_labels, made.num_clips, len(made.ours_ms)) == (6, 6, 2)

@@ -53,6 +53,14 @@ def test_a_part_of_the_corpus_under_another_name_still_leaks(card: SplitCard) ->
     assert card.leaked(part, make_split(part.clips).test) == []
 
 
+def test_speakers_who_were_learned_from_are_not_held_out(card: SplitCard) -> None:
+    corpus = corpus_of("fsdd", "abd")
+    unheard_takes = make_split(corpus.clips).test
+    assert card.leaked(corpus, unheard_takes) == []
+    leaked = card.leaked(corpus, unheard_takes, held_out_speakers=True)
+    assert {clip_id.split("_")[1] for clip_id in leaked} == {"a", "b"}
+
+
 def test_ids_without_a_speaker_are_compared_within_their_corpus(card: SplitCard) -> None:
     rows = corpus_of("mine", "abc", prefix="train/")
     own = SplitCard.from_split(rows, make_split(rows.clips))
