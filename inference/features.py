@@ -279,7 +279,7 @@ def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     mean = frames.mean(axis=0)
     centred = frames - mean
     # numpy's own standard deviation takes the mean once more.
-    deviation = np.sqrt(np.vecdot(centred, centred, axis=0) / np.float32(len(frames)))
+    deviation = np.sqrt(np.vecdot(centred.T, centred.T) / np.float32(len(frames)))
     segments = segment_weights(len(frames), settings.num_segments) @ frames
     parts = [mean, deviation, frames.min(axis=0), frames.max(axis=0)]
     return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]], dtype=np.float32)

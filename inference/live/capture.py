@@ -22,7 +22,8 @@ from inference.live.devices import InputDevice, MicrophoneError, choose_device
 
 #: The reply to an idle sound server's first wake-up takes up to two seconds.
 FIRST_BLOCK_SECONDS = 3.0
-BLOCK_MS = 10
+#: Half of the detector's frame: a frame is complete when a block is, and no sooner for smaller ones.
+BLOCK_MS = 16
 BACKLOG_SECONDS = 10
 #: Blocks are handed over together when one completes such a stretch, the detector's frame: what comes
 #: between decides nothing, and waking two processes for each block is most of what listening costs.

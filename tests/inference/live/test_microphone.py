@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inference.live.capture import BACKLOG_SECONDS, Tap
+from inference.live.capture import BACKLOG_SECONDS, BLOCK_MS, Tap
 from inference.live.devices import InputDevice, MicrophoneError, choose_device
 from inference.live.microphone import Microphone, list_devices
 from inference.live.sources import Block, Loss, Opening, Waiting
+
+#: Samples of a block at 16 kHz.
+BLOCK = 16 * BLOCK_MS
 
 
 def listen(seconds: float = 0.2, **options):
@@ -67,7 +70,7 @@ def test_a_refused_rate_falls_back_to_the_devices_own(fake_sound):
     fake_sound({"refused_rates": [16_000]})
     items = listen()
     assert items[0].sampling_rate == 44_100
-    assert items[1].waveform.size % 441 == 0
+    assert items[1].waveform.size % (44_100 * BLOCK_MS // 1000) == 0
 
 
 def test_a_stereo_only_device_is_averaged(fake_sound):
@@ -85,7 +88,7 @@ def test_a_first_block_two_seconds_late_is_waited_for(fake_sound):
 def test_overflow_flags_reach_the_block(fake_sound):
     fake_sound({"overflow_at": 5})
     (flagged,) = (item for item in listen()[1:] if item.overflowed)
-    assert 4 * 160 in flagged.waveform * 32768  # the first sample of the fifth callback
+    assert 4 * BLOCK in flagged.waveform * 32768  # the first sample of the fifth callback
 
 
 @pytest.mark.parametrize(("then", "reason", "least", "most"), [
@@ -110,7 +113,7 @@ def test_without_reconnecting_the_stream_ends_with_the_loss(fake_sound):
     fake_sound({"blocks": 10, "then": "finish"})
     items = listen(0.3, reconnect=False)
     assert isinstance(items[-1], Loss)
-    assert counter(items).size == 10 * 160
+    assert counter(items).size == 10 * BLOCK
 
 
 def test_no_microphone_is_an_error_with_the_next_step(fake_sound):
@@ -166,13 +169,13 @@ def test_a_wrong_choice_lists_the_devices(wanted, problem):
 
 def call(tap: Tap, num_blocks: int) -> list[float]:
     """Calls the audio callback as PortAudio would; returns the seconds each call took."""
-    data = memoryview(bytes(2 * 160))
+    data = memoryview(bytes(2 * BLOCK))
     times = SimpleNamespace(currentTime=1.0, inputBufferAdcTime=0.99)
     status = SimpleNamespace(input_overflow=False)
     durations = []
     for _ in range(num_blocks):
         started = time.perf_counter()
-        tap(data, 160, times, status)
+        tap(data, BLOCK, times, status)
         durations.append(time.perf_counter() - started)
     return durations
 
@@ -184,21 +187,26 @@ def test_the_callback_takes_under_a_millisecond():
 
 def test_a_full_backlog_overwrites_the_oldest_and_positions_tell():
     tap = Tap(16_000, 1)
-    call(tap, BACKLOG_SECONDS * 100 + 7)
+    backlog = BACKLOG_SECONDS * 1000 // BLOCK_MS
+    call(tap, backlog + 7)
     tap.finish()
-    assert tap._pending[0].first_sample == 7 * 160
-    assert len(tap._pending) == BACKLOG_SECONDS * 100
+    assert tap._pending[0].first_sample == 7 * BLOCK
+    assert len(tap._pending) == backlog
 
 
 def test_blocks_are_handed_over_by_frames_of_the_detector_and_none_is_kept_back():
     tap = Tap(16_000, 1)
     blocks = tap.blocks()
-    call(tap, 4)  # 40 ms: the fourth block completes the first 32
+    call(tap, 3)  # 48 ms: the second block has completed the first 32
     first = next(blocks)
-    assert (first.first_sample, len(first.samples)) == (0, 2 * 640)
-    call(tap, 2)  # 60 ms: not yet 64
+    assert (first.first_sample, len(first.samples)) == (0, 2 * 3 * BLOCK)
+    call(tap, 1)  # 64 ms complete the second 32
+    assert tap.arrived.is_set()
+    second = next(blocks)
+    assert (second.first_sample, len(second.samples)) == (3 * BLOCK, 2 * BLOCK)
+    call(tap, 1)
     assert not tap.arrived.is_set()
     tap.finish()
-    second = next(blocks)
-    assert (second.first_sample, len(second.samples)) == (640, 2 * 320)
+    last = next(blocks)
+    assert (last.first_sample, len(last.samples)) == (4 * BLOCK, 2 * BLOCK)
     assert next(blocks, None) is None
