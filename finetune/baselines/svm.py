@@ -145,8 +145,7 @@ def fit_statistics(
     statistics = np.concatenate([_statistics(version, choice.settings) for version in versions])
     repeats = len(versions)
     fit = fit_kernel if model == "mfcc-svm" else fit_linear
-    # A clip and its copies make a group.
-    groups = np.tile(np.arange(len(clips)), repeats)
+    groups = np.tile(_groups(speakers, label_ids), repeats)
     classifier = fit(statistics, np.tile(label_ids, repeats), groups, choice)
     return FittedStatistics(classifier, choice, contract, accuracy)
 
@@ -179,8 +178,8 @@ def fit_kernel(
     """Fits the machine, and the steepness at which its margins become probabilities.
 
     The steepness is that of the greatest likelihood (as in Platt 1999, "Probabilistic outputs for
-    support vector machines"), over margins of clips that the machine has not seen, a fifth at a time:
-    margins of its own training clips would make it too sure.
+    support vector machines"), over margins of speakers whom the machine has not heard: those of its own
+    speakers would make it too sure of new ones, and of sounds that are no label at all.
 
     Args:
         statistics: ``(num_rows, num_statistics)``.
