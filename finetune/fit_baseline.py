@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 #: Model -> share of synthetic voices that it learns from by default.
 MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4, "speech-embedding": 0.4}
-#: Those that are fitted without steps.
-STATISTICS_MODELS = ("mfcc-svm", "mfcc-logreg")
 #: Fewest sounds that are no digit; in a test part they decide how finely a rate is known.
 NUM_SOUNDS = 300
 LEAST_PROBABILITY = 1e-12
@@ -92,11 +90,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
+    from finetune.baselines import STATISTICS_TITLES
+
     if options.synthetic_share is None:
         options.synthetic_share = MODELS[options.model]
     if options.reject and options.skip_validation:
         raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
-    if options.steps and options.model in STATISTICS_MODELS:
+    if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
     if options.reject_folder and not options.reject:
         raise UserError("--reject_folder goes with --reject.")

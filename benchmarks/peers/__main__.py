@@ -48,7 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", default="auto", help="where the clips come from (default: auto)")
     parser.add_argument(
-        "--rounds", type=positive_int, default=ROUNDS, help="timed calls of each side (default: %(default)s)"
+        "--rounds",
+        type=positive_int,
+        default=ROUNDS,
+        help="least timed calls of each side (default: %(default)s)",
     )
     parser.add_argument(
         "--threads", type=positive_int, default=1, help="CPU threads of each side (default: 1)"

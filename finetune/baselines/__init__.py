@@ -71,10 +71,10 @@ def recipe(model: str, seed: int, num_steps: int | None = None) -> Recipe:
     contract = CropContract(min_ms=MIN_MS)
     # Imported here: who fits a network waits for no scikit-learn, and the other way round.
     fit: Any
-    if model in _STATISTICS_TITLES:
+    if model in STATISTICS_TITLES:
         from finetune.baselines.svm import fit_statistics
 
-        title, fit = _STATISTICS_TITLES[model], partial(fit_statistics, model, contract=contract, seed=seed)
+        title, fit = STATISTICS_TITLES[model], partial(fit_statistics, model, contract=contract, seed=seed)
     else:
         from finetune.baselines.cnn import NETWORKS, fit_cnn
 
@@ -83,7 +83,8 @@ def recipe(model: str, seed: int, num_steps: int | None = None) -> Recipe:
     return Recipe(f"{title} for {vocabulary().title}", contract, fit)
 
 
-_STATISTICS_TITLES = {
+#: Models without optimizer steps, and what a card calls them.
+STATISTICS_TITLES = {
     "mfcc-svm": "MFCC statistics and an RBF support vector machine",
     "mfcc-logreg": "MFCC statistics and logistic regression",
 }

@@ -43,7 +43,7 @@ _IN_NOISE = replace(_SPOKEN_FASTER_OR_SLOWER, speed=(1.0, 1.0), pad_ms=(0.0, 200
 #: and of held-out training speakers: either copy alone loses a point or two in one of the four.
 VARIATIONS = (_SPOKEN_FASTER_OR_SLOWER, _IN_NOISE)
 #: Share of the variance that the principal components keep. On held-out training speakers as good as all of
-#: it, with half the numbers to store and to multiply.
+#: it, with six tenths of the numbers to store and to multiply.
 KEPT_VARIANCE = 0.99
 #: What margins are multiplied with, at least and at most.
 STEEPNESS = (0.1, 100.0)
