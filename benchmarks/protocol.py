@@ -81,6 +81,8 @@ def make_evaluation(
     """
     if protocol.startswith(EXTERNAL):
         folder = protocol.removeprefix(EXTERNAL)
+        if not folder:
+            raise UserError(f"--protocol {EXTERNAL} names no folder; expected {EXTERNAL}FOLDER.")
         corpus = load_corpus(folder)
         protocol = f"{EXTERNAL}{Path(folder).name or folder}"
         caption = f"{protocol}: recordings that no training clip comes from"

@@ -111,6 +111,8 @@ def test_loso_has_a_fold_per_speaker_and_a_subset_spans_them() -> None:
     assert make_evaluation("loso", clips, 0, ["b"], None).folds[0].speaker == "b"
     with pytest.raises(UserError, match="--protocol kfold: expected one of"):
         make_evaluation("kfold", clips, 0, None, None)
+    with pytest.raises(UserError, match="external: names no folder"):
+        make_evaluation("external:", clips, 0, None, None)
 
 
 def test_equal_samples_on_both_sides_are_refused() -> None:
