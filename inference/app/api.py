@@ -14,7 +14,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from inference.app.recogniser import Answer, Recogniser
@@ -161,8 +161,8 @@ async def _read_audio(request: Request) -> bytes:
                 if file is None or isinstance(file, str):
                     raise _BadRequestError("the form has no file in its field 'file'.")
                 audio = await file.read()
-        except MultiPartException as error:
-            raise _BadRequestError(f"the form cannot be read: {error.message}") from error
+        except HTTPException as error:  # what the parser's own exception becomes inside an application
+            raise _BadRequestError(f"the form cannot be read: {error.detail}") from error
     else:
         audio = await request.body()
     if not audio:
