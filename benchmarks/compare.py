@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.cli import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, reports_user_errors
 from inference.errors import UserError
 
 
@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Compares two result folders."""
     options = build_parser().parse_args(argv)
     # pandas and SciPy take seconds that --help does not need.
-    from benchmarks.reports.changes import compare_runs
-    from benchmarks.reports.report_frames import read_report
+    from benchmarks.reports.report_tables import read_report
+    from benchmarks.reports.run_differences import compare_runs
 
     reports = [read_report(folder, options.allow_fixture) for folder in (options.first, options.second)]
     changes = compare_runs(reports[0], reports[1], [_pair(text) for text in options.pair])

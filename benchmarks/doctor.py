@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.backends import BACKENDS, BackendSpec
-from inference.cli import EXIT_OK, reports_user_errors
+from inference.backends.table import BACKENDS, BackendSpec
+from inference.command_line import EXIT_OK, reports_user_errors
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.cli import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, reports_user_errors
 
 EXIT_GATE_FAILED = 1
 
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     # pandas and SciPy take seconds that --help does not need.
     from benchmarks.reports.formats import align
-    from benchmarks.reports.gates import FAIL, PASS, judge, read_gates
-    from benchmarks.reports.report_frames import read_report
+    from benchmarks.reports.limits import FAIL, PASS, judge, read_gates
+    from benchmarks.reports.report_tables import read_report
 
     gates = read_gates(options.gates)
     verdicts = judge(read_report(options.folder, options.allow_fixture), gates)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.records import SUMMARY_CSV_FILE, SUMMARY_MD_FILE, partial_path, publish, write_text
-from inference.cli import EXIT_OK, reports_user_errors
+from benchmarks.run.records import SUMMARY_CSV_FILE, SUMMARY_MD_FILE, partial_path, publish, write_text
+from inference.command_line import EXIT_OK, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does not need.
-    from benchmarks.reports.report_frames import Report
+    from benchmarks.reports.report_tables import Report
 
 SCREEN_WIDTH = 100
 SUMMARY_JSON_FILE = "summary.json"
@@ -71,7 +71,7 @@ def write_report(folder: Path, allow_fixture: bool = False) -> "Report":
     from benchmarks.reports import formats
     from benchmarks.reports.page import page
     from benchmarks.reports.pictures import draw
-    from benchmarks.reports.report_frames import read_report
+    from benchmarks.reports.report_tables import read_report
 
     report = read_report(folder, allow_fixture)
     pictures = draw(report)
@@ -134,7 +134,7 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
         report: The tables.
         pictures: Names of the pictures that lie beside it.
     """
-    from benchmarks.environment import environment_line
+    from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
 
     sections = [[f"# {report.title}"], _watermark(report)]
@@ -149,7 +149,7 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
 
 def readme_section(report: "Report") -> str:
     """The main table with footnotes, captions, environment and command, for another document."""
-    from benchmarks.environment import environment_line
+    from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
     from benchmarks.reports.main_table import README_KEYS
 

@@ -20,9 +20,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.environment import describe_environment
-from benchmarks.records import write_document
-from inference.cli import EXIT_OK, add_backend_arguments, path_argument, positive_int, reports_user_errors
+from benchmarks.measure.environment import describe_environment
+from benchmarks.run.records import write_document
+from inference.command_line import (
+    EXIT_OK,
+    add_backend_arguments,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 
 EXIT_REQUESTS_FAILED = 1

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from finetune.corpus import load_corpus
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.corpus.synthetic import load_synthetic
 from inference.audio import SAMPLING_RATE

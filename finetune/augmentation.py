@@ -52,7 +52,7 @@ class AugmentationSettings:
         low_pass_probability: Share of clips that lose the band above 2.5 to 4 kHz.
         max_ms: Longer results are cut to this; one long clip would pad its whole batch.
         mixup_probability: Share of clips that are mixed with another one (Zhang et al. 2018,
-            https://arxiv.org/abs/1710.09412); see ``finetune.clip_dataset``.
+            https://arxiv.org/abs/1710.09412); see ``finetune.training.clip_dataset``.
     """
 
     speed: tuple[float, float] = (0.85, 1.18)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.corpus import DATASET_HELP, Clip, load_corpus
+from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import make_split
-from finetune.split_card import CARD_NAME, read_split_card
-from inference.backends import BACKENDS, load_backend
+from inference.backends.table import BACKENDS, load_backend
 from inference.checkpoint import read_json
-from inference.cli import EXIT_OK, path_argument, reports_user_errors
+from inference.command_line import EXIT_OK, path_argument, reports_user_errors
 from inference.errors import CheckpointError
 from inference.vocabulary import add_vocabulary_argument
 
@@ -91,7 +91,7 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
     """Asks a classifier about clips; digits only, so a reject class takes no part.
 
     Args:
-        backend: A ``DigitBackend`` that gives probabilities.
+        backend: A ``Backend`` that gives probabilities.
         clips: What to ask.
 
     Raises:

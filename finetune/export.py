@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from finetune.corpus import DATASET_HELP
-from inference.backends.encoder_runtimes import PRECISIONS
-from inference.cli import EXIT_OK, path_argument, reports_user_errors
+from finetune.corpus.loading import DATASET_HELP
+from inference.backends.wav2vec2.select_runtime import PRECISIONS
+from inference.command_line import EXIT_OK, path_argument, reports_user_errors
 from inference.vocabulary import add_vocabulary_argument
 
 #: Format -> the runtime that reads it.

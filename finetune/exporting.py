@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from finetune.checkpoint import prepare_folder
-from finetune.corpus import Clip, load_corpus
+from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.checkpoint.writer import prepare_folder
+from finetune.corpus.loading import Clip, load_corpus
 from finetune.corpus.splits import Split, make_split
-from finetune.split_card import CARD_NAME, read_split_card
 from inference.audio import SAMPLING_RATE
-from inference.backends.encoder_runtimes import Choice, choose
-from inference.backends.encoder_runtimes.checkpoint import (
+from inference.backends.wav2vec2.backend import Wav2Vec2Backend, find_folder, softmax
+from inference.backends.wav2vec2.checkpoint import (
     EXPORT_FILE,
     EncoderCheckpoint,
     read_encoder_checkpoint,
 )
-from inference.backends.encoder_runtimes.conversion import convert_checkpoint
-from inference.backends.encoder_runtimes.input_values import normalised
-from inference.backends.wav2vec2 import Wav2Vec2Backend, find_folder, softmax
+from inference.backends.wav2vec2.conversion import convert_checkpoint
+from inference.backends.wav2vec2.input_values import normalised
+from inference.backends.wav2vec2.select_runtime import Choice, choose
 from inference.checkpoint import read_crop_contract
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError

@@ -16,16 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.corpus import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
+from finetune.corpus.loading import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, make_split
-from inference.backends.base import Prediction, prediction_from_probabilities
-from inference.cli import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
-from inference.rejection import Rejection
+from inference.prediction import OperatingPoint, Prediction, prediction_from_probabilities
 from inference.vocabulary import REJECT_LABEL, add_vocabulary_argument, vocabulary
 
 if TYPE_CHECKING:
-    from finetune.baselines import Fitted
+    from finetune.baselines.recipe import Fitted
 
 #: Model -> share of synthetic voices that it learns from by default.
 MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4, "speech-embedding": 0.4}
@@ -90,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
-    from finetune.baselines import STATISTICS_TITLES
+    from finetune.baselines.recipe import STATISTICS_TITLES
 
     if options.synthetic_share is None:
         options.synthetic_share = MODELS[options.model]
@@ -101,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.reject_folder and not options.reject:
         raise UserError("--reject_folder goes with --reject.")
     if options.report_to:
-        from finetune.tracking import prepare_trackers
+        from finetune.training.tracking import prepare_trackers
 
         prepare_trackers(options.report_to)  # before any work is done
     folder = options.out or Path("runs") / options.model
@@ -110,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     command = environment_prefix(options.dataset) + shlex.join(words)
     if options.protocol == "loso" and options.fold is None:
         # Imported here: --help must not wait for scipy and scikit-learn.
-        from finetune.folds import run_folds
+        from finetune.training.folds import run_folds
 
         names = ("model", "seed", "synthetic_share", "steps", "skip_validation", "reject")
         settings = {name: getattr(options, name) for name in names}
@@ -124,12 +123,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | None, folder: Path) -> None:
     """Fits one split and writes its checkpoint."""
-    from finetune.baselines import recipe
-    from finetune.calibration import write_calibration
-    from finetune.checkpoint import Run, prepare_folder, write_checkpoint
+    from finetune.baselines.recipe import recipe
+    from finetune.checkpoint.calibration import write_calibration
+    from finetune.checkpoint.writer import Run, prepare_folder, write_checkpoint
     from finetune.corpus.synthetic import with_synthetic
-    from finetune.resumption import write_failures_explained
-    from finetune.tracking import tracked
+    from finetune.training.resumption import write_failures_explained
+    from finetune.training.tracking import tracked
 
     split = make_split(corpus.clips, options.protocol, options.seed, fold)
     if options.skip_validation:
@@ -141,7 +140,7 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     sounds = partial(_sounds, options, split) if options.reject else lambda part: ()
     figures: dict[str, float] = {}
     history: list[dict[str, float]] = []
-    rejection = None
+    operating_point = None
     if split.validation:
         # A model that has not heard the validation clips: its curve, figures and operating point.
         validated = chosen.fit((*split.lessons, *sounds("train")), split.validation)
@@ -149,14 +148,14 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
         figures |= _figures("validation", validated, split.validation)
         history = validated.history
         if options.reject:
-            rejection = _calibrate(validated, split.validation, sounds("validation"))
+            operating_point = _calibrate(validated, split.validation, sounds("validation"))
     started = time.perf_counter()
     final = chosen.fit((*split.lessons, *split.validation, *sounds("train")), ())
     figures["fit_seconds"] = time.perf_counter() - started
     figures["test_clips"] = len(split.test)
     figures |= {**final.choices, **_figures("test", final, split.test)}
-    if rejection:
-        figures |= _operating_point(rejection, final, split.test, sounds("test"))
+    if operating_point:
+        figures |= _operating_point(operating_point, final, split.test, sounds("test"))
     figures["parameters"] = final.num_parameters
     run = Run(
         title=chosen.title,
@@ -171,8 +170,8 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
 
     def save(unfinished: Path) -> None:
         final.save(unfinished)
-        if rejection:
-            write_calibration(unfinished, rejection)
+        if operating_point:
+            write_calibration(unfinished, operating_point)
 
     with write_failures_explained(folder):
         write_checkpoint(folder, save, chosen.contract, run)
@@ -185,18 +184,18 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
 
 def _sounds(options: argparse.Namespace, split: Split, part: str) -> tuple[Clip, ...]:
     """Sounds that are no digit, of one part of the split: to learn from, as many as there are recordings."""
-    from finetune.corpus.nondigits import nondigits
+    from finetune.corpus.non_words import nondigits
 
     digits = getattr(split, part)
     num_sounds = len(digits) if part == "train" else max(len(digits) // 4, NUM_SOUNDS)
     return nondigits(digits, part, num_sounds, options.reject_folder)
 
 
-def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]) -> Rejection:
+def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]) -> OperatingPoint:
     import numpy as np
 
-    from finetune.calibration import calibrate
-    from finetune.corpus.heard import heard
+    from finetune.checkpoint.calibration import calibrate
+    from finetune.corpus.in_noise import heard
 
     digits, others = (*digits, *heard(digits)), (*others, *heard(others))
     references = np.array([vocabulary().label2id[clip.label] for clip in digits])
@@ -208,11 +207,14 @@ def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip])
 
 
 def _operating_point(
-    rejection: Rejection, fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]
+    operating_point: OperatingPoint, fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]
 ) -> dict[str, float]:
     """Rates of the stored operating point on test digits and on test sounds."""
     digits_rate, others_rate = (
-        sum(rejection.reason(prediction) is None for prediction in _predictions(rejection, fitted, clips))
+        sum(
+            operating_point.reason(prediction) is None
+            for prediction in _predictions(operating_point, fitted, clips)
+        )
         / len(clips)
         for clips in (digits, others)
     )
@@ -223,12 +225,14 @@ def _operating_point(
     }
 
 
-def _predictions(rejection: Rejection, fitted: "Fitted", clips: Sequence[Clip]) -> list[Prediction]:
+def _predictions(
+    operating_point: OperatingPoint, fitted: "Fitted", clips: Sequence[Clip]
+) -> list[Prediction]:
     import numpy as np
 
-    from finetune.calibration import log_softmax
+    from finetune.checkpoint.calibration import log_softmax
 
-    logits = np.log(fitted.probabilities(clips) + LEAST_PROBABILITY) / rejection.temperature
+    logits = np.log(fitted.probabilities(clips) + LEAST_PROBABILITY) / operating_point.temperature
     return [prediction_from_probabilities(row) for row in np.exp(log_softmax(logits))]
 
 

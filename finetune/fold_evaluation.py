@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from finetune.corpus import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
-from inference.backends import BACKENDS
-from inference.cli import EXIT_OK, path_argument, reports_user_errors
+from finetune.corpus.loading import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
+from inference.backends.table import BACKENDS
+from inference.command_line import EXIT_OK, path_argument, reports_user_errors
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
 
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
     from finetune.corpus.splits import make_split
-    from finetune.folds import FoldTable
-    from inference.backends import load_backend
+    from finetune.training.folds import FoldTable
+    from inference.backends.table import load_backend
 
     members = dict(map(_member, options.members))
     corpus = load_corpus(options.dataset)
@@ -81,7 +81,7 @@ def _member(text: str) -> tuple[str, Path]:
 
 def _check_held_out(folder: Path, corpus: Corpus, test: Sequence[Clip]) -> None:
     """Refuses a fold that was trained on its test clips or on their speaker, or does not tell."""
-    from finetune.split_card import CARD_NAME, read_split_card
+    from finetune.checkpoint.split_card import CARD_NAME, read_split_card
 
     card = read_split_card(folder)
     if card is None:

@@ -14,7 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from inference.cli import (
+from inference.command_line import (
     EXIT_OK,
     natural_number,
     path_argument,
@@ -76,17 +76,22 @@ def main(argv: list[str] | None = None) -> int:
     from transformers import TrainingArguments, set_seed
 
     from finetune.augmentation import AugmentationSettings
-    from finetune.checkpoint import claim_folder, prepare_folder
-    from finetune.clip_dataset import ClipDataset
-    from finetune.clip_trainer import ClipTrainer
-    from finetune.collator import WaveformCollator
-    from finetune.corpus.nondigits import spoken_words
+    from finetune.checkpoint.writer import claim_folder, prepare_folder
+    from finetune.corpus.non_words import spoken_words
     from finetune.corpus.splits import fingerprint
     from finetune.corpus.synthetic import training_voices
-    from finetune.embedding_student import EmbeddingStudent, embeddings, load_teacher, regression_loss
-    from finetune.modeling import random_encoder
-    from finetune.resumption import last_checkpoint, remove_checkpoints, write_failures_explained
-    from finetune.waveform_cache import WaveformCache
+    from finetune.training.clip_dataset import ClipDataset
+    from finetune.training.clip_trainer import ClipTrainer
+    from finetune.training.collator import WaveformCollator
+    from finetune.training.embedding_student import (
+        EmbeddingStudent,
+        embeddings,
+        load_teacher,
+        regression_loss,
+    )
+    from finetune.training.modeling import random_encoder
+    from finetune.training.resumption import last_checkpoint, remove_checkpoints, write_failures_explained
+    from finetune.training.waveform_cache import WaveformCache
     from inference.crop import CropContract
 
     folder: Path = options.output_dir

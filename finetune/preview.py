@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from finetune.corpus import DATASET_HELP, load_corpus
+from finetune.corpus.loading import DATASET_HELP, load_corpus
 from finetune.corpus.splits import make_split
-from inference.cli import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
 

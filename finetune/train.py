@@ -14,12 +14,12 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from finetune.command_line import Arguments, parse_arguments
-from finetune.corpus import environment_prefix, load_corpus
-from finetune.fine_tuning import fine_tune
-from finetune.resumption import outcome_settings, remove_checkpoints
-from finetune.series import Fit, Series, over_folds, over_grid, over_seeds
-from inference.cli import EXIT_OK, reports_user_errors
+from finetune.corpus.loading import environment_prefix, load_corpus
+from finetune.training.command_line import Arguments, parse_arguments
+from finetune.training.fine_tuning import fine_tune
+from finetune.training.resumption import outcome_settings, remove_checkpoints
+from finetune.training.series import Fit, Series, over_folds, over_grid, over_seeds
+from inference.command_line import EXIT_OK, reports_user_errors
 
 SERIES_OPTIONS = ("--seeds", "--grid")
 SECRETS = ("--hub_token",)

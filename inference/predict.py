@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.cli import (
+from inference.command_line import (
     EXIT_OK,
     add_backend_arguments,
     chosen_options,
@@ -25,7 +25,7 @@ from inference.cli import (
 from inference.errors import AudioError
 
 if TYPE_CHECKING:
-    from inference.backends.base import DigitBackend
+    from inference.backends.base import Backend
 
 EXIT_SOME_UNREADABLE = 1
 #: What is taken for audio inside a folder; a file named on the command line is always tried.
@@ -107,13 +107,15 @@ class Line:
     error: str | None = None
 
 
-def predict_file(backend: "DigitBackend", path: Path) -> Line:
+def predict_file(backend: "Backend", path: Path) -> Line:
     """Recognises one file; AudioError if it cannot be read."""
     from inference.audio import decode_audio
-    from inference.rejection import MOST_PROBABLE
+    from inference.prediction import MOST_PROBABLE
 
     prediction = backend.predict([decode_audio(path)])[0]
-    refused = None if prediction.label is None else (backend.rejection or MOST_PROBABLE).reason(prediction)
+    refused = (
+        None if prediction.label is None else (backend.operating_point or MOST_PROBABLE).reason(prediction)
+    )
     return Line(
         label=None if refused else prediction.label,
         score=prediction.score,
@@ -122,7 +124,7 @@ def predict_file(backend: "DigitBackend", path: Path) -> Line:
     )
 
 
-def predict_words(backend: "DigitBackend", name: str, path: Path) -> Iterator[Line]:
+def predict_words(backend: "Backend", name: str, path: Path) -> Iterator[Line]:
     """Recognises the words of one file; AudioError if it cannot be read."""
     from inference.audio import SAMPLING_RATE
     from inference.live.segments import find_segments
@@ -172,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     # File names need not be valid text.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    from inference.backends import load_backend
+    from inference.backends.table import load_backend
 
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     num_files = num_unreadable = 0

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.records import read_records
-from finetune.corpus import Clip, load_corpus
+from benchmarks.run.records import read_records
+from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE
 from inference.vocabulary import VARIABLE, VOCABULARY_FILE, use_vocabulary, vocabulary
 from tests.conftest import PROJECT
@@ -28,7 +28,7 @@ WORDS = ("yes", "no", "stop", "go")
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the README's file and a small corpus of its words; the vocabulary is in use."""
-    from finetune.corpus import synthetic
+    from finetune.corpus.loading import synthetic
 
     folder = tmp_path_factory.mktemp("words")
     (folder / "words.yaml").write_text(FILE)

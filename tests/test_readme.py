@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import README_END, README_START, readme_section, with_results
-from finetune.command_line import parse_arguments as parse_training
+from finetune.training.command_line import parse_arguments as parse_training
 from inference.errors import UserError
 from inference.vocabulary import VARIABLE
 from tests.conftest import PROJECT
@@ -30,8 +30,8 @@ PYTHON_COMMANDS = [
 #: Program -> where its command line is built, if not in itself.
 PARSERS = {
     "benchmarks.live": "benchmarks.live.__main__",
-    "benchmarks.peers": "benchmarks.peers.__main__",
-    "benchmarks.run": "benchmarks.arguments",
+    "benchmarks.against_libraries": "benchmarks.against_libraries.__main__",
+    "benchmarks.run": "benchmarks.run.arguments",
     "inference.app": "inference.app.__main__",
     "inference.live": "inference.live.arguments",
 }

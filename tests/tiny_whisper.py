@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.peers.random_whisper import make_model, make_tokenizer, write_ctranslate2
+from benchmarks.against_libraries.random_whisper import make_model, make_tokenizer, write_ctranslate2
 
 
 def build_tiny_whisper(folder: Path, multilingual: bool = True) -> Path:

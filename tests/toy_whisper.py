@@ -23,7 +23,7 @@ from tqdm import tqdm
 from transformers import WhisperForConditionalGeneration
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from benchmarks.peers.random_whisper import (
+from benchmarks.against_libraries.random_whisper import (
     NUM_POSITIONS,
     make_model,
     make_tokenizer,

@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.corpus import DATASET_HELP, environment_prefix, load_corpus
+from finetune.corpus.loading import DATASET_HELP, environment_prefix, load_corpus
 from finetune.corpus.splits import make_split
-from inference.backends import BACKENDS, load_backend
-from inference.cli import EXIT_OK, path_argument, positive_int, reports_user_errors
+from inference.backends.table import BACKENDS, load_backend
+from inference.command_line import EXIT_OK, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:
     from benchmarks.live.figures import Figure
     from benchmarks.live.stream import Stream
-    from inference.backends.base import DigitBackend
+    from inference.backends.base import Backend
 
 PARTS = ("stream", "timing", "load", "idle", "callback", "noise", "words", "memory")
 EXIT_MISSED = 1
@@ -58,8 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit codes as in ``--help``."""
     options = build_parser().parse_args(argv)
-    from benchmarks.environment import describe_environment, environment_line
     from benchmarks.live.parts import summary, write_part
+    from benchmarks.measure.environment import describe_environment, environment_line
 
     options.out.mkdir(parents=True, exist_ok=True)
     words = shlex.join(["python", "-m", "benchmarks.live", *(sys.argv[1:] if argv is None else argv)])
@@ -116,9 +116,7 @@ def _stream(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "lis
     return figures
 
 
-def _accuracies(
-    backend: "DigitBackend", stream: "Stream", said: "list[tuple[int, Any]]"
-) -> tuple[float, float]:
+def _accuracies(backend: "Backend", stream: "Stream", said: "list[tuple[int, Any]]") -> tuple[float, float]:
     """Share of right answers to the clips of a stream, and to the same words cut out of its noise."""
     from inference.crop import crop
 

@@ -21,11 +21,11 @@ from benchmarks.live.listener import Listener
 from benchmarks.live.stream import Stream, locate
 from benchmarks.live.virtual_microphone import PulseServer
 from inference.audio import SAMPLING_RATE, decode_audio
-from inference.live.capture import BLOCK_MS, Tap
-from inference.live.events import Answer
-from inference.live.recording import to_int16
-from inference.live.scoring import Label, Scorer
-from inference.live.timing import percentiles
+from inference.live.engine.events import Answer
+from inference.live.engine.timing import percentiles
+from inference.live.output.scoring import Label, Scorer
+from inference.live.source.capture import BLOCK_MS, Tap
+from inference.live.source.recording import to_int16
 
 #: Backend -> most milliseconds from the end of speech to the printed digit: p50 and p95.
 LATENCY_TARGETS_MS = {

@@ -13,16 +13,16 @@ from benchmarks.live.figures import Figure
 from benchmarks.live.sounds import noise_minutes, other_words
 from benchmarks.live.stream import build_stream
 from inference.audio import SAMPLING_RATE
-from inference.backends.base import DigitBackend
-from inference.live.endpointing import PROFILES
-from inference.live.engine import LiveEngine
-from inference.live.events import Answer, Event, Score
+from inference.backends.base import Backend
+from inference.live.engine.endpointing import PROFILES
+from inference.live.engine.events import Answer, Event, Score
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.engine.voice_activity import build_detector
+from inference.live.output.scoring import Scorer
+from inference.live.output.terminal import JsonLines, Output
 from inference.live.recognition import Recogniser
-from inference.live.scoring import Scorer
 from inference.live.session import Session
-from inference.live.sources import Block, Item, Opening, Source
-from inference.live.terminal import JsonLines, Output
-from inference.live.voice_activity import build_detector
+from inference.live.source.items import Block, Item, Opening, Source
 
 NOISE_MINUTES = 60
 WORDS_SNR_DB = 20.0
@@ -55,7 +55,7 @@ class Waveforms(Source):
                 yield Block(waveform[first : first + BLOCK], captured_at=now, delivered_at=now)
 
 
-def noise_figures(backend: DigitBackend, name: str) -> list[Figure]:
+def noise_figures(backend: Backend, name: str) -> list[Figure]:
     """Digits printed in an hour without speech."""
     minutes = tqdm(noise_minutes(NOISE_MINUTES), total=NOISE_MINUTES, desc="noise", unit="min", disable=None)
     answers = _answers(backend, name, iter(minutes))
@@ -64,7 +64,7 @@ def noise_figures(backend: DigitBackend, name: str) -> list[Figure]:
     return [Figure("noise", text, per_hour, "", 0.5, len(answers))]
 
 
-def word_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
+def word_figures(backend: Backend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
     """Other words taken for digits, and digits refused, in streams of both."""
     others = _score(backend, name, [(0, word) for word in other_words()], seed=1)
     digits = _score(backend, name, clips, seed=2)
@@ -75,7 +75,7 @@ def word_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.nda
     return [Figure("words", f"{name}: {what}", 100 * k / n, "%", most, n) for what, k, n, most in shares]
 
 
-def memory_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
+def memory_figures(backend: Backend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
     """Growth of resident memory while hours of speech are replayed, after the first half hour."""
     half_hour = build_stream(itertools.cycle(clips), WORDS_SNR_DB, 1800.0, seed=3).waveform
     sizes: list[int] = []
@@ -92,20 +92,20 @@ def memory_figures(backend: DigitBackend, name: str, clips: list[tuple[int, np.n
     return [Figure("memory", text, growth, "MB", 5.0, len(sizes))]
 
 
-def _score(backend: DigitBackend, name: str, words: list[tuple[int, np.ndarray]], seed: int) -> Score:
+def _score(backend: Backend, name: str, words: list[tuple[int, np.ndarray]], seed: int) -> Score:
     stream = build_stream(words, WORDS_SNR_DB, float("inf"), seed)
     scorer = Scorer(stream.labels)
     _run(backend, name, iter([stream.waveform]), scorer)
     return scorer.score()
 
 
-def _answers(backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray]) -> list[Answer]:
+def _answers(backend: Backend, name: str, waveforms: Iterator[np.ndarray]) -> list[Answer]:
     answers = Answers()
     _run(backend, name, waveforms, answers)
     return answers
 
 
-def _run(backend: DigitBackend, name: str, waveforms: Iterator[np.ndarray], output: Output) -> None:
+def _run(backend: Backend, name: str, waveforms: Iterator[np.ndarray], output: Output) -> None:
     detector = build_detector()
     engine = LiveEngine(PROFILES["isolated"], detector, backend.crop_contract)
     session = Session(engine, Recogniser(backend, name), output, [], (name, detector.name))

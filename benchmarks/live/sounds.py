@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from finetune.augmentation import coloured_noise
-from finetune.corpus.nondigits import WORDS, spoken_words
+from finetune.corpus.non_words import WORDS, spoken_words
 from inference.audio import SAMPLING_RATE
 
 SCENE_SECONDS = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.audio import SAMPLING_RATE, rms_dbfs
-from inference.live.scoring import Label
+from inference.live.output.scoring import Label
 
 SPEECH_DBFS = -23.0
 GAP_SECONDS = (0.25, 2.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records import Record
+from benchmarks.run.records import Record
 from inference.transcripts import match_transcript
 
 CLEAN = "clean"

@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.records import RECORD_VERSION
 from benchmarks.reports.main_table import headline_protocol
-from benchmarks.reports.report_frames import Report
+from benchmarks.reports.report_tables import Report
 from benchmarks.reports.table import Table, is_missing, shown
+from benchmarks.run.records import RECORD_VERSION
 from inference.transcripts import mapping_version
 
 LATEX_SPECIALS = {

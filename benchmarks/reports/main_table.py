@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records import Record, RunRecords
 from benchmarks.reports.run_tables import captions, flags_of, missing_reasons
 from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
 from benchmarks.reports.sizes import NO_MACS, size_row
@@ -29,7 +28,8 @@ from benchmarks.reports.table import (
     millions,
     percent,
 )
-from benchmarks.uncertainty import least_samples
+from benchmarks.reports.uncertainty import least_samples
+from benchmarks.run.records import Record, RunRecords
 
 #: What a terminal of 100 columns has room for.
 SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes", "flags")

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.pairs import paired_t
-from benchmarks.records import Record
+from benchmarks.conditions.table import GROUPS, SNR_UNIT
 from benchmarks.reports.answers import CLEAN, REJECTION, of_condition, speaker_accuracies
+from benchmarks.reports.paired_tests import paired_t
 from benchmarks.reports.table import (
     REASON,
     Column,
@@ -20,8 +20,8 @@ from benchmarks.reports.table import (
     text_columns,
     whole,
 )
-from benchmarks.robustness import GROUPS, SNR_UNIT
-from inference.rejection import confidence
+from benchmarks.run.records import Record
+from inference.prediction import confidence
 
 SNR_GROUPS = frozenset(group.name for group in GROUPS if group.unit == SNR_UNIT)
 UNITS = {group.name: group.unit for group in GROUPS}
@@ -182,6 +182,6 @@ def _threshold(digits_heard: pd.DataFrame) -> float | None:
 
 
 def _confidence(answers: pd.DataFrame) -> pd.Series:
-    """What an operating point is held against, see ``inference.rejection.confidence``."""
+    """What an operating point is held against, see ``inference.prediction.confidence``."""
     none_probability = answers["none_probability"].astype(float).fillna(0.0)
     return pd.Series(confidence(answers["score"].astype(float), none_probability))

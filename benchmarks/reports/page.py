@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import environment_line
-from benchmarks.reports.canvas import Picture
-from benchmarks.reports.report_frames import Report
+from benchmarks.measure.environment import environment_line
+from benchmarks.reports.picture import Picture
+from benchmarks.reports.report_tables import Report
 from benchmarks.reports.table import Table, is_missing, shown
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")

@@ -9,14 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from benchmarks.reports.canvas import COLOURS, Picture, new_figure, styles
 from benchmarks.reports.main_table import headline_protocol
 from benchmarks.reports.noise_tables import SNR_GROUPS
-from benchmarks.reports.report_frames import Report
+from benchmarks.reports.picture import COLOURS, Picture, new_figure, styles
+from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import NONE
 from benchmarks.reports.speed import REST, rounds_proper
 from benchmarks.reports.table import percent
-from inference.stages import STAGES
+from inference.stage_timer import STAGES
 from inference.vocabulary import vocabulary
 
 #: Area of a disc in square points: so much per megabyte, but the largest no larger than this.

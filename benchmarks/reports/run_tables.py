@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records import Record
 from benchmarks.reports.answers import CLEAN
 from benchmarks.reports.table import Column, Table, table_of, text_columns
+from benchmarks.run.records import Record
 from inference.transcripts import mapping_version
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.records import Record
 from benchmarks.reports.scores import NONE, Scores, digit_rows
 from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
+from benchmarks.run.records import Record
 from inference.vocabulary import vocabulary
 
 AllScores = Mapping[tuple[str, str], Scores]

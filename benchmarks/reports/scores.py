@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records import Record
 from benchmarks.reports.answers import of_condition, speaker_accuracies
+from benchmarks.run.records import Record
 from finetune.intervals import Interval, exact_interval, speaker_interval, wilson_interval
 from finetune.metrics import macro_f1
 from inference.vocabulary import vocabulary

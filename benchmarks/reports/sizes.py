@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.records import Record
 from benchmarks.reports.table import REASON, Column, Table, megabytes, millions, table_of, text_columns, whole
+from benchmarks.run.records import Record
 
 SECONDS = ("0.42", "1")
 MOMENTS = ("start", "imports", "load", "first_call", "steady")

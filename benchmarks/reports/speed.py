@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records import Record
 from benchmarks.reports.table import (
     REASON,
     Column,
@@ -19,8 +18,9 @@ from benchmarks.reports.table import (
     text_columns,
     whole,
 )
-from benchmarks.uncertainty import least_samples, quantile_interval, ratio_interval
-from inference.stages import STAGES
+from benchmarks.reports.uncertainty import least_samples, quantile_interval, ratio_interval
+from benchmarks.run.records import Record
+from inference.stage_timer import STAGES
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 #: Above this share of disturbed calls the absolute times say little; ratios stay.

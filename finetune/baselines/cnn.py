@@ -15,16 +15,16 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
-from finetune.baselines import class_ids
 from finetune.baselines.networks import LogMelDscnn, MfccCnn
+from finetune.baselines.recipe import class_ids
 from finetune.baselines.speech_embedding import N_MELS, NUM_FRAMES, SpeechEmbedding
 from finetune.baselines.window_batches import VariationSettings, WordBank
 from finetune.corpus.clip import Clip
 from finetune.metrics import macro_f1
 from inference.backends.cnn import MODEL_NAME
+from inference.cpu_features import cpu_multiplies_in_bf16
 from inference.crop import CropContract, prepare
 from inference.features import WindowSettings, log_mel_window, word_log_mel
-from inference.processor import cpu_multiplies_in_bf16
 from inference.vocabulary import vocabulary
 
 

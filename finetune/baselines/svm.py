@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
-from finetune.baselines import class_ids
+from finetune.baselines.recipe import class_ids
 from finetune.corpus.clip import Clip
 from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
 from inference.crop import CropContract, prepare

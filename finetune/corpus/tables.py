@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from finetune.corpus.clip import Clip, Corpus, clip_from_path, corpus_name
 from inference.audio import AudioSource
 from inference.errors import CorpusError, HubUnreachableError
-from inference.hub import hub_is_reachable
 from inference.vocabulary import vocabulary
+from inference.weights import hub_is_reachable
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset

@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from inference.cli import (
+from inference.command_line import (
     EXIT_OK,
     add_backend_arguments,
     chosen_options,

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from inference.app.recogniser import Answer, Recogniser
-from inference.backends import BACKENDS
+from inference.backends.table import BACKENDS
 from inference.errors import AudioError, BackendUnavailableError, UserError
 
 #: Where the time of a request goes, in seconds.

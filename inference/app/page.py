@@ -14,9 +14,9 @@ from inference.app.recogniser import Answer, Recogniser
 from inference.app.results import newest_run
 from inference.app.streaming import Stream
 from inference.audio import SAMPLING_RATE
-from inference.backends import BACKENDS
+from inference.backends.table import BACKENDS
 from inference.errors import AudioError, UserError
-from inference.live import events
+from inference.live.engine import events
 from inference.vocabulary import vocabulary
 
 EXAMPLES = Path(__file__).parent / "examples"

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inference.audio import SAMPLING_RATE, decode_audio
-from inference.backends import load_backend, parse_variant
-from inference.backends.base import DigitBackend, Prediction
+from inference.backends.base import Backend
+from inference.backends.table import load_backend, parse_variant
 from inference.crop import CropContract
-from inference.live.endpointing import PROFILES
-from inference.live.engine import LiveEngine
-from inference.live.events import Utterance
-from inference.live.voice_activity import build_detector
-from inference.rejection import MOST_PROBABLE
-from inference.stages import collect_stages
+from inference.live.engine.endpointing import PROFILES
+from inference.live.engine.events import Utterance
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.engine.voice_activity import build_detector
+from inference.prediction import MOST_PROBABLE, Prediction
+from inference.stage_timer import collect_stages
 from inference.vocabulary import vocabulary
 
 #: Clips up to this long are taken whole, as files are; longer recordings are cut at the word.
@@ -64,11 +64,11 @@ class Recogniser:
         self.max_seconds = max_seconds
         self._checkpoints = checkpoints
         self._threads = threads
-        self._backends: dict[str, DigitBackend] = {}
+        self._backends: dict[str, Backend] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._loading = threading.Lock()
 
-    def backend(self, variant: str) -> DigitBackend:
+    def backend(self, variant: str) -> Backend:
         """The backend of a name such as ``mfcc``, loaded once.
 
         Raises:
@@ -146,10 +146,10 @@ def find_words(waveform: np.ndarray, contract: CropContract) -> list[tuple[float
     ]
 
 
-def _reason(backend: DigitBackend, prediction: Prediction) -> str | None:
+def _reason(backend: Backend, prediction: Prediction) -> str | None:
     if prediction.label is None:
         return prediction.reason or "unknown_class"
-    return (backend.rejection or MOST_PROBABLE).reason(prediction)
+    return (backend.operating_point or MOST_PROBABLE).reason(prediction)
 
 
 def _build(

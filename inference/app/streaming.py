@@ -3,12 +3,12 @@
 import numpy as np
 
 from inference.audio import SAMPLING_RATE
-from inference.backends.base import DigitBackend
-from inference.live.endpointing import PROFILES
-from inference.live.engine import LiveEngine
-from inference.live.events import Answer, Utterance
+from inference.backends.base import Backend
+from inference.live.engine.endpointing import PROFILES
+from inference.live.engine.events import Answer, Utterance
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.engine.voice_activity import build_detector
 from inference.live.recognition import Recogniser
-from inference.live.voice_activity import build_detector
 
 
 class Stream:
@@ -19,7 +19,7 @@ class Stream:
         name: Its name, for the records.
     """
 
-    def __init__(self, backend: DigitBackend, name: str):
+    def __init__(self, backend: Backend, name: str):
         self._engine = LiveEngine(PROFILES["isolated"], build_detector(), backend.crop_contract)
         self._recogniser = Recogniser(backend, name)
         self._sampling_rate = SAMPLING_RATE

@@ -2,48 +2,23 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from inference.crop import CropContract
-from inference.errors import CheckpointError
-from inference.rejection import Rejection
-from inference.vocabulary import vocabulary
+from inference.prediction import OperatingPoint, Prediction
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One backend's answer for one waveform.
-
-    Attributes:
-        label: A label of the vocabulary, or None where the backend gives no digit.
-        score: Value for the returned label in [0, 1]; None where the backend has no such value.
-        probabilities: One value per label in the order of the vocabulary; None where undefined.
-        none_probability: Probability that it is no word of the vocabulary, of a model that was
-            trained to tell; the others then sum to the rest. None where undefined.
-        hypothesis: The recogniser's raw text; None for classifiers.
-        reason: Why ``label`` is None, or which rule mapped the text; None for classifiers.
-    """
-
-    label: str | None
-    score: float | None = None
-    probabilities: tuple[float, ...] | None = None
-    none_probability: float | None = None
-    hypothesis: str | None = None
-    reason: str | None = None
-
-
-class DigitBackend(ABC):
+class Backend(ABC):
     """A registered way to turn waveforms into digits.
 
     Attributes:
         crop_contract: The audio this backend wants around a detected word.
         num_parameters: Number of stored values of the model, None where it cannot be counted.
         checkpoint_files: The files that must be shipped to run it.
-        rejection: When an answer is too doubtful to be shown, as calibrated with the checkpoint.
+        operating_point: When an answer is too doubtful to be shown, as calibrated with the checkpoint.
             ``predict`` answers regardless; the microphone, files and pages apply it.
         device: "cpu", or the name of the accelerator that computes.
         arithmetic: The narrowest type that most of it multiplies in: float32, bfloat16 or int8.
@@ -52,7 +27,7 @@ class DigitBackend(ABC):
     crop_contract: CropContract = CropContract()
     num_parameters: int | None = None
     checkpoint_files: tuple[Path, ...] = ()
-    rejection: Rejection | None = None
+    operating_point: OperatingPoint | None = None
     device: str = "cpu"
     arithmetic: str = "float32"
     #: Text recognisers that saw no training clip of the task.
@@ -60,7 +35,7 @@ class DigitBackend(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, checkpoint: str, threads: int = 1) -> "DigitBackend":
+    def load(cls, checkpoint: str, threads: int = 1) -> "Backend":
         """Loads a checkpoint.
 
         A backend with options of its own takes them as further keyword arguments.
@@ -98,21 +73,3 @@ class DigitBackend(ABC):
         if not self.checkpoint_files:
             return None
         return sum(path.stat().st_size for path in self.checkpoint_files)
-
-
-def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:
-    """The prediction of a classifier: the most probable label, with its probability as score.
-
-    Args:
-        probabilities: One per label, ``(num_labels,)``, or with that of no label at the end.
-
-    Raises:
-        CheckpointError: If a probability is NaN or infinite.
-    """
-    labels = vocabulary().labels
-    values = tuple(float(value) for value in probabilities[: len(labels)])
-    none_probability = float(probabilities[-1]) if len(probabilities) > len(labels) else None
-    if not np.isfinite(probabilities).all():
-        raise CheckpointError("the model's probabilities are not finite; its weights are damaged or foreign.")
-    best = int(np.argmax(values))
-    return Prediction(labels[best], values[best], probabilities=values, none_probability=none_probability)

@@ -6,14 +6,19 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
+from inference.backends.base import Backend
 from inference.checkpoint import read_crop_contract, read_json, read_labels, require_files
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import WindowSettings, log_mel_window
 from inference.multiply_accumulates import count_log_mel, count_network
-from inference.rejection import REJECTION_FILE, read_rejection
-from inference.stages import stage
+from inference.prediction import (
+    OPERATING_POINT_FILE,
+    Prediction,
+    prediction_from_probabilities,
+    read_operating_point,
+)
+from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
 MODEL_NAME = "model.onnx"
@@ -21,7 +26,7 @@ CHECKPOINT_FILES = (MODEL_NAME, "labels.json", "features.json", "crop.json")
 _MADE_BY = "python -m finetune.fit_baseline --model logmel-dscnn"
 
 
-class CnnBackend(DigitBackend):
+class CnnBackend(Backend):
     """Runs a network fitted by ``python -m finetune.fit_baseline --model logmel-dscnn`` or ``mfcc-cnn``."""
 
     def __init__(
@@ -58,18 +63,18 @@ class CnnBackend(DigitBackend):
         if num_labels != len(read_json(folder / "labels.json")):
             raise CheckpointError(f"{folder}: the network has {num_labels} classes, labels.json has others.")
         backend = cls(session, settings, read_crop_contract(folder))
-        backend.rejection = read_rejection(folder)
-        names = (*CHECKPOINT_FILES, REJECTION_FILE)
+        backend.operating_point = read_operating_point(folder)
+        names = (*CHECKPOINT_FILES, OPERATING_POINT_FILE)
         backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
         return backend
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
-        """See ``DigitBackend.multiply_accumulates``; the window is as long for every waveform."""
+        """See ``Backend.multiply_accumulates``; the window is as long for every waveform."""
         counted = count_network(next(path for path in self.checkpoint_files if path.name == MODEL_NAME))
         return None if counted is None else count_log_mel(num_samples, self._settings.n_mels) + counted
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
-        """See ``DigitBackend.predict``."""
+        """See ``Backend.predict``."""
         if not waveforms:
             return []
         with stage("features"):
@@ -81,7 +86,7 @@ class CnnBackend(DigitBackend):
         with stage("model"):
             (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
         with stage("post"):
-            logits = logits / (self.rejection.temperature if self.rejection else 1.0)
+            logits = logits / (self.operating_point.temperature if self.operating_point else 1.0)
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
             return [prediction_from_probabilities(row) for row in probabilities]

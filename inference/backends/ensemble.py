@@ -8,23 +8,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.backends import load_backend, read_members
-from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
+from inference.backends.base import Backend
+from inference.backends.table import load_backend, read_members
 from inference.crop import CropContract
 from inference.errors import CheckpointError
+from inference.prediction import Prediction, prediction_from_probabilities
 
 #: Least probability, so that one member cannot forbid a label.
 LEAST_PROBABILITY = 1e-6
 
 
-class EnsembleBackend(DigitBackend):
+class EnsembleBackend(Backend):
     """Runs two or more backends that give a probability per label.
 
     Args:
         members: Loaded backends.
     """
 
-    def __init__(self, members: Sequence[DigitBackend]):
+    def __init__(self, members: Sequence[Backend]):
         self._members = members
         # The widest crop: every member trims or tolerates what it needs not.
         contracts = [member.crop_contract for member in members]
@@ -46,13 +47,13 @@ class EnsembleBackend(DigitBackend):
         return cls([load_backend(name, folder, threads) for name, folder in read_members(checkpoint)])
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
-        """See ``DigitBackend.multiply_accumulates``: what the members do together."""
+        """See ``Backend.multiply_accumulates``: what the members do together."""
         counts = [member.multiply_accumulates(num_samples) for member in self._members]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
-        """See ``DigitBackend.predict``.
+        """See ``Backend.predict``.
 
         Raises:
             CheckpointError: If a member gives no probabilities.

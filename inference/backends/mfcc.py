@@ -11,14 +11,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
-from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
+from inference.backends.base import Backend
 from inference.checkpoint import read_crop_contract, read_json, read_labels, require_files
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import FeatureSettings, mfcc_statistics, num_statistics
 from inference.multiply_accumulates import count_log_mel
-from inference.rejection import REJECTION_FILE, read_rejection
-from inference.stages import stage
+from inference.prediction import (
+    OPERATING_POINT_FILE,
+    Prediction,
+    prediction_from_probabilities,
+    read_operating_point,
+)
+from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
 CHECKPOINT_FILES = ("model.safetensors", "labels.json", "features.json", "crop.json")
@@ -150,7 +155,7 @@ def _places_in_pairs(num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     return first + second, second
 
 
-class MfccBackend(DigitBackend):
+class MfccBackend(Backend):
     """Runs a model fitted by ``python -m finetune.fit_baseline``; needs numpy alone."""
 
     def __init__(self, classifier: LinearClassifier, settings: FeatureSettings, contract: CropContract):
@@ -181,18 +186,18 @@ class MfccBackend(DigitBackend):
                 "the files belong to different models."
             )
         threadpool_limits(limits=threads, user_api="blas")
-        backend.rejection = read_rejection(folder)
-        names = (*CHECKPOINT_FILES, REJECTION_FILE)
+        backend.operating_point = read_operating_point(folder)
+        names = (*CHECKPOINT_FILES, OPERATING_POINT_FILE)
         backend.checkpoint_files = tuple(folder / name for name in names if (folder / name).is_file())
         return backend
 
     def multiply_accumulates(self, num_samples: int) -> int:
-        """See ``DigitBackend.multiply_accumulates``; silence at the ends is not cut off."""
+        """See ``Backend.multiply_accumulates``; silence at the ends is not cut off."""
         features = count_log_mel(num_samples, self._settings.n_mels, self._settings.n_mfcc)
         return features + self._classifier.num_parameters
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
-        """See ``DigitBackend.predict``."""
+        """See ``Backend.predict``."""
         if not waveforms:
             return []
         with stage("features"):
@@ -203,7 +208,7 @@ class MfccBackend(DigitBackend):
                 ]
             )
         with stage("model"):
-            temperature = self.rejection.temperature if self.rejection else 1.0
+            temperature = self.operating_point.temperature if self.operating_point else 1.0
             probabilities = self._classifier.probabilities(statistics, temperature)
         return [prediction_from_probabilities(row) for row in probabilities]
 

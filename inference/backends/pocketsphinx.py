@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.audio import SAMPLING_RATE
-from inference.backends.base import DigitBackend, Prediction
+from inference.backends.base import Backend
 from inference.errors import BackendUnavailableError, CheckpointError
+from inference.prediction import Prediction
 from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
 
@@ -38,7 +39,7 @@ TOP_GAUSSIANS = 8
 _INT16_FULL_SCALE = 32_767
 
 
-class PocketSphinxBackend(DigitBackend):
+class PocketSphinxBackend(Backend):
     """PocketSphinx with a grammar of the vocabulary's spoken forms.
 
     There is no score: a grammar search yields no probability of its single path. The number of

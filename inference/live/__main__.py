@@ -8,8 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from inference.backends import load_backend
-from inference.cli import (
+from inference.backends.table import load_backend
+from inference.command_line import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     chosen_options,
@@ -18,14 +18,14 @@ from inference.cli import (
 )
 from inference.errors import UserError
 from inference.live.arguments import parse_arguments
-from inference.live.keyboard import Commands, Keyboard
+from inference.live.output.keyboard import Commands, Keyboard
 
 if TYPE_CHECKING:
-    from inference.backends.base import DigitBackend
-    from inference.live.recording import RecordedSource
+    from inference.backends.base import Backend
+    from inference.live.output.terminal import Output
     from inference.live.session import Session
-    from inference.live.sources import Source
-    from inference.live.terminal import Output
+    from inference.live.source.items import Source
+    from inference.live.source.recording import RecordedSource
 
 EXIT_REQUIREMENT = 1
 EXIT_NO_MICROPHONE = 3
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit codes are in ``--help``."""
     register_backend_modules(argv)
     options = parse_arguments(argv)
-    from inference.live.devices import MicrophoneError
+    from inference.live.source.devices import MicrophoneError
 
     try:
         if options.list_devices:
@@ -50,9 +50,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _list_devices() -> int:
-    from inference.live.devices import choose_device, device_table
-    from inference.live.microphone import list_devices
-    from inference.live.terminal import write_line
+    from inference.live.output.terminal import write_line
+    from inference.live.source.devices import choose_device, device_table
+    from inference.live.source.microphone import list_devices
 
     devices = list_devices()
     choose_device(devices, None)
@@ -61,14 +61,14 @@ def _list_devices() -> int:
 
 
 def _check_microphone(options: argparse.Namespace) -> int:
-    from inference.live.doctor import check_microphone
+    from inference.live.source.mic_check import check_microphone
 
     return EXIT_OK if check_microphone(_recorded(options)).verdict is None else EXIT_NO_MICROPHONE
 
 
 def _listen(options: argparse.Namespace) -> int:
+    from inference.live.output.scoring import Scorer, read_labels
     from inference.live.recognition import BackendFailedError
-    from inference.live.scoring import Scorer, read_labels
 
     scorer = Scorer(read_labels(options.labels)) if options.labels else None
     source = _recorded(options)
@@ -99,8 +99,8 @@ def _listen(options: argparse.Namespace) -> int:
 
 
 def _source(options: argparse.Namespace) -> "Source":
-    from inference.live.microphone import Microphone
-    from inference.live.replay import Replay
+    from inference.live.source.microphone import Microphone
+    from inference.live.source.replay import Replay
 
     if options.replay:
         return Replay(options.replay, options.speed)
@@ -108,7 +108,7 @@ def _source(options: argparse.Namespace) -> "Source":
 
 
 def _recorded(options: argparse.Namespace) -> "RecordedSource":
-    from inference.live.recording import RecordedSource
+    from inference.live.source.recording import RecordedSource
 
     path = options.record or time.strftime("spoken-digits-%Y%m%d-%H%M%S.wav")
     return RecordedSource(_source(options), path, is_recording=options.record is not None)
@@ -116,16 +116,16 @@ def _recorded(options: argparse.Namespace) -> "RecordedSource":
 
 def _session(
     options: argparse.Namespace,
-    backend: "DigitBackend",
+    backend: "Backend",
     screen: "Output",
     outputs: "list[Output]",
     keyboard: Keyboard,
 ) -> "Session":
-    from inference.live.endpointing import PROFILES
-    from inference.live.engine import LiveEngine
+    from inference.live.engine.endpointing import PROFILES
+    from inference.live.engine.live_engine import LiveEngine
+    from inference.live.engine.voice_activity import build_detector
     from inference.live.recognition import Recogniser
     from inference.live.session import Session
-    from inference.live.voice_activity import build_detector
 
     detector = build_detector(options.detector)
     recogniser = Recogniser(backend, options.backend, options.min_score, options.force_emit)
@@ -134,7 +134,7 @@ def _session(
     split = None
     if options.string:
         # Imported here: SciPy takes a moment, and only strings need it.
-        from inference.live.splitter import MAX_SPEECH_MS, Splitter
+        from inference.live.engine.splitter import MAX_SPEECH_MS, Splitter
 
         split = Splitter(backend.predict, backend.crop_contract).split
         settings = replace(settings, max_speech_ms=MAX_SPEECH_MS)
@@ -151,10 +151,10 @@ def _session(
 
 def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tuple["Output", "list[Output]"]:
     """The screen, and the outputs that are shown events after it."""
-    from inference.live.hints import SilenceWatch
-    from inference.live.recording import UtteranceFolder
-    from inference.live.strings import Strings, StringSettings
-    from inference.live.terminal import JsonLines, PlainOutput
+    from inference.live.output.hints import SilenceWatch
+    from inference.live.output.strings import Strings, StringSettings
+    from inference.live.output.terminal import JsonLines, PlainOutput
+    from inference.live.source.recording import UtteranceFolder
 
     screen: Output
     if options.jsonl == "-":
@@ -162,7 +162,7 @@ def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tu
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        from inference.live.screen import Screen
+        from inference.live.output.screen import Screen
 
         screen = resources.enter_context(Screen(Console(), options.backend))
     else:

@@ -4,8 +4,8 @@ import argparse
 import itertools
 import os
 
-from inference.cli import add_backend_arguments, positive_int
-from inference.live.keyboard import KEYS_HELP, Keyboard
+from inference.command_line import add_backend_arguments, positive_int
+from inference.live.output.keyboard import KEYS_HELP, Keyboard
 from inference.vocabulary import vocabulary
 
 DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one digit per spoken word."

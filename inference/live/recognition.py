@@ -6,10 +6,10 @@ import logging
 import numpy as np
 
 from inference.audio import SAMPLING_RATE, check_waveform
-from inference.backends.base import DigitBackend, Prediction
+from inference.backends.base import Backend
 from inference.errors import UserError
-from inference.live.events import Answer, Utterance
-from inference.rejection import MOST_PROBABLE
+from inference.live.engine.events import Answer, Utterance
+from inference.prediction import MOST_PROBABLE, Prediction
 from inference.vocabulary import vocabulary
 
 logger = logging.getLogger(__name__)
@@ -34,13 +34,11 @@ class Recogniser:
         force_emit: Give the best digit where the backend's answer would be rejected, marked as forced.
     """
 
-    def __init__(
-        self, backend: DigitBackend, name: str, min_score: float | None = None, force_emit: bool = False
-    ):
+    def __init__(self, backend: Backend, name: str, min_score: float | None = None, force_emit: bool = False):
         self._backend = backend
         self._name = name
-        calibrated = backend.rejection if min_score is None else None
-        self._rejection = calibrated or MOST_PROBABLE
+        calibrated = backend.operating_point if min_score is None else None
+        self._operating_point = calibrated or MOST_PROBABLE
         self._min_score = min_score
         self._heeds_detector = calibrated is None and min_score is None
         self._force_emit = force_emit
@@ -71,7 +69,7 @@ class Recogniser:
             logger.warning("backend %s failed on utterance %d: %r", self._name, utterance.id, error)
             return self._build(utterance, None, "backend_error")
         self._failures = 0
-        reason = self._rejection.reason(prediction)
+        reason = self._operating_point.reason(prediction)
         if reason is None and (prediction.score or 0.0) < (self._min_score or 0.0):
             reason = "low_score"
         if reason is None and self._heeds_detector and _is_doubtful(prediction, utterance.least_score):

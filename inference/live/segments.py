@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from inference.backends.base import DigitBackend
-from inference.live.endpointing import PROFILES
-from inference.live.engine import LiveEngine
-from inference.live.events import Answer, Event, Utterance
+from inference.backends.base import Backend
+from inference.live.engine.endpointing import PROFILES
+from inference.live.engine.events import Answer, Event, Utterance
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.engine.voice_activity import build_detector
 from inference.live.recognition import Recogniser
-from inference.live.replay import Replay
-from inference.live.sources import Block, Opening
-from inference.live.voice_activity import build_detector
+from inference.live.source.items import Block, Opening
+from inference.live.source.replay import Replay
 
 
-def find_segments(path: str, backend: DigitBackend, name: str) -> Iterator[Answer]:
+def find_segments(path: str, backend: Backend, name: str) -> Iterator[Answer]:
     """Endpoints a recording of any length and recognises its words, in order.
 
     Args:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from inference.audio import SAMPLING_RATE
-from inference.live.engine import LiveEngine
-from inference.live.events import (
+from inference.live.engine.events import (
     Answer,
     Cleared,
     Event,
@@ -22,12 +21,13 @@ from inference.live.events import (
     Utterance,
     Withdrawn,
 )
-from inference.live.keyboard import Command
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.engine.timing import LatencyLog, latency_ms
+from inference.live.output.keyboard import Command
+from inference.live.output.terminal import Output
 from inference.live.recognition import Recogniser
-from inference.live.recording import RecordedSource
-from inference.live.sources import Block, Item, Loss, Opening, Source
-from inference.live.terminal import Output
-from inference.live.timing import LatencyLog, latency_ms
+from inference.live.source.items import Block, Item, Loss, Opening, Source
+from inference.live.source.recording import RecordedSource
 
 #: An answer that took longer is marked as late; several in a row mean that the backend is too slow.
 LATE_MS = 2000.0

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks import run
-from benchmarks.clip_store import StoredClip, store_clips
-from finetune.corpus import load_corpus
+from benchmarks.worker.waveform_file import StoredClip, store_clips
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from inference.audio import SAMPLING_RATE
-from inference.backends import BACKENDS
+from inference.backends.table import BACKENDS
 from inference.vocabulary import DIGITS
 from tests.benchmarks.fakes import fake_spec
 

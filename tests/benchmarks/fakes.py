@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.rows import Row
-from inference.backends import BackendSpec
-from inference.backends.base import DigitBackend, Prediction
+from benchmarks.run.entries import Row
+from inference.backends.base import Backend
+from inference.backends.table import BackendSpec
 from inference.errors import BackendUnavailableError, CheckpointError
-from inference.stages import stage
+from inference.prediction import Prediction
+from inference.stage_timer import stage
 from inference.vocabulary import DIGITS
 
 
@@ -37,7 +38,7 @@ def spoken_label(waveform: np.ndarray) -> str:
     return DIGITS.labels[round(float(waveform[0]) * 100)]
 
 
-class Perfect(DigitBackend):
+class Perfect(Backend):
     """Always right."""
 
     num_parameters: int | None = 7

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.compare import main
-from benchmarks.pairs import paired_share_interval
-from benchmarks.reports.changes import compare_runs
-from benchmarks.reports.report_frames import read_report
+from benchmarks.reports.paired_tests import paired_share_interval
+from benchmarks.reports.report_tables import read_report
+from benchmarks.reports.run_differences import compare_runs
 from tests.benchmarks.made_run import make_run, read_lines, write_lines
 
 CLEAN = Path("records/mfcc/loso/clean.jsonl.gz")

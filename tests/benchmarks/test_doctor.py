@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks import doctor
-from inference.backends import BACKENDS
+from inference.backends.table import BACKENDS
 from tests.benchmarks.fakes import fake_spec
 
 

@@ -19,8 +19,8 @@ import pytest
 from benchmarks.report import README_END, README_START, main, readme_section, with_results, write_report
 from benchmarks.reports import formats
 from benchmarks.reports.answers import of_condition
-from benchmarks.reports.report_frames import Report, read_report
-from benchmarks.schemas import validator
+from benchmarks.reports.report_tables import Report, read_report
+from benchmarks.reports.schemas import validator
 from inference.errors import UserError
 from inference.vocabulary import DIGITS
 from tests.benchmarks.made_run import BACKENDS, SPEAKERS, TAKES, make_run, read_lines, write_lines
@@ -78,7 +78,7 @@ def test_the_same_records_give_the_same_bytes_in_another_process(made: Path, tmp
 
 def test_no_model_library_is_imported(made: Path) -> None:
     code = (
-        "import sys; from benchmarks.reports.report_frames import read_report; from pathlib import Path\n"
+        "import sys; from benchmarks.reports.report_tables import read_report; from pathlib import Path\n"
         f"read_report(Path({str(made)!r}))\n"
         "assert not {'torch', 'transformers', 'onnxruntime', 'faster_whisper'} & set(sys.modules)"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.finetune.test_batches import MICRO
+from tests.finetune.training.test_batches import MICRO
 
 NUM_EPOCHS = 2
 BATCH = 4

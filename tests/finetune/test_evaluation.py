@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from finetune import evaluation, fit_baseline, preview
-from finetune.checkpoint import FIGURES_NAME
-from inference.backends import BACKENDS
+from finetune.checkpoint.writer import FIGURES_NAME
+from inference.backends.table import BACKENDS
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from finetune import exporting
-from finetune.corpus import load_corpus
+from finetune.checkpoint.split_card import SplitCard, read_split_card
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.export import main
-from finetune.split_card import SplitCard, read_split_card
-from inference.backends import load_backend
-from tests.inference.test_wav2vec2 import make_checkpoint
+from inference.backends.table import load_backend
+from tests.inference.backends.wav2vec2.test_backend import make_checkpoint
 
 CALIBRATION = {"temperature": 1.5, "threshold": 0.4, "false_reject_rate": 0.02, "false_accept_rate": 0.1}
 
@@ -55,7 +55,7 @@ def test_an_export_is_a_checkpoint_like_any_other(
         load_backend("wav2vec2", str(out)),
         load_backend("wav2vec2", str(checkpoint), options={"runtime": "torch"}),
     )
-    assert (backend.rejection, backend.num_parameters) == (plain.rejection, plain.num_parameters)
+    assert (backend.operating_point, backend.num_parameters) == (plain.operating_point, plain.num_parameters)
     assert read_split_card(out) == read_split_card(checkpoint)
     comparison = json.loads((out / "export.json").read_text())["comparison"]
     validation = make_split(load_corpus(str(spoken_corpus)).clips).validation

@@ -61,7 +61,7 @@ def test_encoder_folder_that_does_not_exist(config: Path, tmp_path: Path, capsys
 def test_an_upload_without_a_hub_is_refused_before_any_work(config: Path, tmp_path: Path, capsys) -> None:
     words = ["--config", str(config), "--push_to_hub", "--output_dir", str(tmp_path / "out")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("finetune.fine_tuning.hub_is_reachable", lambda: False)
+        patch.setattr("finetune.training.fine_tuning.hub_is_reachable", lambda: False)
         assert train.main(words) == 2
     assert "--push_to_hub: the Hugging Face Hub cannot be reached" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

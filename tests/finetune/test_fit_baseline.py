@@ -17,14 +17,14 @@ from sklearn.svm import SVC
 
 from finetune import fit_baseline
 from finetune.baselines.svm import best_steepness, choose, collapse
-from finetune.corpus import load_corpus
+from finetune.checkpoint.split_card import read_split_card
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
-from finetune.split_card import read_split_card
-from inference.backends import BACKENDS, load_backend
+from inference.backends.table import BACKENDS, load_backend
 from inference.errors import CheckpointError
 from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
-from tests.finetune.test_resumption import largest_file
+from tests.finetune.training.test_resumption import largest_file
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_network_learns_and_runs_without_torch(network: Path, spoken_corpus: Pat
     """The stored network says what the card says, in a process that never imports torch."""
     code = (
         "import sys\n"
-        "from inference.backends import load_backend\n"
+        "from inference.backends.table import load_backend\n"
         "from inference.audio import decode_audio\n"
         "from pathlib import Path\n"
         f"backend = load_backend('logmel-dscnn', {str(network)!r})\n"
@@ -203,12 +203,12 @@ def test_a_reject_class_comes_with_its_operating_point(
     arguments = ["--model", "mfcc-svm", "--reject", "--dataset", str(spoken_corpus), "--out", str(folder)]
     assert fit_baseline.main(arguments) == 0
     backend = load_backend("mfcc", str(folder))
-    assert backend.rejection is not None
-    assert backend.rejection.num_others == 2 * 40  # in quiet and in noise
+    assert backend.operating_point is not None
+    assert backend.operating_point.num_others == 2 * 40  # in quiet and in noise
     test = make_split(load_corpus(str(spoken_corpus)).clips).test
     predictions = backend.predict([clip.waveform() for clip in test])
     assert all(prediction.none_probability is not None for prediction in predictions)
-    refused = np.mean([backend.rejection.reason(prediction) is not None for prediction in predictions])
+    refused = np.mean([backend.operating_point.reason(prediction) is not None for prediction in predictions])
     figures = json.loads((folder / "figures.json").read_text())
     assert refused == pytest.approx(figures["test_digits_refused"], abs=1e-6)
 

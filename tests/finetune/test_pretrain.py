@@ -9,11 +9,17 @@ import torch
 from safetensors.torch import load_file
 
 from finetune import pretrain, train
-from finetune.arguments import ModelArguments
 from finetune.baselines.speech_embedding import EMBEDDING_SIZE
-from finetune.corpus import load_corpus
-from finetune.embedding_student import SHIFTS, EmbeddingStudent, embeddings, load_teacher, regression_loss
-from finetune.modeling import build_model, random_encoder
+from finetune.corpus.loading import load_corpus
+from finetune.training.arguments import ModelArguments
+from finetune.training.embedding_student import (
+    SHIFTS,
+    EmbeddingStudent,
+    embeddings,
+    load_teacher,
+    regression_loss,
+)
+from finetune.training.modeling import build_model, random_encoder
 from inference.vocabulary import DIGITS
 
 

@@ -11,12 +11,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from finetune import train
-from finetune.command_line import parse_arguments
-from finetune.corpus import load_corpus
+from finetune.checkpoint.split_card import read_split_card
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
-from finetune.modeling import build_model
-from finetune.split_card import read_split_card
-from inference.backends import load_backend
+from finetune.training.command_line import parse_arguments
+from finetune.training.modeling import build_model
+from inference.backends.table import load_backend
 from inference.errors import CheckpointError, UserError
 from tests.conftest import PROJECT
 from tests.finetune.conftest import BATCH, NUM_EPOCHS
@@ -246,7 +246,7 @@ def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
     script = tmp_path / "train_and_note_epochs.py"
     script.write_text(
         "import os, sys\n"
-        "from finetune import clip_dataset, train\n"
+        "from finetune import train; from finetune.training import clip_dataset\n"
         "vary = clip_dataset.ClipDataset._vary\n"
         "def noting(clips, *clip):\n"
         f"    with open({str(tmp_path)!r} + '/epochs-' + os.environ['RANK'], 'a') as notes:\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from inference.backends import SHIPPED_CHECKPOINTS, load_backend
+from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend
 from inference.features import WindowSettings
 from inference.multiply_accumulates import count_log_mel, count_network, count_wav2vec2
 

@@ -12,8 +12,8 @@ import soundfile
 
 from inference import predict
 from inference.audio import SAMPLING_RATE, decode_audio
-from inference.backends import load_backend
-from inference.rejection import Rejection
+from inference.backends.table import load_backend
+from inference.prediction import OperatingPoint
 from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
 
@@ -144,7 +144,7 @@ def test_a_doubtful_file_is_rejected_as_calibrated(
 ) -> None:
     clip = next(spoken_corpus.glob("*_0.wav"))
     backend = load_backend("mfcc")
-    backend.rejection = Rejection(1.0, 1.0, 0.02, 0.05, 100, 100)
+    backend.operating_point = OperatingPoint(1.0, 1.0, 0.02, 0.05, 100, 100)
     monkeypatch.setattr("inference.backends.load_backend", lambda *arguments: backend)
     assert predict.main([str(clip), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.backends import load_backend
+from inference.backends.table import load_backend
 from inference.errors import CheckpointError, UserError
 from inference.live.arguments import parse_arguments
 from inference.transcripts import mapping_version, match_transcript

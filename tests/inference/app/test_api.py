@@ -17,8 +17,8 @@ import psutil
 import pytest
 import soundfile
 
-from inference.backends import DEFAULT_BACKEND
-from inference.cli import EXIT_INTERRUPTED
+from inference.backends.table import DEFAULT_BACKEND
+from inference.command_line import EXIT_INTERRUPTED
 from inference.vocabulary import DIGITS
 from tests.inference.app.conftest import EXAMPLES, Server
 

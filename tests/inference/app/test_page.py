@@ -10,7 +10,7 @@ import soundfile
 from playwright.sync_api import Page, expect, sync_playwright
 
 from inference.audio import SAMPLING_RATE, decode_audio, resample
-from inference.backends import BACKENDS
+from inference.backends.table import BACKENDS
 from tests.inference.app.conftest import EXAMPLES, Server
 
 DIGITS = "371"

@@ -3,8 +3,9 @@
 import numpy as np
 
 from inference.audio import SAMPLING_RATE
-from inference.backends.base import DigitBackend, Prediction, prediction_from_probabilities
-from inference.live.sources import Block, Opening, Source
+from inference.backends.base import Backend
+from inference.live.source.items import Block, Opening, Source
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.vocabulary import DIGITS
 
 
@@ -23,7 +24,7 @@ class AmplitudeDetector:
         pass
 
 
-class ConstantBackend(DigitBackend):
+class ConstantBackend(Backend):
     """Hears the same digit in everything and remembers what it was given."""
 
     def __init__(self, label: str = "7", score: float = 0.91):

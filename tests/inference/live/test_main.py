@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 import inference.live.__main__ as live
-from inference.backends import DEFAULT_BACKEND
+from inference.backends.table import DEFAULT_BACKEND
 from inference.errors import CheckpointError
 from tests.inference.live.conftest import REPOSITORY
 from tests.inference.live.fakes import BrokenBackend, ConstantBackend
 
 #: Runs the command in a new interpreter with a backend that always hears a seven.
 PROGRAM = (
-    "import runpy, inference.backends as backends\n"
+    "import runpy, inference.backends.table as backends\n"
     "from tests.inference.live.fakes import ConstantBackend\n"
     "backends.load_backend = lambda *arguments: ConstantBackend()\n"
     "runpy.run_module('inference.live', run_name='__main__')"

@@ -5,17 +5,16 @@ import logging
 import numpy as np
 import pytest
 
-from inference.backends.base import Prediction
 from inference.crop import CropContract
-from inference.live.endpointing import EndpointSettings
-from inference.live.engine import LiveEngine
-from inference.live.events import Answer, Gap, Hint, Level, Lost, Ready, Recovered, Summary, Withdrawn
-from inference.live.keyboard import Command
+from inference.live.engine.endpointing import EndpointSettings
+from inference.live.engine.events import Answer, Gap, Hint, Level, Lost, Ready, Recovered, Summary, Withdrawn
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.engine.timing import STAGES, SampleClock
+from inference.live.output.keyboard import Command
 from inference.live.recognition import BackendFailedError, Recogniser
 from inference.live.session import TOO_SLOW, Session
-from inference.live.sources import Loss
-from inference.live.timing import STAGES, SampleClock
-from inference.rejection import Rejection
+from inference.live.source.items import Loss
+from inference.prediction import OperatingPoint, Prediction
 from tests.inference.live.fakes import (
     AmplitudeDetector,
     BrokenBackend,
@@ -84,7 +83,7 @@ def test_stages_are_told_apart_by_the_moments_of_the_block():
     class Late(MemorySource):
         def stream(self):
             yield opening()
-            from inference.live.sources import Block
+            from inference.live.source.items import Block
 
             waveform = words(0.512, 0.512, 0.128)
             yield Block(waveform, captured_at=100.0, delivered_at=100.25)
@@ -112,7 +111,7 @@ def test_a_low_score_is_rejected_unless_forced():
 def test_the_calibrated_operating_point_rejects_unless_a_threshold_is_given():
     items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
     backend = ConstantBackend()
-    backend.rejection = Rejection(1.0, 0.95, 0.02, 0.05, 100, 100)
+    backend.operating_point = OperatingPoint(1.0, 0.95, 0.02, 0.05, 100, 100)
     assert run(*items, backend=backend)[0].of(Answer)[0].reason == "low_score"
     assert run(*items, backend=backend, min_score=0.9)[0].of(Answer)[0].digit == 7
 
@@ -129,7 +128,7 @@ def test_the_less_the_detector_believes_the_surer_a_backend_without_threshold_mu
     assert answer(0.5, ConstantBackend()).reason == "low_score"  # 0.5 * 0.91
     assert answer(0.5, ConstantBackend(), min_score=0.0).digit == 7
     calibrated = ConstantBackend()
-    calibrated.rejection = Rejection(1.0, 0.5, 0.02, 0.05, 100, 100)
+    calibrated.operating_point = OperatingPoint(1.0, 0.5, 0.02, 0.05, 100, 100)
     assert answer(0.5, calibrated).digit == 7
 
 

@@ -1,0 +1,226 @@
+"""Entry point: ``python -m benchmarks.against_libraries`` measures backends against plain library calls.
+
+Exit code: 0 if every comparison was made, 1 if some could not be, 2 after a mistake of usage.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
+from benchmarks.against_libraries.start_up import time_start_up
+from inference.backends.table import BACKENDS
+from inference.command_line import EXIT_OK, path_argument, positive_int, reports_user_errors
+from inference.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.against_libraries.measure import Result
+    from finetune.corpus.loading import Clip
+
+EXIT_SOME_FAILED = 1
+#: Enough for an interval, and minutes for all comparisons together.
+ROUNDS = 20
+START_UP_BACKEND, START_UPS = "mfcc", 5
+_NAMES = tuple(dict.fromkeys(comparison.backend for comparison in COMPARISONS))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.against_libraries",
+        description="Times each backend in turns with the plain library call on the same weights and clips, "
+        "and prints how many times faster it is, whether the answers agree, and the memory of both.",
+    )
+    parser.add_argument("--backends", nargs="+", choices=_NAMES, default=_NAMES, help="default: all")
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="real weights for both sides; by default wav2vec2 and whisper run on random ones",
+    )
+    parser.add_argument("--dataset", default="auto", help="where the clips come from (default: auto)")
+    parser.add_argument(
+        "--rounds",
+        type=positive_int,
+        default=ROUNDS,
+        help="least timed calls of each side (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, default=1, help="CPU threads of each side (default: 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the order of clips (default: 0)")
+    parser.add_argument(
+        "--growth",
+        action="store_true",
+        help="measure how our cost grows with length and batch, beside what the machine could do",
+    )
+    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write everything measured there")
+    parser.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="write tables, picture and peers.json there"
+    )
+    return parser
+
+
+@reports_user_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the comparisons; see the module for the exit codes."""
+    args = build_parser().parse_args(argv)
+    checkpoints = _chosen_checkpoints(args.checkpoint)
+    # Takes seconds that --help does not need.
+    from benchmarks.against_libraries.table import markdown_lines, screen_lines
+    from benchmarks.measure.environment import describe_environment, environment_line
+
+    environment = describe_environment(args.threads)
+    description, clips = _test_clips(args.dataset)
+    chosen = [comparison for comparison in COMPARISONS if comparison.backend in args.backends]
+    results, failures = _compare_all(chosen, checkpoints, clips, args)
+    start_ups = [time_start_up(START_UP_BACKEND, clips[0].read()) for _ in range(START_UPS)]
+    for line in screen_lines(results, failures):
+        print(line)
+    document: dict[str, Any] = {
+        "clips": description,
+        "environment": environment,
+        "comparisons": [result.as_record() for result in results],
+        "failures": failures,
+        "start_up_s": {START_UP_BACKEND: start_ups},
+    }
+    start_up = (
+        f"python -m inference.predict with {START_UP_BACKEND}, from a new process to the answer and its end: "
+        f"{statistics.median(start_ups):.2f} s (median of {START_UPS})."
+    )
+    print(start_up)
+    markdown = [
+        *markdown_lines(results, failures),
+        "",
+        start_up,
+        "",
+        description,
+        environment_line(environment),
+    ]
+    if args.growth:
+        from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
+
+        pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)) for comparison in chosen]
+        growth = measure_growth(pairs, clips[0].waveform(), args.threads)
+        document["growth"] = growth
+        for line in growth_lines(growth, markdown=False):
+            print(line)
+        markdown += ["", *growth_lines(growth, markdown=True)]
+        if args.out:
+            args.out.mkdir(parents=True, exist_ok=True)
+            plot_growth(growth, args.out)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        _write(args.out / "peers.json", json.dumps(document, indent=1, default=vars) + "\n")
+        _write(args.out / "peers.md", "\n".join(markdown) + "\n")
+        sys.stderr.write(f"written: {args.out}\n")
+    if args.json:
+        _write(args.json, json.dumps(document, indent=1, default=vars) + "\n")
+        sys.stderr.write(f"written: {args.json}\n")
+    return EXIT_SOME_FAILED if failures else EXIT_OK
+
+
+def _chosen_checkpoints(assignments: Sequence[str]) -> dict[str, str]:
+    """Backend -> folder as typed.
+
+    Raises:
+        UserError: If an assignment is malformed or names a backend without a comparison.
+    """
+    chosen = {}
+    for assignment in assignments:
+        name, separator, folder = assignment.partition("=")
+        if not separator or not folder or name not in _NAMES:
+            raise UserError(
+                f"--checkpoint {assignment}: expected NAME=FOLDER with a name of: {', '.join(_NAMES)}."
+            )
+        if not Path(folder).expanduser().is_dir():
+            raise UserError(f"--checkpoint {assignment}: {folder} is no folder; both sides must load it.")
+        chosen[name] = str(Path(folder).expanduser())
+    return chosen
+
+
+def _test_clips(dataset: str) -> "tuple[str, Sequence[Clip]]":
+    """What the clips are, and the official test clips of the corpus."""
+    from finetune.corpus.loading import load_corpus
+    from finetune.corpus.splits import make_split
+
+    corpus = load_corpus(dataset)
+    test = make_split(corpus.clips, "official", 0).test
+    return f"{corpus.description}; {len(test)} clips of the official test", test
+
+
+def _compare_all(
+    comparisons: Sequence[Comparison],
+    checkpoints: dict[str, str],
+    clips: "Sequence[Clip]",
+    args: argparse.Namespace,
+) -> "tuple[list[Result], list[str]]":
+    """The results, and a sentence for each comparison that could not be made."""
+    from benchmarks.against_libraries.measure import CLIP_SECONDS, compare, fit_length
+    from benchmarks.run.protocol import stratified_subset
+    from benchmarks.worker.client import BackendFailure, BackendUnavailable
+    from benchmarks.worker.waveform_file import StoreWriter, store_clips
+
+    results, failures = [], []
+    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
+        whole = store_clips(clips, Path(scratch) / "whole.f32")
+        drawn = stratified_subset(clips, 2 * max(args.rounds, BATCH_SIZE))
+        with StoreWriter(Path(scratch) / "single.f32") as store:
+            single = [
+                store.add(fit_length(clip.waveform(), CLIP_SECONDS), clip.clip_id, clip.label, clip.speaker)
+                for clip in drawn
+            ]
+        for comparison in comparisons:
+            sys.stderr.write(
+                f"{comparison.variant}, {comparison.batch_size} a call: {comparison.plain_call}\n"
+            )
+            stand_in = bool(comparison.stand_in) and comparison.backend not in checkpoints
+            try:
+                result = compare(
+                    comparison,
+                    resolve_checkpoint(comparison, checkpoints),
+                    stand_in=stand_in,
+                    clips=single if comparison.batch_size == 1 else whole,
+                    # What random weights answer means nothing.
+                    others=() if stand_in else whole,
+                    rounds=args.rounds,
+                    threads=args.threads,
+                    seed=args.seed,
+                    progress=lambda rounds: tqdm(rounds, unit="round", leave=False, disable=None),
+                )
+            except (BackendFailure, BackendUnavailable, UserError) as error:
+                hint = " Install it: pip install 'spoken-digits[peers]'" if "librosa" in str(error) else ""
+                failures.append(f"{comparison.variant}: {error}{hint}")
+                continue
+            results.append(result)
+    return results, failures
+
+
+def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> str:
+    """What both sides load: as typed, a stand-in, or what is shipped."""
+    if comparison.backend in checkpoints:
+        return checkpoints[comparison.backend]
+    if comparison.stand_in:
+        from benchmarks.against_libraries.random_weights import stand_in
+
+        return str(stand_in(comparison.stand_in))
+    return BACKENDS[comparison.backend].default_checkpoint
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes beside the name first: nobody finds half a file."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

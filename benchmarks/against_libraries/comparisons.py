@@ -1,0 +1,105 @@
+"""The table of comparisons: ours, the plain call, and the checkpoint that both load."""
+
+from dataclasses import dataclass
+
+from benchmarks.run.entries import Row
+from inference.backends.table import BACKENDS, BackendSpec, parse_variant
+
+#: Clips of mixed lengths in one call.
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row.
+
+    Attributes:
+        variant: Our backend with its options, ``name:option=value``.
+        plain_path: ``module:Class`` of the plain call.
+        plain_call: What a user would write, in words.
+        stand_in: Name of the stand-in checkpoint; None where the shipped checkpoint is loaded.
+        batch_size: Clips per call.
+    """
+
+    variant: str
+    plain_path: str
+    plain_call: str
+    stand_in: str | None = None
+    batch_size: int = 1
+
+    @property
+    def backend(self) -> str:
+        """Our backend's name."""
+        return parse_variant(self.variant)[0]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Our backend's options."""
+        return parse_variant(self.variant)[1]
+
+    def rows(self, checkpoint: str) -> tuple[Row, Row]:
+        """Our side and the plain one, both with that checkpoint."""
+        plain = BackendSpec(
+            name="plain",
+            import_path=self.plain_path,
+            default_checkpoint=checkpoint,
+            summary=self.plain_call,
+            package="numpy",
+        )
+        ours = Row(self.variant, BACKENDS[self.backend], checkpoint, self.options)
+        return ours, Row("plain", plain, checkpoint)
+
+
+_CALLS = "benchmarks.against_libraries.library_calls"
+_PLAIN_WHISPER = f"{_CALLS}:PlainWhisper"
+_TRANSCRIBE = "faster_whisper.WhisperModel.transcribe, its defaults"
+#: At its defaults it takes a list clip by clip. Told to batch it pads without a mask where an encoder has a
+#: group norm, as wav2vec2-base has, and answers otherwise: the default is the call with the same answers.
+_PIPELINE = 'transformers.pipeline("audio-classification")'
+
+COMPARISONS = (
+    Comparison(
+        "mfcc",
+        f"{_CALLS}:PlainMfcc",
+        "librosa features, calibrated SVC.predict_proba",
+    ),
+    Comparison(
+        "mfcc",
+        f"{_CALLS}:PlainMfccLabels",
+        "librosa features, SVC.predict: no probabilities",
+    ),
+    Comparison(
+        "logmel-dscnn",
+        f"{_CALLS}:PlainCnn",
+        "librosa features, ONNX Runtime",
+    ),
+    Comparison(
+        "speech-embedding",
+        f"{_CALLS}:PlainCnn",
+        "librosa features, ONNX Runtime",
+    ),
+    Comparison("wav2vec2", f"{_CALLS}:PlainWav2Vec2", _PIPELINE),
+    Comparison("wav2vec2", f"{_CALLS}:PlainWav2Vec2", _PIPELINE, "wav2vec2-base"),
+    Comparison(
+        "wav2vec2",
+        f"{_CALLS}:PlainWav2Vec2",
+        _PIPELINE,
+        "wav2vec2-base",
+        batch_size=BATCH_SIZE,
+    ),
+    Comparison(
+        "wav2vec2",
+        f"{_CALLS}:PlainWav2Vec2Batched",
+        f"{_PIPELINE}, batch_size={BATCH_SIZE}: other answers",
+        "wav2vec2-base",
+        batch_size=BATCH_SIZE,
+    ),
+    Comparison("whisper:window=short", _PLAIN_WHISPER, _TRANSCRIBE, "whisper-tiny"),
+    Comparison("whisper:decode=constrained,window=short", _PLAIN_WHISPER, _TRANSCRIBE, "whisper-tiny"),
+    Comparison(
+        "whisper:window=short",
+        BACKENDS["whisper"].import_path,
+        "the same call told English, greedy, no time stamps",
+        "whisper-tiny",
+    ),
+)

@@ -1,0 +1,208 @@
+"""Ours and the plain call in turns, on the same clips: times, answers, memory."""
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.against_libraries.comparisons import Comparison
+from benchmarks.measure.environment import load_average
+from benchmarks.reports.uncertainty import ratio_interval
+from benchmarks.run.entries import portable_path
+from benchmarks.run.settings import Settings
+from benchmarks.worker.client import Answer, BackendProcess
+from benchmarks.worker.waveform_file import StoredClip
+from inference.audio import SAMPLING_RATE
+
+#: Length of a clip where one is answered at a time.
+CLIP_SECONDS = 0.5
+#: Discarded calls before each timed one: as many as take this long, but no more than that. The first calls
+#: after the other side has worked fetch code and weights from memory again, and a model that answers in
+#: a fraction of a millisecond needs about ten until it is as fast as in steady use.
+SETTLING_MS, MAX_SETTLING_CALLS = 20.0, 12
+#: Where the timed calls of both sides take less than this together, there are more of them.
+ENOUGH_MS, MOST_REPEATS = 1500.0, 10
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one comparison gave.
+
+    Attributes:
+        comparison: The row.
+        checkpoint: What both sides loaded, without the folders of the machine; a stand-in by its name.
+        stand_in: Whether that is random weights.
+        ours_ms: Milliseconds per call, one per round.
+        plain_ms: The same of the plain call.
+        same_labels: Clips that both gave the same label, or none.
+        num_clips: Clips whose answers were compared.
+        max_probability_difference: Largest difference of a label's probability; None where one side
+            has no probabilities.
+        ours_peak_rss_bytes: Peak resident memory of our process.
+        plain_peak_rss_bytes: That of the other.
+        load_average: Runnable processes of the machine before and after, over a minute.
+    """
+
+    comparison: Comparison
+    checkpoint: str
+    stand_in: bool
+    ours_ms: tuple[float, ...]
+    plain_ms: tuple[float, ...]
+    same_labels: int
+    num_clips: int
+    max_probability_difference: float | None
+    ours_peak_rss_bytes: int | None
+    plain_peak_rss_bytes: int | None
+    load_average: tuple[float | None, float | None]
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is: the median over rounds of plain / ours."""
+        return math.exp(statistics.median(self._log_ratios))
+
+    @property
+    def ratio_bounds(self) -> tuple[float, float] | None:
+        """95 % interval of ``ratio``; None with too few rounds."""
+        interval = ratio_interval(self._log_ratios)
+        return (interval.low, interval.high) if interval else None
+
+    @property
+    def _log_ratios(self) -> list[float]:
+        return [math.log(plain / ours) for plain, ours in zip(self.plain_ms, self.ours_ms, strict=True)]
+
+    def as_record(self) -> dict[str, Any]:
+        """A JSON document: the fields and what follows from them."""
+        return {
+            **asdict(self),
+            "ours_p50_ms": statistics.median(self.ours_ms),
+            "plain_p50_ms": statistics.median(self.plain_ms),
+            "ratio": self.ratio,
+            "ratio_interval": self.ratio_bounds,
+        }
+
+
+@dataclass
+class Tally:
+    """How far the answers of two sides agree."""
+
+    same_labels: int = 0
+    num_clips: int = 0
+    max_probability_difference: float | None = None
+
+    def count(self, ours: Answer, plain: Answer) -> None:
+        """Adds the answers to one call."""
+        for first, second in zip(ours["predictions"], plain["predictions"], strict=True):
+            self.num_clips += 1
+            self.same_labels += first["label"] == second["label"]
+            if first["probabilities"] and second["probabilities"]:
+                difference = np.abs(np.subtract(first["probabilities"], second["probabilities"])).max()
+                self.max_probability_difference = max(
+                    self.max_probability_difference or 0.0, float(difference)
+                )
+
+
+def compare(
+    comparison: Comparison,
+    checkpoint: str,
+    stand_in: bool,
+    clips: Sequence[StoredClip],
+    others: Sequence[StoredClip],
+    rounds: int,
+    threads: int,
+    seed: int,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Result:
+    """Times both sides, each in a process that sleeps while the other works.
+
+    Every timed call follows discarded ones on other clips, which bring code and weights back into the
+    caches that the other side has used. The sides take turns in going first.
+
+    Args:
+        comparison: What is compared.
+        checkpoint: What both load.
+        stand_in: Whether that is random weights.
+        clips: What to draw from, without replacement until all were used.
+        others: Further clips whose answers are compared, and not timed.
+        rounds: Timed calls of each side, at least: short ones are repeated up to ``MOST_REPEATS`` times as
+            often, for they vary more.
+        threads: CPU threads of each side.
+        seed: Of the order of clips.
+        progress: Wraps the iteration over rounds.
+
+    Raises:
+        BackendFailure: If a side cannot be loaded, or gives no answer.
+        BackendUnavailable: If a package or weights are missing.
+    """
+    settings = Settings(threads=threads)
+    own, foreign = comparison.rows(checkpoint)
+    draw = _shuffled(clips, random.Random(seed))
+    times: dict[str, list[float]] = {"ours": [], "plain": []}
+    tally = Tally()
+    # What a backend prepares at its very first load, such as an exported network, is in no figure.
+    with BackendProcess(own, settings, offline=True) as process:
+        process.open()
+    load_before = _load()
+    spent_ms = 0.0
+    with (
+        BackendProcess(own, settings, offline=True) as ours,
+        BackendProcess(foreign, settings, offline=True) as plain,
+    ):
+        ours.open()
+        plain.open()
+        sides = {"ours": ours, "plain": plain}
+        for number in progress(range(MOST_REPEATS * rounds)):
+            if number >= rounds and spent_ms > ENOUGH_MS:
+                break
+            settling = [next(draw) for _ in range(MAX_SETTLING_CALLS)]
+            batch = [next(draw) for _ in range(comparison.batch_size)]
+            answers: dict[str, Answer] = {}
+            for name in sorted(sides, reverse=bool(number % 2)):
+                _settle(sides[name], settling)
+                answers[name] = sides[name].predict(*batch)
+                times[name].append(answers[name]["t_ns"]["e2e"] / 1e6)
+                spent_ms += times[name][-1]
+            tally.count(answers["ours"], answers["plain"])
+        for clip in others:
+            tally.count(ours.predict(clip), plain.predict(clip))
+        memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
+    return Result(
+        comparison=comparison,
+        checkpoint=Path(checkpoint).name if stand_in else portable_path(checkpoint),
+        stand_in=stand_in,
+        ours_ms=tuple(times["ours"]),
+        plain_ms=tuple(times["plain"]),
+        same_labels=tally.same_labels,
+        num_clips=tally.num_clips,
+        max_probability_difference=tally.max_probability_difference,
+        ours_peak_rss_bytes=memory[0],
+        plain_peak_rss_bytes=memory[1],
+        load_average=(load_before, _load()),
+    )
+
+
+def _settle(side: BackendProcess, clips: Sequence[StoredClip]) -> None:
+    spent_ms = 0.0
+    for clip in clips:
+        spent_ms += side.predict(clip)["t_ns"]["e2e"] / 1e6
+        if spent_ms >= SETTLING_MS:
+            break
+
+
+def fit_length(waveform: np.ndarray, seconds: float) -> np.ndarray:
+    """A waveform of exactly that length: cut, or repeated."""
+    return np.resize(waveform, round(seconds * SAMPLING_RATE)).astype(np.float32)
+
+
+def _load() -> float | None:
+    load = load_average()
+    return load[0] if load else None
+
+
+def _shuffled(clips: Sequence[StoredClip], schedule: random.Random) -> Iterator[StoredClip]:
+    while True:
+        yield from schedule.sample(clips, len(clips))

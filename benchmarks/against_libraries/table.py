@@ -1,0 +1,75 @@
+"""The comparison as a table: on the screen and as Markdown."""
+
+import statistics
+from collections.abc import Sequence
+
+from benchmarks.against_libraries.measure import Result
+from benchmarks.reports.formats import align, markdown_grid
+
+HEADING = (
+    "ours",
+    "plain call",
+    "clips",
+    "ours ms",
+    "plain ms",
+    "times faster [95 %]",
+    "same label",
+    "max dP",
+    "ours MB",
+    "plain MB",
+)
+LEGEND = (
+    "clips: per call, of 0.5 s if one, of mixed lengths if more. ms: median of a call, waveforms in memory "
+    "to labels. times faster: median over paired rounds, block bootstrap. max dP: largest difference of a "
+    "label's probability. MB: peak resident memory of each process."
+)
+STAND_IN_NOTE = (
+    "* random weights in the public architecture: times and memory count, its labels mean nothing."
+)
+
+
+def rows(results: Sequence[Result]) -> list[list[str]]:
+    """One row per comparison."""
+    return [
+        [
+            result.comparison.variant + ("*" if result.stand_in else ""),
+            result.comparison.plain_call,
+            str(result.comparison.batch_size),
+            f"{statistics.median(result.ours_ms):.3g}",
+            f"{statistics.median(result.plain_ms):.4g}",
+            f"{result.ratio:.1f}" + _bounds(result.ratio_bounds),
+            f"{result.same_labels}/{result.num_clips}",
+            _difference(result.max_probability_difference),
+            _megabytes(result.ours_peak_rss_bytes),
+            _megabytes(result.plain_peak_rss_bytes),
+        ]
+        for result in results
+    ]
+
+
+def screen_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
+    """The table for a terminal."""
+    return [*align([HEADING, *rows(results)]), *notes(results, failures)] if results else list(failures)
+
+
+def markdown_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
+    """The table as Markdown."""
+    return [*markdown_grid(HEADING, rows(results)), "", *notes(results, failures)]
+
+
+def notes(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
+    """What the reader must know."""
+    marked = [STAND_IN_NOTE] if any(result.stand_in for result in results) else []
+    return [LEGEND, *marked, *failures]
+
+
+def _bounds(bounds: tuple[float, float] | None) -> str:
+    return f" [{bounds[0]:.1f}, {bounds[1]:.1f}]" if bounds else ""
+
+
+def _difference(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
+
+
+def _megabytes(value: int | None) -> str:
+    return "-" if value is None else f"{value / 1e6:.0f}"

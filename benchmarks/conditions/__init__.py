@@ -1,0 +1,1 @@
+"""Under which noises and distortions recognisers are tried, and the sounds that are no word."""

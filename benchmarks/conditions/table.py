@@ -1,0 +1,231 @@
+"""The conditions under which recognisers are tried, and how a clip is brought into one.
+
+Every condition is made at 8 kHz and 16 bit, the clean one included, so that a condition differs from
+it by nothing but its name. All random choices are seeded by clip and condition: the result does not
+depend on order, backend or process.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.conditions import distortions as channels
+from benchmarks.conditions import noises
+from benchmarks.conditions.noises import NARROWBAND_HZ, Draw, Mixture, Noise
+from finetune.corpus.loading import Clip
+from inference.audio import MIN_SECONDS, SAMPLING_RATE, resample
+
+#: Changed whenever a condition sounds different; part of every seed.
+VERSION = 1
+SUITES = ("smoke", "standard", "full")
+CLEAN = "clean"
+SNR_UNIT = "dB SNR"
+SNR_LEVELS_DB = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
+
+Change = Callable[[np.ndarray, float, Draw], Mixture]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions that differ by a level.
+
+    Attributes:
+        name: First part of the conditions' names.
+        unit: Of the levels, empty where there is only one condition.
+        change: Does it to speech at 8 kHz, given the level.
+        levels: All of them, the mildest first.
+        standard: Those of the suite ``standard``.
+        smoke: Those of the suite ``smoke``.
+    """
+
+    name: str
+    unit: str
+    change: Change
+    levels: tuple[float, ...] = (0.0,)
+    standard: tuple[float, ...] = ()
+    smoke: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition.
+
+    Attributes:
+        name: Unique, such as ``babble@10``.
+        group: Name of its group.
+        level: In the unit of the group; None where the group has only one condition.
+        unit: Of the level.
+        suites: The suites that it belongs to.
+        change: Does it to speech at 8 kHz.
+    """
+
+    name: str
+    group: str
+    level: float | None
+    unit: str
+    suites: frozenset[str]
+    change: Callable[[np.ndarray, Draw], Mixture]
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """A clip under a condition.
+
+    Attributes:
+        waveform: Float32 at 16 kHz, shape ``(num_samples,)``.
+        realised_snr_db: What the signal-to-noise ratio came to at 8 kHz and 16 bit; None where no
+            noise was added.
+        gain_db: Change of the speech's level.
+        clipped_share: Share of samples at full scale.
+    """
+
+    waveform: np.ndarray
+    realised_snr_db: float | None
+    gain_db: float
+    clipped_share: float
+
+
+def _unchanged(speech: np.ndarray, level: float, draw: Draw) -> Mixture:
+    return Mixture(speech)
+
+
+def _additive(noise: Noise) -> Change:
+    return lambda speech, level, draw: noises.mix(speech, noise(speech.size, draw), level)
+
+
+def _floor(speech: np.ndarray, level_dbfs: float, draw: Draw) -> Mixture:
+    """White noise of a fixed level, which drowns quiet voices first."""
+    floor = noises.white(speech.size, draw) * 10 ** (level_dbfs / 20)
+    return Mixture(speech + floor, speech)
+
+
+def _codec(name: str) -> Change:
+    return lambda speech, level, draw: channels.through_codec(speech, name)
+
+
+GROUPS: tuple[Group, ...] = (
+    Group(CLEAN, "", _unchanged, standard=(0.0,), smoke=(0.0,)),
+    Group("white", SNR_UNIT, _additive(noises.white), SNR_LEVELS_DB, SNR_LEVELS_DB, (10.0,)),
+    Group("babble", SNR_UNIT, _additive(noises.babble), SNR_LEVELS_DB, SNR_LEVELS_DB),
+    Group("pink", SNR_UNIT, _additive(noises.pink), SNR_LEVELS_DB),
+    Group("brown", SNR_UNIT, _additive(noises.brown), SNR_LEVELS_DB),
+    Group("speech-shaped", SNR_UNIT, _additive(noises.speech_shaped), SNR_LEVELS_DB),
+    Group("hum", SNR_UNIT, _additive(noises.hum), SNR_LEVELS_DB),
+    Group("clicks", SNR_UNIT, _additive(noises.clicks), SNR_LEVELS_DB),
+    Group("competing-word", SNR_UNIT, _additive(noises.competing_word), SNR_LEVELS_DB),
+    Group("floor", "dBFS", _floor, (-60.0, -50.0, -40.0), (-60.0, -50.0, -40.0)),
+    Group("gain", "dB", channels.gain, (-10.0, -20.0, -30.0, 10.0), (-20.0, -30.0, 10.0), (-20.0,)),
+    Group("polarity", "", channels.inverted, standard=(0.0,), smoke=(0.0,)),
+    Group("offset", "of full scale", channels.offset, (0.05,)),
+    Group("telephone-band", "", channels.telephone, standard=(0.0,)),
+    Group("low-pass", "Hz", channels.low_pass, (2000.0,)),
+    Group("high-pass", "Hz", channels.high_pass, (500.0,)),
+    Group("silence-around", "s", channels.silence_around, (0.25, 1.0, 3.0), (1.0,)),
+    Group("noise-around", "s", channels.noise_around, (0.25, 1.0, 3.0), (1.0,)),
+    Group("speed", "x", channels.speed, (0.9, 0.8, 1.1, 1.25), (0.8, 1.25)),
+    Group("head-cut", "%", channels.head_cut, (10.0, 20.0)),
+    Group("tail-cut", "%", channels.tail_cut, (10.0, 20.0)),
+    Group("reverberation", "s RT60", channels.reverberation, (0.2, 0.4, 0.8), (0.4,)),
+    *(Group(name, "", _codec(name), standard=(0.0,) if name == "mu-law" else ()) for name in channels.CODECS),
+    Group("coarse", "bit", channels.coarse, (8.0, 6.0)),
+    Group("packet-loss", "%", channels.packet_loss, (5.0, 10.0, 20.0), (10.0,)),
+    Group("clipping", "%", channels.clipped, (5.0, 10.0, 25.0), (10.0,)),
+)
+
+
+def _conditions(group: Group) -> list[Condition]:
+    return [
+        Condition(
+            name=f"{group.name}@{level:g}" if group.unit else group.name,
+            group=group.name,
+            level=level if group.unit else None,
+            unit=group.unit,
+            suites=frozenset(
+                suite
+                for suite, levels in (
+                    ("smoke", group.smoke),
+                    ("standard", group.standard),
+                    ("full", group.levels),
+                )
+                if level in levels
+            ),
+            change=functools.partial(_at_level, group.change, level),
+        )
+        for level in group.levels
+    ]
+
+
+def _at_level(change: Change, level: float, speech: np.ndarray, draw: Draw) -> Mixture:
+    return change(speech, level, draw)
+
+
+#: Every condition by name, ``clean`` first.
+CONDITIONS: dict[str, Condition] = {
+    condition.name: condition for group in GROUPS for condition in _conditions(group)
+}
+
+
+def conditions_of(suite: str) -> tuple[list[Condition], list[str]]:
+    """The conditions of a suite on this machine.
+
+    Args:
+        suite: One of ``SUITES``.
+
+    Returns:
+        The conditions, ``clean`` first, and a sentence for each that cannot be made here.
+    """
+    chosen = [condition for condition in CONDITIONS.values() if suite in condition.suites]
+    missing = set(channels.CODECS) - set(channels.available_codecs())
+    return (
+        [condition for condition in chosen if condition.group not in missing],
+        [
+            f"condition {condition.name}: this FFmpeg ({channels.codec_version()}) has no encoder "
+            f"{channels.CODECS[condition.group][1]}"
+            for condition in chosen
+            if condition.group in missing
+        ],
+    )
+
+
+def corrupt(
+    waveform: np.ndarray,
+    condition: Condition,
+    clip_id: str,
+    speaker: str,
+    label: str,
+    talkers: Sequence[Clip],
+) -> Corrupted:
+    """Brings a clip into a condition.
+
+    Args:
+        waveform: Float32 at 16 kHz, shape ``(num_samples,)``.
+        condition: One of ``CONDITIONS``.
+        clip_id: Its name, which seeds every random choice.
+        speaker: Who speaks; babble is made of others.
+        label: What is said; a competing word is another one.
+        talkers: Clips for babble and competing words: of training folds, never of the test.
+    """
+    draw = Draw(clip_generator(clip_id, condition.name), speaker, label, talkers)
+    mixture = condition.change(noises.narrow(waveform), draw)
+    clipped_share = float(np.mean(np.abs(mixture.waveform) >= 1.0))
+    heard = np.clip(np.round(mixture.waveform * 32768), -32768, 32767) / 32768
+    # What is too short for every recogniser after a cut gets silence, as a recorder would add it.
+    least = round(MIN_SECONDS * NARROWBAND_HZ) + 1
+    heard = np.pad(heard, (0, max(0, least - heard.size)))
+    wide = resample(heard.astype(np.float32), NARROWBAND_HZ, SAMPLING_RATE)
+    snr_db = noises.snr_db(Mixture(heard[: mixture.waveform.size], mixture.speech))
+    return Corrupted(
+        waveform=np.clip(wide, -1.0, 1.0),
+        realised_snr_db=None if snr_db is None else round(snr_db, 3),
+        gain_db=round(mixture.gain_db, 3),
+        clipped_share=round(clipped_share, 6),
+    )
+
+
+def clip_generator(clip_id: str, condition: str) -> np.random.Generator:
+    """The random generator of one clip under one condition, independent of everything else."""
+    digest = hashlib.sha256(f"{clip_id}|{condition}|{VERSION}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -1,0 +1,154 @@
+"""Latency: interleaved rounds over loaded backends, so that all of them meet the same machine.
+
+In a round every backend answers the same clip. Disturbance by other work falls on all of them
+alike, and a ratio of two backends, taken within rounds, is several times tighter than one of
+separate measurements.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from benchmarks.measure.contention import Contention, is_contended
+from benchmarks.run.protocol import stratified_subset
+from benchmarks.run.records import Record
+from benchmarks.worker.client import Answer, BackendFailure, BackendProcess
+from benchmarks.worker.waveform_file import StoredClip
+
+Item = TypeVar("Item")
+
+#: Warm-up: at least so many calls, and until the median of the last few changes by less than this.
+WARM_CALLS = 10
+WARM_WINDOW = 5
+WARM_TOLERANCE = 0.05
+MAX_WARM_CALLS = 60
+MAX_WARM_S = 30.0
+#: The stages of a call must make up the whole up to this share, or this many nanoseconds.
+STAGE_TOLERANCE = 0.02
+STAGE_TOLERANCE_NS = 50_000
+DURATION_CLASSES = 5
+
+
+def balanced_orders(num_backends: int) -> list[list[int]]:
+    """Orders in which every backend stands equally often at each place and after each other one.
+
+    (E. J. Williams, Australian Journal of Scientific Research A 2, 1949, 149-168: one Latin square
+    for an even number, a second one mirrored for an odd number.)
+
+    Returns:
+        ``num_backends`` or twice as many permutations of ``range(num_backends)``.
+    """
+    first = [0]
+    for step in range(1, num_backends):
+        first.append((step + 1) // 2 if step % 2 else num_backends - step // 2)
+    square = [[(place + shift) % num_backends for place in first] for shift in range(num_backends)]
+    return square + [order[::-1] for order in square] if num_backends % 2 else square
+
+
+def clip_pool(clips: Sequence[StoredClip], size: int) -> list[StoredClip]:
+    """Clips to draw from: as even as possible over speakers and fifths of the durations."""
+    ranked = sorted(range(len(clips)), key=lambda place: clips[place].num_samples)
+    fifth = {clips[place].clip_id: rank * DURATION_CLASSES // len(clips) for rank, place in enumerate(ranked)}
+    return stratified_subset(clips, size, kind=lambda clip: fifth[clip.clip_id])
+
+
+def warm_up(process: BackendProcess, pool: Sequence[StoredClip]) -> int:
+    """Calls a loaded backend until its time has settled; returns the number of calls."""
+    started = time.monotonic()
+    times: list[int] = []
+    while len(times) < MAX_WARM_CALLS and time.monotonic() - started < MAX_WARM_S:
+        times.append(process.predict(pool[len(times) % len(pool)])["t_ns"]["e2e"])
+        if len(times) >= WARM_CALLS:
+            last = statistics.median(times[-WARM_WINDOW:])
+            before = statistics.median(times[-2 * WARM_WINDOW : -WARM_WINDOW])
+            if abs(last - before) <= WARM_TOLERANCE * before:
+                break
+    return len(times)
+
+
+def time_rounds(
+    processes: Mapping[str, BackendProcess],
+    pool: Sequence[StoredClip],
+    rounds: Sequence[int],
+    seed: int,
+    write: Callable[[Record], None],
+    threads: int = 1,
+    batch: int = 1,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> dict[str, BackendFailure]:
+    """Times all backends on the same clips, one call each per round.
+
+    Every timed call follows a discarded one on other clips, which brings the backend's code and
+    data back into the caches that its neighbours have used.
+
+    Args:
+        processes: Loaded and warm backends by name; all of them idle while one works.
+        pool: Clips to draw from, without replacement until all were used.
+        rounds: Numbers of the rounds.
+        seed: Seed of the order of clips and backends.
+        write: Receives one record per timed call.
+        threads: What the backends were loaded with, for the records.
+        batch: Clips per call.
+        progress: Wraps the iteration over rounds.
+
+    Returns:
+        The failures; a backend that fails takes no part in the rest.
+    """
+    schedule = random.Random(seed)
+    clips = _shuffled_forever(pool, schedule)
+    orders = _shuffled_forever(balanced_orders(len(processes)), schedule)
+    names = list(processes)
+    failures: dict[str, BackendFailure] = {}
+    for number in progress(rounds):
+        settle_clips = [next(clips) for _ in range(batch)]
+        timed_clips = [next(clips) for _ in range(batch)]
+        for position, place in enumerate(next(orders)):
+            name = names[place]
+            if name in failures:
+                continue
+            try:
+                before = Contention.now()
+                processes[name].predict(*settle_clips)
+                answer = processes[name].predict(*timed_clips)
+                lost = Contention.now().since(before)
+            except BackendFailure as failure:
+                failures[name] = failure
+                continue
+            write(
+                {
+                    "backend": name,
+                    "round": number,
+                    "position": position,
+                    "clip": timed_clips[0].clip_id,
+                    "duration_s": sum(clip.duration_s for clip in timed_clips),
+                    "threads": threads,
+                    "batch": batch,
+                    **_timing(answer, lost),
+                }
+            )
+    return failures
+
+
+def _timing(answer: Answer, lost: Record) -> Record:
+    """The part of a record that a call gave, and the machine around it."""
+    return {
+        "t_ns": answer["t_ns"],
+        "stages_agree": stages_agree(answer["t_ns"]),
+        "contention": {**lost, "involuntary_switches": answer["involuntary_switches"]},
+        "contended": is_contended(lost),
+    }
+
+
+def stages_agree(t_ns: Mapping[str, int]) -> bool | None:
+    """Whether the stages of a call make up the whole; None for a backend that names none."""
+    stages = [value for name, value in t_ns.items() if name not in ("e2e", "cpu")]
+    if not stages:
+        return None
+    return abs(t_ns["e2e"] - sum(stages)) <= max(STAGE_TOLERANCE * t_ns["e2e"], STAGE_TOLERANCE_NS)
+
+
+def _shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:
+    while True:
+        yield from schedule.sample(items, len(items))

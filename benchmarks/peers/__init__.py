@@ -1,1 +1,0 @@
-"""Each backend against the plain library call a user would otherwise write."""

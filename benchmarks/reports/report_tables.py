@@ -1,0 +1,98 @@
+"""All tables of a report from the records of a run: what every format, picture and page is made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.reports import (
+    main_table,
+    noise_tables,
+    pair_table,
+    run_tables,
+    score_tables,
+    sizes,
+    speed,
+)
+from benchmarks.reports.answers import answer_frame
+from benchmarks.reports.reader import checked_answers, fixtures, read_checked_run, refuse_fixtures
+from benchmarks.reports.scores import score_run
+from benchmarks.reports.table import Table
+from benchmarks.run.records import RunRecords
+from inference.vocabulary import use_vocabulary_of
+
+
+@dataclass(frozen=True)
+class Report:
+    """The tables of a run.
+
+    Attributes:
+        records: What they are made of.
+        answers: One row per answer, scored.
+        timings: One row per timed call.
+        tables: By name, in the order of the report; tables without rows are left out.
+        fixtures: Rows whose weights are stand-ins; not empty only where that was allowed.
+    """
+
+    records: RunRecords
+    answers: pd.DataFrame
+    timings: pd.DataFrame
+    tables: dict[str, Table]
+    fixtures: list[str]
+
+    @property
+    def title(self) -> str:
+        """Heading of the report."""
+        return f"Benchmark {self.records.run['run']}"
+
+    @property
+    def watermark(self) -> str | None:
+        """What must stand on everything that is shown; None for real weights."""
+        if not self.fixtures:
+            return None
+        return f"FIXTURE, no results: stand-in weights in {', '.join(self.fixtures)}"
+
+
+def read_report(folder: Path, allow_fixture: bool = False) -> Report:
+    """Reads a result folder and makes its tables.
+
+    Raises:
+        UserError: If it is no folder of a run, or holds figures of stand-in weights that were not asked for.
+    """
+    use_vocabulary_of(folder)
+    records = read_checked_run(folder)
+    refuse_fixtures(fixtures(records.run), allow_fixture)
+    return make_report(records)
+
+
+def make_report(records: RunRecords) -> Report:
+    """Scores the records and makes all tables."""
+    run = records.run
+    answers = answer_frame(checked_answers(records))
+    scores = score_run(run, answers)
+    timings = speed.timing_frame(records.latency)
+    reasons = run_tables.missing_reasons(run)
+    conditions = noise_tables.condition_table(run, answers)
+    tables = [
+        main_table.main_table(records, answers, scores, timings),
+        score_tables.accuracy_table(run, scores, reasons),
+        score_tables.speaker_table(run, scores),
+        score_tables.digit_table(run, scores),
+        score_tables.confusion_table(run, scores),
+        score_tables.unmapped_table(run, scores),
+        pair_table.pair_table(run, answers),
+        speed.latency_table(run, timings, reasons),
+        speed.stage_table(run, timings),
+        speed.sweep_table(run, timings),
+        speed.cold_table(run, records.cold, reasons),
+        sizes.size_table(run, records.footprint, reasons),
+        sizes.memory_table(run, records.footprint, reasons),
+        noise_tables.condition_summary_table(conditions),
+        conditions,
+        noise_tables.rejection_table(run, answers),
+        run_tables.failure_table(run),
+        run_tables.environment_table(records.environment),
+    ]
+    required = {"speakers", "digits", "confusion", "pairs", "failures"}
+    kept = {table.name: table for table in tables if len(table) or table.name in required}
+    return Report(records, answers, timings, kept, fixtures(run))

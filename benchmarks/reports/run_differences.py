@@ -1,0 +1,265 @@
+"""What changed from one run to another: clips, accuracy, latency, size and memory of a row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.reports.answers import of_condition
+from benchmarks.reports.pair_table import compare_answers
+from benchmarks.reports.paired_tests import paired_share_interval
+from benchmarks.reports.report_tables import Report
+from benchmarks.reports.table import digits, is_missing, p_value, percent, points
+from finetune.intervals import Interval
+from inference.errors import UserError
+
+#: What is compared besides accuracy: column of the main table -> heading in units of 10^6.
+SIZES = {
+    "opened_bytes": "artefact MB",
+    "runtime_bytes": "runtime MB",
+    "peak_rss_bytes": "RSS MB",
+    "parameters": "parameters M",
+}
+
+
+@dataclass(frozen=True)
+class ProtocolChange:
+    """The answers of a row under one protocol, before and after.
+
+    Attributes:
+        protocol: Its name.
+        clips: Clips that both runs answered.
+        accuracy: Share right before and after, on these clips.
+        difference: After minus before; over speakers where they are new.
+        interval: Of the difference; None where it cannot be told.
+        p_value: That nothing changed: t over new speakers, otherwise McNemar's test.
+        fixed: Clips right only after: ``(clip, before, after)``.
+        broken: Clips right only before.
+        mapping_only: Whether the raw answers are the same and only the mapping at the runs differs.
+        remapped: Clips whose label at the runs differs though the raw text is the same.
+    """
+
+    protocol: str
+    clips: int
+    accuracy: tuple[float, float]
+    difference: float
+    interval: Interval | None
+    p_value: float
+    fixed: list[tuple[str, str, str]]
+    broken: list[tuple[str, str, str]]
+    mapping_only: bool
+    remapped: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """All that changed for one row.
+
+    Attributes:
+        rows: Its name before and after.
+        protocols: Accuracy by protocol.
+        figures: Heading -> before, after; None where one is missing.
+        notes: What a reader must know.
+    """
+
+    rows: tuple[str, str]
+    protocols: list[ProtocolChange]
+    figures: dict[str, tuple[float | None, float | None]]
+    notes: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "rows": list(self.rows),
+            "protocols": [
+                {**vars(change), "interval": change.interval._asdict() if change.interval else None}
+                for change in self.protocols
+            ],
+            "figures": {name: list(values) for name, values in self.figures.items()},
+            "notes": self.notes,
+        }
+
+    def lines(self, most: int) -> list[str]:
+        """As text, with so many clips at most of each kind."""
+        name = self.rows[0] if self.rows[0] == self.rows[1] else " -> ".join(self.rows)
+        lines = [name]
+        for change in self.protocols:
+            lines += _protocol_lines(change, most)
+        for heading, (before, after) in self.figures.items():
+            lines.append(f"  {heading}: {_figure(before)} -> {_figure(after)}{_relative(before, after)}")
+        return [*lines, *(f"  {note}" for note in self.notes)]
+
+
+def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]] = ()) -> list[Change]:
+    """Compares rows of two runs.
+
+    Args:
+        before: The earlier run.
+        after: The later one.
+        pairs: Rows of other names to compare; rows of the same name by default.
+
+    Raises:
+        UserError: If the runs have no protocol or row in common, or were made on different clips.
+    """
+    protocols = _common_protocols(before, after)
+    names = [[row["backend"] for row in report.records.run["backends"]] for report in (before, after)]
+    chosen = list(pairs) or [(name, name) for name in names[0] if name in names[1]]
+    if not chosen:
+        raise UserError(
+            f"the runs have no row in common ({', '.join(names[0])} against {', '.join(names[1])}); say "
+            f"which to compare: --pair {names[0][0]}={names[1][0]}"
+        )
+    for pair in chosen:
+        for name, known, letter in zip(pair, names, "AB", strict=True):
+            if name not in known:
+                raise UserError(f"run {letter} has no row {name}; it has: {', '.join(known)}.")
+    return [_change(before, after, pair, protocols) for pair in chosen]
+
+
+def _common_protocols(before: Report, after: Report) -> list[Mapping[str, Any]]:
+    splits = [report.records.splits["protocols"] for report in (before, after)]
+    common = [
+        row for row in before.records.run["protocols"] if row["protocol"] in splits[0].keys() & splits[1]
+    ]
+    if not common:
+        raise UserError(
+            f"the runs have no protocol in common ({', '.join(splits[0])} against {', '.join(splits[1])}): "
+            "measure both with the same --protocol."
+        )
+    for row in common:
+        first, second = (split[row["protocol"]] for split in splits)
+        if first != second:
+            clips = [
+                {clip: sha for fold in split.values() for clip, sha in fold.items()}
+                for split in (first, second)
+            ]
+            same = len(clips[0].items() & clips[1].items())
+            raise UserError(
+                f"the runs were made on different splits: under {row['protocol']} run A has {len(clips[0])} "
+                f"clips, run B {len(clips[1])}, and {same} are the same recording in both (or the folds "
+                "differ). Measure both on the same --dataset, --seed and --limit."
+            )
+    return common
+
+
+def _change(
+    before: Report, after: Report, pair: tuple[str, str], protocols: Sequence[Mapping[str, Any]]
+) -> Change:
+    changes, notes = [], []
+    for protocol in protocols:
+        asked = [
+            of_condition(report.answers, name, protocol["protocol"])
+            for report, name in zip((before, after), pair, strict=True)
+        ]
+        if asked[0]["ok"].any() and asked[1]["ok"].any():
+            changes.append(_protocol_change(asked[0], asked[1], protocol))
+        else:
+            notes.append(f"{protocol['protocol']}: one of the runs has no answers of this row.")
+    rows = [
+        report.tables["main"].frame.set_index("backend").loc[name]
+        for report, name in zip((before, after), pair, strict=True)
+    ]
+    figures, told = _latency(before, after, rows)
+    for key, heading in SIZES.items():
+        figures[heading] = _two(rows, key, unit=1e6)
+    return Change(pair, changes, figures, [*notes, *told])
+
+
+def _protocol_change(
+    first: pd.DataFrame, second: pd.DataFrame, protocol: Mapping[str, Any]
+) -> ProtocolChange:
+    # The later run minus the earlier one.
+    test = compare_answers(second, first, protocol["new_speakers"])
+    both = first[first["ok"]].merge(second[second["ok"]], on=["clip", "speaker", "reference"])
+    interval = None
+    if test.get("difference_low") is not None:
+        interval = Interval(test["difference_low"], test["difference_high"], "t over speakers")
+    elif not protocol["new_speakers"] and len(both):
+        interval = paired_share_interval(test["only_first"], test["only_second"], len(both))
+    right = both["correct_x"].astype(bool), both["correct_y"].astype(bool)
+    raw = [_raw(both, side) for side in "xy"]
+    same_text = both["hypothesis_x"].notna() & (both["hypothesis_x"] == both["hypothesis_y"])
+    recorded = [both[f"recorded_label_{side}"].fillna("none") for side in "xy"]
+    remapped = both[same_text & (recorded[0] != recorded[1])]
+    return ProtocolChange(
+        protocol=protocol["protocol"],
+        clips=len(both),
+        accuracy=(float(right[0].mean()), float(right[1].mean())),
+        difference=test["difference"],
+        interval=interval,
+        p_value=test["t_p"] if test.get("t_p") is not None else test["mcnemar_p"],
+        fixed=_listed(both[~right[0] & right[1]], "label"),
+        broken=_listed(both[right[0] & ~right[1]], "label"),
+        mapping_only=bool(len(remapped)) and raw[0] == raw[1],
+        remapped=_listed(remapped, "recorded_label"),
+    )
+
+
+def _raw(both: pd.DataFrame, side: str) -> list[tuple[Any, ...]]:
+    """What the model said, before any mapping of text."""
+    text = both[f"hypothesis_{side}"]
+    label = both[f"recorded_label_{side}"].where(text.isna(), None)
+    return list(
+        zip(text.fillna(""), label.fillna(""), both[f"score_{side}"].astype(float).fillna(-1.0), strict=True)
+    )
+
+
+def _listed(rows: pd.DataFrame, column: str) -> list[tuple[str, str, str]]:
+    before, after = (rows[f"{column}_{side}"].fillna("none").astype(str) for side in "xy")
+    return list(zip(rows["clip"], before, after, strict=True))
+
+
+def _latency(
+    before: Report, after: Report, rows: Sequence[pd.Series]
+) -> tuple[dict[str, tuple[float | None, float | None]], list[str]]:
+    environments = [report.records.environment for report in (before, after)]
+    notes = []
+    if environments[0].get("sw") != environments[1].get("sw"):
+        notes.append("The software differs: see environment.json of both.")
+    if environments[0].get("hw") is not None and environments[0].get("hw") == environments[1].get("hw"):
+        return {f"{name} ms": _two(rows, f"{name}_ms") for name in ("p50", "p95")}, notes
+    references = {row["reference"] for row in rows}
+    if len(references) == 1 and not is_missing(next(iter(references))):
+        notes.append("Other hardware: milliseconds are not compared, but the ratios to the same reference.")
+        return {f"x {next(iter(references))}": _two(rows, "ratio")}, notes
+    return {}, [*notes, "Other hardware and another reference: latency cannot be compared."]
+
+
+def _two(rows: Sequence[pd.Series], key: str, unit: float = 1.0) -> tuple[float | None, float | None]:
+    before, after = (None if is_missing(row[key]) else float(row[key]) / unit for row in rows)
+    return before, after
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else digits(value)
+
+
+def _relative(before: float | None, after: float | None) -> str:
+    return "" if not before or after is None else f" ({100 * (after / before - 1):+.1f} %)"
+
+
+def _protocol_lines(change: ProtocolChange, most: int) -> list[str]:
+    accuracy = " -> ".join(percent(share) for share in change.accuracy)
+    between = (
+        f"[{points(change.interval.low)}, {points(change.interval.high)}], {change.interval.method}"
+        if change.interval
+        else "no interval: the differences do not vary between speakers, or there is one speaker"
+    )
+    lines = [
+        f"  {change.protocol}: {accuracy} % of {change.clips} clips, "
+        f"{points(change.difference)} points {between}, p {p_value(change.p_value)}"
+    ]
+    if change.mapping_only:
+        lines.append(
+            "    The answers are the same and only the mapping of text to digits changed between the runs: "
+            f"{len(change.remapped)} labels were others. Scored by the present mapping nothing differs."
+        )
+        lines += _clip_lines("remapped", change.remapped, most)
+    return [*lines, *_clip_lines("fixed", change.fixed, most), *_clip_lines("broken", change.broken, most)]
+
+
+def _clip_lines(kind: str, clips: Sequence[tuple[str, str, str]], most: int) -> list[str]:
+    shown = [f"      {clip}: {before} -> {after}" for clip, before, after in clips[:most]]
+    more = [f"      and {len(clips) - most} more"] if len(clips) > most else []
+    return [f"    {kind}: {len(clips)}", *shown, *more]

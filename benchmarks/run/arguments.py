@@ -1,0 +1,194 @@
+"""The command line of ``benchmarks.run``, with what a suite puts in place of what was not typed."""
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.run.protocol import PROTOCOL_HELP
+from benchmarks.run.settings import DEFAULT_SUITE, PHASES, SUITES, Settings, Suite
+from finetune.corpus.loading import DATASET_HELP
+from inference.backends.table import BACKENDS
+from inference.command_line import add_backend_module_argument, natural_number, path_argument, positive_int
+from inference.vocabulary import add_vocabulary_argument
+
+EPILOG = (
+    "Exit codes: 0 all measured or unavailable, 2 usage, 3 a backend failed, 4 nothing was measured, "
+    "130 interrupted."
+)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, nothing left open.
+
+    Attributes:
+        suite: Its name; None for the default.
+        backends: Rows as typed.
+        checkpoints: ``ROW=PATH`` as typed.
+        dataset: What to load.
+        protocols: As typed.
+        speakers: Held-out speakers; None for all.
+        phases: Of ``PHASES``.
+        settings: How often and how patiently.
+        conditions: Which conditions of the robustness phase.
+        limit: Most clips per protocol; None for all.
+        budget_s: Seconds to stay in; None for as long as it takes.
+        out: Result folder; None for a new one.
+        allow_leak: Whether checkpoints trained on test clips are measured.
+        allow_fixture: Whether stand-in weights are measured.
+        plan_only: Whether to print the plan and measure nothing.
+        resume: Whether to go on in a result folder.
+        fresh: Whether to replace the run of a result folder.
+    """
+
+    suite: str | None
+    backends: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    dataset: str
+    protocols: tuple[str, ...]
+    speakers: tuple[str, ...] | None
+    phases: tuple[str, ...]
+    settings: Settings
+    conditions: str
+    limit: int | None
+    budget_s: float | None
+    out: Path | None
+    allow_leak: bool
+    allow_fixture: bool
+    plan_only: bool
+    resume: bool
+    fresh: bool
+
+
+def parse_request(argv: Sequence[str] | None) -> Request:
+    """Parses the command line; exits with 2 on what it does not allow."""
+    args = build_parser().parse_args(argv)
+    suite = SUITES.get(args.suite, DEFAULT_SUITE)
+    return Request(
+        suite=args.suite,
+        backends=tuple(args.backends or suite.backends or BACKENDS),
+        checkpoints=tuple(args.checkpoint),
+        dataset=args.dataset,
+        protocols=tuple(dict.fromkeys(args.protocol or suite.protocols)),
+        speakers=tuple(args.fold) if args.fold else None,
+        phases=tuple(phase for phase in PHASES if phase in (args.phases or suite.phases)),
+        settings=_settings(args, suite),
+        conditions=suite.conditions,
+        limit=args.limit or suite.limit,
+        budget_s=args.budget or suite.budget_s,
+        out=args.out,
+        allow_leak=args.allow_leak,
+        allow_fixture=args.allow_fixture,
+        plan_only=args.plan,
+        resume=args.resume,
+        fresh=args.fresh,
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description="Measures accuracy, latency, size, memory and robustness of backends on the same clips.",
+        epilog=EPILOG,
+    )
+    what = parser.add_argument_group("what to measure")
+    suites = "; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())
+    what.add_argument("--suite", choices=list(SUITES), help=f"{suites} (default: {DEFAULT_SUITE.summary})")
+    what.add_argument(
+        "--backends",
+        nargs="+",
+        metavar="ROW",
+        help=f"NAME, NAME:OPTION=VALUE or LABEL=NAME, of {', '.join(BACKENDS)}; the first one is the "
+        "reference of the ratios (default: all, or those of the suite)",
+    )
+    what.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="ROW=PATH",
+        help="measure a row with this folder, Hub id or model size; a folder with one sub-folder per "
+        "held-out speaker serves the protocol loso",
+    )
+    add_backend_module_argument(parser)
+    add_vocabulary_argument(what)
+    what.add_argument("--phases", nargs="+", choices=PHASES, metavar="PHASE", help=f"of {', '.join(PHASES)}")
+    what.add_argument("--dataset", default="auto", help=f"{DATASET_HELP} (default: auto)")
+    what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: official)")
+    what.add_argument("--fold", nargs="+", metavar="SPEAKER", help="only these held-out speakers of loso")
+    what.add_argument(
+        "--limit",
+        type=positive_int,
+        metavar="N",
+        help="only N test clips per protocol, spread over speakers and digits; the tables say so",
+    )
+    what.add_argument(
+        "--allow-leak",
+        action="store_true",
+        help="measure checkpoints that were trained on test clips; their rows are marked LEAK",
+    )
+    what.add_argument(
+        "--allow-fixture",
+        action="store_true",
+        help="measure stand-in weights; every table and picture is watermarked",
+    )
+    how = parser.add_argument_group("how to measure")
+    how.add_argument("--seed", type=natural_number, default=0, help="of splits and rounds (default: 0)")
+    how.add_argument("--threads", type=positive_int, default=1, help="CPU threads per backend (default: 1)")
+    how.add_argument(
+        "--rounds",
+        type=positive_int,
+        help="interleaved latency rounds; p95 needs 72, p99 needs 368 (default: the suite's)",
+    )
+    how.add_argument(
+        "--sweep-threads",
+        type=positive_int,
+        nargs="+",
+        metavar="N",
+        help="more numbers of threads to time",
+    )
+    how.add_argument(
+        "--sweep-batches", type=positive_int, nargs="+", metavar="N", help="more clips per call to time"
+    )
+    how.add_argument(
+        "--budget",
+        type=duration,
+        metavar="TIME",
+        help="stay within 20m, 90s or 2h: conditions are left out first, then rounds, never clips",
+    )
+    where = parser.add_argument_group("where to")
+    where.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="folder to write (default: results/<run>)"
+    )
+    where.add_argument("--plan", action="store_true", help="print what would be measured and how long")
+    again = where.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="measure what the run in --out lacks")
+    again.add_argument("--fresh", action="store_true", help="replace the run in --out")
+    return parser
+
+
+def duration(text: str) -> float:
+    """An argparse type: "90s", "20m" or "2h" in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _settings(args: argparse.Namespace, suite: Suite) -> Settings:
+    swept = {_cores()} - {args.threads} if suite.sweeps else ()
+    return Settings(
+        seed=args.seed,
+        threads=args.threads,
+        rounds=args.rounds or suite.rounds,
+        sweep_threads=tuple(args.sweep_threads or swept),
+        sweep_batches=tuple(args.sweep_batches or ((4, 16) if suite.sweeps else ())),
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

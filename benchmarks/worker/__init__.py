@@ -1,0 +1,1 @@
+"""One backend in a process of its own: the parent's client, and the child."""

@@ -1,0 +1,1 @@
+"""What travels with a model: split card, calibration, model card, and the one writer of the folder."""

@@ -1,0 +1,84 @@
+"""The operating point of a checkpoint: temperature and threshold from validation clips.
+
+Written as ``calibration.json`` and applied by whoever shows answers; see ``inference.prediction``.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from inference.prediction import OPERATING_POINT_FILE, OperatingPoint, confidence
+from inference.vocabulary import vocabulary
+
+#: Share of validation digits that may be refused.
+MAX_FALSE_REJECT_RATE = 0.02
+MAX_TEMPERATURE = 10.0
+
+
+def calibrate(
+    logits: np.ndarray,
+    label_ids: np.ndarray,
+    other_logits: np.ndarray,
+    max_false_reject_rate: float = MAX_FALSE_REJECT_RATE,
+) -> OperatingPoint:
+    """Chooses the operating point.
+
+    The temperature makes the probabilities of the digits as likely as possible (Guo et al. 2017,
+    https://arxiv.org/abs/1706.04599), but never sharper than the model's own. The threshold is the
+    highest that refuses no more digits than allowed.
+
+    Args:
+        logits: Of validation digits, ``(num_digits, num_classes)``: logits or log-probabilities, the
+            reject class last if the model has one.
+        label_ids: Their labels, ``(num_digits,)``.
+        other_logits: Of validation sounds that are no digit, ``(num_others, num_classes)``.
+        max_false_reject_rate: Share of the digits that may be refused.
+    """
+    temperature = fit_temperature(logits, label_ids)
+    scores = _scores(logits, temperature)
+    other_scores = _scores(other_logits, temperature)
+    allowed = int(max_false_reject_rate * len(scores))
+    threshold = float(np.sort(scores)[allowed])
+    return OperatingPoint(
+        temperature=temperature,
+        threshold=threshold,
+        false_reject_rate=float(np.mean(scores < threshold)),
+        false_accept_rate=float(np.mean(other_scores >= threshold)) if len(other_scores) else 0.0,
+        num_digits=len(scores),
+        num_others=len(other_scores),
+    )
+
+
+def fit_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
+    """The divisor of the logits, from 1 to ``MAX_TEMPERATURE``, of the least cross-entropy."""
+
+    def cross_entropy(log_temperature: float) -> float:
+        chosen = log_softmax(logits / np.exp(log_temperature))[np.arange(len(label_ids)), label_ids]
+        return -float(np.mean(chosen))
+
+    best = minimize_scalar(cross_entropy, bounds=(0.0, np.log(MAX_TEMPERATURE)), method="bounded")
+    # The search never ends exactly on a bound.
+    return 1.0 if cross_entropy(0.0) <= best.fun else float(np.exp(best.x))
+
+
+def write_calibration(folder: Path, operating_point: OperatingPoint) -> None:
+    """Writes ``calibration.json``."""
+    text = json.dumps(asdict(operating_point), indent=2)
+    (folder / OPERATING_POINT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+
+
+def _scores(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """What the consumers of ``calibration.json`` hold against the threshold."""
+    probabilities = np.exp(log_softmax(logits / temperature))
+    num_labels = len(vocabulary().labels)
+    best, none = probabilities[:, :num_labels].max(axis=1), probabilities[:, num_labels:]
+    return np.asarray(confidence(best, none[:, 0] if none.size else None))

@@ -1,0 +1,147 @@
+"""The README.md of a checkpoint, in the Hugging Face model-card format."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from finetune.checkpoint.split_card import SplitCard
+from finetune.corpus.in_noise import BACKGROUND
+from finetune.intervals import wilson_interval
+from inference.prediction import OperatingPoint
+from inference.vocabulary import vocabulary
+
+_FSDD_LICENCE = """The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar Jackson and contributors);
+no recording is part of this folder. Code and weights: Apache-2.0."""
+_OTHER_LICENCE = "The licences of the recordings and of any weights that training started from apply."
+_CLOSED_SET = "Closed set: any sound is answered with a digit."
+_PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
+
+
+def model_card(
+    title: str,
+    command: str,
+    corpus_description: str,
+    split_caption: str,
+    card: SplitCard,
+    figures: Mapping[str, float],
+    notes: str,
+    operating_point: OperatingPoint | None = None,
+) -> str:
+    """Renders a card.
+
+    Args:
+        title: What the model is, one line.
+        command: The command that made it.
+        corpus_description: One sentence on the corpus.
+        split_caption: What a figure on this split says.
+        card: Speakers, seed and fingerprint.
+        figures: Name -> value; ``PART_accuracy`` gets an interval where ``PART_clips`` is there as well.
+        notes: What the figures rest on.
+        operating_point: The operating point, of a checkpoint that has one.
+
+    Returns:
+        Markdown with a YAML header.
+    """
+    rows = "\n".join(
+        f"| {name.replace('_', ' ')} | {value:.4g} | {_interval(name, figures)} |"
+        for name, value in figures.items()
+    )
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    speakers = "\n".join(
+        f"- {part} speakers: {', '.join(names) or 'none'}"
+        for part, names in (
+            ("training", card.train_speakers),
+            ("validation", card.validation_speakers),
+            ("test", card.test_speakers),
+        )
+    )
+    if card.num_synthetic_clips:
+        speakers += f"\n- {card.num_synthetic_clips} clips of synthetic voices (espeak-ng), in training only"
+    return f"""---
+{_metadata(title, card, figures)}
+---
+
+# {title}
+
+Recognises one word per clip, of {vocabulary().title}; the labels are {", ".join(vocabulary().labels)}.
+
+## Data
+
+{corpus_description}.
+Split: {split_caption}; seed {card.seed}. Test fingerprint `{card.fingerprint}`;
+the {len(card.train_clips)} clips learned from or chosen by are listed in `train_clips.txt`.
+
+{speakers}
+
+{_FSDD_LICENCE if card.corpus == "fsdd" else _OTHER_LICENCE}
+
+## Figures
+
+| figure | value | 95 % interval (Wilson, over clips) |
+|---|---|---|
+{rows}
+
+{notes} The intervals say how far chance in the choice of clips reaches, for voices such as these; they say
+nothing of other speakers.
+
+## How it was made
+
+```
+{command}
+```
+
+Python {platform.python_version()}, {versions}, {platform.machine()} with {os.cpu_count()} CPUs.
+
+## Limits
+
+{_refusals(operating_point) if operating_point else _CLOSED_SET} What the training speakers and
+rooms did not show, the model has not learned.
+"""
+
+
+def _metadata(title: str, card: SplitCard, figures: Mapping[str, float]) -> str:
+    """The YAML header that the Hub reads."""
+    results = [
+        EvalResult(
+            task_type="audio-classification",
+            dataset_type=card.corpus,
+            dataset_name=f"{card.corpus}, {card.protocol}",
+            dataset_split="test",
+            metric_type=metric,
+            metric_value=round(figures[name], 4),
+        )
+        for name, metric in (("test_accuracy", "accuracy"), ("test_macro_f1", "f1"))
+        if name in figures
+    ]
+    return ModelCardData(
+        language="en",
+        license="apache-2.0" if card.corpus == "fsdd" else "other",
+        pipeline_tag="audio-classification",
+        tags=["audio-classification", *(["spoken-digits"] if vocabulary().is_digits else [])],
+        metrics=["accuracy", "f1"],
+        model_name=title,
+        eval_results=results or None,
+    ).to_yaml()
+
+
+def _interval(name: str, figures: Mapping[str, float]) -> str:
+    part, _, metric = name.partition("_")
+    num_clips = int(figures.get(f"{part}_clips", 0))
+    if metric != "accuracy" or not num_clips:
+        return ""
+    low, high, _method = wilson_interval(round(figures[name] * num_clips), num_clips)
+    return f"{low:.3f} to {high:.3f}"
+
+
+def _refusals(point: OperatingPoint) -> str:
+    least_db, most_db = BACKGROUND.snr_db
+    return (
+        f"Answers below a confidence of {point.threshold:.3f} (temperature {point.temperature:.2f}) "
+        f"are refused: in validation {point.false_reject_rate:.1%} of {point.num_digits} digits, "
+        f"while {point.false_accept_rate:.1%} of {point.num_others} sounds that are no digit were "
+        f"shown as one, each heard as recorded and in noise of {least_db:g} to {most_db:g} dB. "
+        "Half of the sounds are words of espeak-ng; people and rooms will differ."
+    )

@@ -1,0 +1,235 @@
+"""Options of ``finetune.train``; checks without I/O."""
+
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+from finetune.augmentation import AugmentationSettings
+from finetune.corpus.loading import DATASET_HELP
+from finetune.corpus.splits import PROTOCOLS
+from inference.cpu_features import multiplies_in_bf16
+from inference.crop import CropContract
+from inference.errors import UserError
+from inference.vocabulary import REJECT_LABEL, VOCABULARY_HELP, vocabulary
+
+#: Beside a GPU one worker prepares some 300 clips a second.
+MAX_WORKERS = 4
+#: The faintest background that is drawn.
+MAX_SNR_DB = 40.0
+
+
+@dataclass
+class DataArguments:
+    """Which clips, and how they are split."""
+
+    dataset: str = field(default="auto", metadata={"help": DATASET_HELP})
+    vocabulary: str | None = field(default=None, metadata={"help": VOCABULARY_HELP})
+    streaming: bool = field(default=False, metadata={"help": "read a Hub dataset without a copy on disk"})
+    protocol: str = field(default="official", metadata={"help": ", ".join(PROTOCOLS)})
+    fold: str | None = field(
+        default=None, metadata={"help": "held-out speaker of the protocol loso (default: each in turn)"}
+    )
+    split_seed: int = field(default=0, metadata={"help": "seed of the split"})
+    synthetic_share: float = field(
+        default=0.0, metadata={"help": "share of the training clips that are synthetic voices (espeak-ng)"}
+    )
+
+    skip_validation: bool = field(
+        default=False,
+        metadata={
+            "help": "learn from the validation clips as well and keep the last epoch; for settled recipes"
+        },
+    )
+    reject: bool = field(
+        default=False,
+        metadata={
+            "help": "train a class 'none' on other words, broken digits and noise, and calibrate when an "
+            "answer is refused; wants --synthetic_share too, or 'none' means synthetic speech"
+        },
+    )
+    reject_share: float = field(
+        default=0.2, metadata={"help": "with --reject: share of 'none' among the clips"}
+    )
+    reject_folder: str | None = field(
+        default=None, metadata={"help": "with --reject: a folder of your own sounds that are no digit"}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.reject_share < 1.0:
+            raise UserError(f"--reject_share {self.reject_share}: expected a share above 0 and below 1.")
+        if self.reject_folder is not None and not self.reject:
+            raise UserError("--reject_folder goes with --reject.")
+        if self.reject and self.skip_validation:
+            raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
+        if self.protocol not in PROTOCOLS:
+            raise UserError(f"--protocol {self.protocol} is unknown; choose one of: {', '.join(PROTOCOLS)}.")
+        if self.fold is not None and self.protocol != "loso":
+            raise UserError(f"--fold {self.fold} goes with --protocol loso, not with {self.protocol}.")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the model's outputs, in order."""
+        labels = vocabulary().labels
+        return (*labels, REJECT_LABEL) if self.reject else labels
+
+    @property
+    def all_folds(self) -> bool:
+        """Whether each speaker is to be held out in turn."""
+        return self.protocol == "loso" and self.fold is None
+
+
+@dataclass
+class ModelArguments:
+    """Which network, and what of it learns."""
+
+    model: str = field(
+        default="facebook/wav2vec2-base",
+        metadata={"help": "Hub id or folder of a raw-waveform encoder (Wav2Vec2, HuBERT, WavLM, ...)"},
+    )
+    from_config: str | None = field(
+        default=None,
+        metadata={"help": "start from random weights with this configuration file (JSON) instead of --model"},
+    )
+    freeze_feature_encoder: bool | None = field(
+        default=None,
+        metadata={"help": "keep the convolutional encoder fixed (default: yes, except with --from_config)"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.freeze_feature_encoder is None:
+            self.freeze_feature_encoder = self.from_config is None
+
+
+@dataclass
+class AugmentationArguments:
+    """How the training clips vary, and the crop that the model is made for."""
+
+    augment: bool = field(default=True, metadata={"help": "vary voice, room, background and level"})
+    speed_min: float = field(default=0.85, metadata={"help": "slowest playing speed"})
+    speed_max: float = field(default=1.18, metadata={"help": "fastest playing speed"})
+    max_pad_ms: float = field(default=300.0, metadata={"help": "longest background on each side"})
+    min_snr_db: float = field(default=5.0, metadata={"help": "loudest background"})
+    noise_probability: float = field(default=0.5, metadata={"help": "share of clips with audible background"})
+    mixup_probability: float = field(default=0.0, metadata={"help": "share of clips mixed with another one"})
+    max_clip_ms: float = field(default=1500.0, metadata={"help": "longer training clips are cut to this"})
+    min_clip_ms: int = field(default=250, metadata={"help": "shorter clips are padded to this"})
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.speed_min <= self.speed_max:
+            raise UserError(
+                f"--speed_min {self.speed_min} and --speed_max {self.speed_max}: expected 0 < min <= max."
+            )
+        if self.max_pad_ms < 0 or self.min_clip_ms < 0 or self.max_clip_ms < max(self.min_clip_ms, 100):
+            raise UserError(
+                f"--max_pad_ms {self.max_pad_ms}, --min_clip_ms {self.min_clip_ms}, --max_clip_ms "
+                f"{self.max_clip_ms}: expected none below 0, and 100 or more for the last."
+            )
+        if self.min_snr_db > MAX_SNR_DB:
+            raise UserError(f"--min_snr_db {self.min_snr_db}: expected {MAX_SNR_DB} dB or less.")
+        for name in ("noise_probability", "mixup_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"--{name} {getattr(self, name)}: expected a share from 0 to 1.")
+
+    def settings(self) -> AugmentationSettings | None:
+        """The ranges to draw from; None without augmentation."""
+        if not self.augment:
+            return None
+        return AugmentationSettings(
+            speed=(self.speed_min, self.speed_max),
+            pad_ms=(0.0, self.max_pad_ms),
+            snr_db=(self.min_snr_db, MAX_SNR_DB),
+            noise_probability=self.noise_probability,
+            max_ms=self.max_clip_ms,
+            mixup_probability=self.mixup_probability,
+        )
+
+    def crop_contract(self) -> CropContract:
+        """The contract that travels with the checkpoint."""
+        return CropContract(min_ms=self.min_clip_ms)
+
+
+@dataclass
+class SeriesArguments:
+    """Several runs by one command; each is a checkpoint in a sub-folder."""
+
+    seeds: list[int] | None = field(
+        default=None, metadata={"help": "train once with each of these seeds; mean and spread in seeds.md"}
+    )
+    grid: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "options to choose by validation accuracy, such as learning_rate=1e-4,3e-4 "
+            "label_smoothing_factor=0,0.1"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None and len(set(self.seeds)) != len(self.seeds):
+            raise UserError(f"--seeds {' '.join(map(str, self.seeds))}: expected each seed once.")
+        for word in self.grid or []:
+            name, _, values = word.partition("=")
+            if not name or not all(values.split(",")):
+                raise UserError(
+                    f"--grid {word}: expected OPTION=VALUE,VALUE such as learning_rate=1e-4,3e-4."
+                )
+
+    @property
+    def grid_axes(self) -> dict[str, list[str]]:
+        """Option -> values to try."""
+        words = (word.partition("=") for word in self.grid or [])
+        return {name: values.split(",") for name, _, values in words}
+
+
+@dataclass
+class FineTuningArguments(TrainingArguments):
+    """The Trainer's own options, with defaults for small corpora of short clips.
+
+    The best epoch by validation accuracy is kept; the test clips take no part in the choice.
+    """
+
+    output_dir: str | None = field(default="runs/wav2vec2", metadata={"help": "where checkpoints go"})
+    eval_strategy: str = field(default="epoch", metadata={"help": "when to validate"})
+    save_strategy: str = field(default="epoch", metadata={"help": "when to save; as often as validating"})
+    logging_strategy: str = field(default="epoch", metadata={"help": "when to log the training loss"})
+    save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept besides the best"})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
+    metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "on validation clips"})
+    early_stopping_patience: int = field(
+        default=10, metadata={"help": "stop after so many validations without a better one; 0: never"}
+    )
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={
+            "help": "group_by_length pads least",
+            "choices": ["random", "sequential", "group_by_length"],
+        },
+    )
+    bf16: bool | None = field(
+        default=None,
+        metadata={"help": "mixed precision (default: where CPU or GPU has bfloat16 instructions)"},
+    )
+    dataloader_num_workers: int | None = field(
+        default=None,
+        metadata={"help": "processes that prepare batches (default: 4 beside a GPU, else 0)"},
+    )
+    hub_strategy: str = field(
+        default="end", metadata={"help": "with --push_to_hub: end uploads the finished checkpoint, once"}
+    )
+    disable_tqdm: bool | None = field(default=False, metadata={"help": "no progress bar"})
+
+    def __post_init__(self) -> None:
+        accelerated = torch.accelerator.is_available()
+        if not accelerated:
+            # Without it the Trainer takes each of several CPU processes for the only one.
+            self.use_cpu = True
+            self.dataloader_pin_memory = False
+        if self.bf16 is None:
+            self.bf16 = not self.fp16 and multiplies_in_bf16()
+        if self.dataloader_num_workers is None:
+            # On a CPU the training itself uses every core.
+            self.dataloader_num_workers = MAX_WORKERS if accelerated and not self.use_cpu else 0
+            self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        super().__post_init__()
+        if self.early_stopping_patience < 0:
+            raise UserError(f"--early_stopping_patience {self.early_stopping_patience}: expected 0 or more.")

@@ -1,0 +1,115 @@
+"""The Hugging Face Trainer with batches of like lengths and a loss that adds up over processes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from finetune.training.clip_dataset import ClipDataset, EpochAnnouncer
+from finetune.training.short_clips import keep_freed_memory, shorten
+
+#: Steps among whose clips those of like length are sought. The length of a clip tells its speaker and its
+#: word: batches of fifty steps' clips sorted are so much alike that a small network hardly learns from them.
+STEPS_PER_POOL = 8
+
+
+class ClipTrainer(Trainer):
+    """Trains on a ``ClipDataset``.
+
+    Args:
+        args: The Trainer's options.
+        train_dataset: Clips that vary by epoch.
+        callbacks: Beside the ones of the Trainer.
+        compute_loss_func: What is minimised; the cross-entropy of the labels if None.
+        options: Everything else that ``Trainer`` takes.
+    """
+
+    def __init__(
+        self,
+        args: TrainingArguments,
+        train_dataset: ClipDataset,
+        callbacks: Sequence[TrainerCallback] = (),
+        compute_loss_func: Callable[..., torch.Tensor] | None = None,
+        **options: Any,
+    ):
+        self._clips = train_dataset
+        cross_entropy = partial(classification_loss, label_smoothing=args.label_smoothing_factor)
+        super().__init__(
+            args=args,
+            train_dataset=train_dataset,
+            callbacks=[EpochAnnouncer(train_dataset), *callbacks],
+            compute_loss_func=compute_loss_func or cross_entropy,
+            **options,
+        )
+        if args.device.type == "cpu":
+            shorten(self.model)
+            keep_freed_memory()
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        step_clips = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthSampler(self._clips, step_clips, self.args.data_seed or self.args.seed)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        # In the order of the clips, however training draws them; accelerate shares them out.
+        return SequentialSampler(eval_dataset) if self.args.world_size == 1 else None
+
+
+class LengthSampler(Sampler[int]):
+    """Batches of clips of about equal length, in an order drawn anew from the seed in every epoch.
+
+    The lengths are those of the epoch's variations: a clip can become twice as long in one epoch and
+    shorter in the next, and batches of clips that were equal before would be half padding.
+
+    The sampler of transformers seeks clips of like length among a quarter of a corpus at most, does not
+    seek in one of less than eight steps, and takes the longest batches first, the shortest last.
+
+    The order of an epoch does not depend on what was drawn before it, so a run that is resumed in
+    the middle of an epoch sees the rest of the same order.
+
+    Args:
+        clips: What is sampled; tells lengths and epoch.
+        step_clips: Clips per optimizer step of all processes, whose batches should end together.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, clips: ClipDataset, step_clips: int, seed: int):
+        self._clips = clips
+        self._step_clips = step_clips
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._clips.epoch)
+        lengths = torch.tensor(self._clips.lengths)
+        pools = torch.randperm(len(lengths), generator=generator).split(STEPS_PER_POOL * self._step_clips)
+        sorted_pools = torch.cat([pool[lengths[pool].argsort(descending=True)] for pool in pools])
+        steps = sorted_pools.split(self._step_clips)
+        num_whole = len(sorted_pools) // self._step_clips
+        # An incomplete step anywhere but at the end would shift the clips of all that follow.
+        order = (*torch.randperm(num_whole, generator=generator).tolist(), *range(num_whole, len(steps)))
+        return iter([row for place in order for row in steps[place].tolist()])
+
+
+def classification_loss(
+    outputs: dict, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None, label_smoothing: float
+) -> torch.Tensor:
+    """Cross-entropy, averaged over the clips of an optimizer step.
+
+    The audio classifiers of transformers accept ``num_items_in_batch`` without using it: their mean
+    loss is then not divided by the accumulation steps, and multiplied by the number of processes.
+    With the sum divided here, one and several processes take the same steps.
+    """
+    loss = torch.nn.functional.cross_entropy(
+        outputs["logits"], labels, reduction="sum", label_smoothing=label_smoothing
+    )
+    if num_items_in_batch is None:
+        return loss / len(labels)
+    # The Trainer counts the elements of the labels; those of mixed clips hold one per class.
+    return loss * labels[0].numel() / num_items_in_batch

@@ -1,0 +1,104 @@
+"""Reads the options of ``finetune.train`` from the command line and a YAML file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import HfArgumentParser
+from transformers.trainer_utils import IntervalStrategy
+
+from finetune.training.arguments import (
+    AugmentationArguments,
+    DataArguments,
+    FineTuningArguments,
+    ModelArguments,
+    SeriesArguments,
+)
+from inference.errors import UserError
+from inference.vocabulary import use_vocabulary
+
+DESCRIPTION = """Fine-tunes Wav2Vec2 (or any encoder of raw waveforms) with a classification head.
+Options on the command line win over those of the configuration file. Started again with the same
+command after a kill, it goes on from the last checkpoint that was saved."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Everything that was asked for."""
+
+    data: DataArguments
+    model: ModelArguments
+    augmentation: AugmentationArguments
+    series: SeriesArguments
+    training: FineTuningArguments
+
+    def __post_init__(self) -> None:
+        if self.data.skip_validation:
+            if self.series.grid:
+                raise UserError("--grid chooses by validation clips: leave --skip_validation out.")
+            # Nothing is left to choose an epoch by.
+            self.training.eval_strategy = IntervalStrategy.NO
+            self.training.load_best_model_at_end = False
+
+    @property
+    def is_series(self) -> bool:
+        """Whether more than one model is asked for."""
+        return bool(self.data.all_folds or self.series.grid or self.series.seeds)
+
+
+def parse_arguments(words: list[str]) -> Arguments:
+    """Reads the command line and the YAML file named by ``--config``.
+
+    Args:
+        words: The command line after the program's name; the last of equal options wins.
+
+    Raises:
+        UserError: If an option is unknown or a value does not fit.
+    """
+    groups: Any = [
+        DataArguments,
+        ModelArguments,
+        AugmentationArguments,
+        SeriesArguments,
+        FineTuningArguments,
+    ]
+    parser = HfArgumentParser(groups, description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--config", help="YAML file with any of the options below")
+    chosen, _ = parser.parse_known_args(words)
+    if chosen.config:
+        options = _read_config(Path(chosen.config), {action.dest for action in parser._actions})
+        if any(word.partition("=")[0] == "--model" for word in words):
+            options.pop("from_config", None)  # the command line wins
+        parser.set_defaults(**options)
+    try:
+        *parsed, _, unknown = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the options do not fit: {error}") from error
+    if unknown:
+        raise UserError(f"unknown options {' '.join(unknown)}; see python -m finetune.train --help.")
+    arguments = Arguments(*parsed)
+    if arguments.data.vocabulary:
+        use_vocabulary(Path(arguments.data.vocabulary))
+    return arguments
+
+
+def _read_config(path: Path, known: set[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"--config {path} is no file; see finetune/configs for examples.")
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path} is not valid YAML: {error}") from error
+    if not isinstance(options, dict):
+        raise UserError(f"--config {path} holds a {type(options).__name__}, expected lines 'option: value'.")
+    unknown = sorted(map(str, set(options) - known))
+    if unknown:
+        raise UserError(f"--config {path}: unknown options {', '.join(unknown)}; see --help for the known.")
+    if isinstance(options.get("from_config"), str):
+        # Relative to the YAML file, so that a recipe works from any folder.
+        options["from_config"] = str(path.parent / options["from_config"])
+    # As text, values are converted and checked like those of the command line.
+    return {
+        key: value if isinstance(value, bool | list | None) else str(value) for key, value in options.items()
+    }

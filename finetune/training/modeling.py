@@ -1,0 +1,123 @@
+"""The network to train: public weights, or a configuration with random weights."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    PreTrainedModel,
+    Wav2Vec2FeatureExtractor,
+)
+
+from finetune.training.arguments import ModelArguments
+from inference.audio import SAMPLING_RATE
+from inference.errors import CheckpointError
+from inference.weights import hub_is_reachable
+
+
+def build_model(
+    arguments: ModelArguments, classes: Sequence[str]
+) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+    """Builds the classifier and the feature extractor that belongs to it.
+
+    Raises:
+        CheckpointError: If the weights or the configuration cannot be had.
+    """
+    if arguments.from_config:
+        path = Path(arguments.from_config)
+        model, feature_extractor = _from_config(path, AutoModelForAudioClassification, **_label_maps(classes))
+    else:
+        model, feature_extractor = _from_weights(arguments.model, classes)
+    if model.main_input_name != "input_values":
+        raise CheckpointError(
+            f"{type(model).__name__} takes {model.main_input_name}; this command trains encoders of raw "
+            "waveforms: Wav2Vec2, HuBERT, WavLM and their kin."
+        )
+    if arguments.freeze_feature_encoder:
+        freeze = getattr(model, "freeze_feature_encoder", None)
+        if freeze is None:
+            raise CheckpointError(
+                f"{type(model).__name__} has no convolutional feature encoder to freeze; "
+                "add --freeze_feature_encoder false."
+            )
+        freeze()
+    return model, feature_extractor
+
+
+def random_encoder(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+    """Builds an encoder without a head from a configuration file, with random weights.
+
+    Raises:
+        CheckpointError: If the file is missing or holds no model configuration.
+    """
+    return _from_config(path, AutoModel)
+
+
+def _from_config(
+    path: Path, auto_class: Any, **fields: Any
+) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+    if not path.is_file():
+        raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
+    try:
+        config = AutoConfig.for_model(**json.loads(path.read_text(encoding="utf-8")), **fields)
+        model = auto_class.from_config(config)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"--from_config {path} is not a model configuration: {error}") from error
+    feature_extractor = Wav2Vec2FeatureExtractor(
+        sampling_rate=SAMPLING_RATE,
+        do_normalize=True,
+        return_attention_mask=getattr(config, "feat_extract_norm", "layer") == "layer",
+    )
+    return model, feature_extractor
+
+
+def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+    source = {"pretrained_model_name_or_path": name}
+    local = Path(name).is_dir()
+    if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise CheckpointError(
+            f"--model {name} does not exist; expected a folder, such as python -m finetune.pretrain makes, "
+            "or a Hub id owner/name."
+        )
+    if not local and not hub_is_reachable():
+        source["local_files_only"] = True  # type: ignore[assignment]
+    try:
+        feature_extractor = AutoFeatureExtractor.from_pretrained(**source)
+        model = AutoModelForAudioClassification.from_pretrained(
+            **source,
+            **_label_maps(classes),
+            ignore_mismatched_sizes=True,  # the head of another task is replaced
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        way_out = (
+            "check that it holds config.json, preprocessor_config.json and model.safetensors"
+            if local
+            else "connect to the Hugging Face Hub once, pass a folder, or start from random weights with "
+            "--config finetune/configs/wav2vec2-small.yaml"
+        )
+        raise CheckpointError(
+            f"--model {name} cannot be loaded ({_first_line(error)}); {way_out}."
+        ) from error
+    if feature_extractor.sampling_rate != SAMPLING_RATE:
+        raise CheckpointError(
+            f"--model {name} expects audio at {feature_extractor.sampling_rate} Hz; this project's audio "
+            f"border gives {SAMPLING_RATE} Hz. Choose a 16 kHz encoder such as facebook/wav2vec2-base."
+        )
+    return model, feature_extractor
+
+
+def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "num_labels": len(classes),
+        "id2label": dict(enumerate(classes)),
+        "label2id": {label: label_id for label_id, label in enumerate(classes)},
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

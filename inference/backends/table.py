@@ -1,0 +1,276 @@
+"""The one table of backends: command-line choices, messages, benchmark and tests derive from it."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from inference.errors import BackendUnavailableError, CheckpointError, UserError
+
+if TYPE_CHECKING:
+    from inference.backends.base import Backend
+
+#: Where installed packages offer rows of the table.
+ENTRY_POINT_GROUP = "spoken_digits.backends"
+#: What answers where none is named: of the shipped ones the best on new speakers.
+DEFAULT_BACKEND = "speech-embedding"
+SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """One row of the table.
+
+    Attributes:
+        name: What a user types.
+        import_path: ``module:Class`` or ``path/to/file.py:Class``, imported only when the backend is built.
+        default_checkpoint: A folder shipped with the code, or the name of public weights.
+        summary: One line for ``--help`` and the tables.
+        package: The third-party module that must be importable.
+        extra: The pip extra that brings the package, None if it is always installed.
+        options: Ways to run it: option -> allowed values, the default first. Each becomes a flag of
+            the command lines, and ``name:option=value`` a row of its own in the benchmark.
+        composite: Whether its checkpoint names other backends, see ``read_members``.
+    """
+
+    name: str
+    import_path: str
+    default_checkpoint: str
+    summary: str
+    package: str
+    extra: str | None = None
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    composite: bool = False
+
+
+BACKENDS: dict[str, BackendSpec] = {
+    spec.name: spec
+    for spec in (
+        BackendSpec(
+            name="mfcc",
+            import_path="inference.backends.mfcc:MfccBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "mfcc"),
+            summary="MFCC statistics + RBF SVM",
+            package="safetensors",
+        ),
+        BackendSpec(
+            name="logmel-dscnn",
+            import_path="inference.backends.cnn:CnnBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "logmel-dscnn"),
+            summary="log-mel window + depthwise-separable CNN (ONNX Runtime)",
+            package="onnxruntime",
+        ),
+        BackendSpec(
+            name="speech-embedding",
+            import_path="inference.backends.cnn:CnnBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "speech-embedding"),
+            summary="log-mel window + Google's speech embedding, fine-tuned (ONNX Runtime)",
+            package="onnxruntime",
+        ),
+        BackendSpec(
+            name="ensemble",
+            import_path="inference.backends.ensemble:EnsembleBackend",
+            default_checkpoint="mfcc+speech-embedding",
+            summary="mfcc and speech-embedding asked together, log-probabilities averaged",
+            package="onnxruntime",
+            composite=True,
+        ),
+        BackendSpec(
+            name="wav2vec2",
+            import_path="inference.backends.wav2vec2.backend:Wav2Vec2Backend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),
+            summary="fine-tuned Wav2Vec2 with a classification head",
+            package="safetensors",
+            options={
+                "runtime": ("auto", "openvino", "onnxruntime", "torch"),
+                "precision": ("auto", "fp32", "bf16", "int8"),
+            },
+        ),
+        BackendSpec(
+            name="whisper",
+            import_path="inference.backends.whisper.backend:WhisperBackend",
+            default_checkpoint="tiny.en",
+            summary="zero-shot Whisper (faster-whisper), transcript mapped to a digit",
+            package="faster_whisper",
+            options={"decode": ("free", "constrained", "prompted"), "window": ("standard", "short")},
+        ),
+        BackendSpec(
+            name="pocketsphinx",
+            import_path="inference.backends.pocketsphinx:PocketSphinxBackend",
+            default_checkpoint="en-us",
+            summary="zero-shot PocketSphinx with a digit grammar",
+            package="pocketsphinx",
+            extra="pocketsphinx",
+        ),
+    )
+}
+
+
+def parse_variant(text: str) -> tuple[str, dict[str, str]]:
+    """Splits ``name`` or ``name:option=value,option=value`` and checks it against the table.
+
+    Raises:
+        UserError: If the backend, an option or a value is unknown.
+    """
+    name, separator, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for assignment in rest.split(",") if separator else ():
+        option, equals, value = assignment.partition("=")
+        if not equals or option in options:
+            raise UserError(f"{text!r}: expected NAME:OPTION=VALUE[,OPTION=VALUE], each option once.")
+        options[option] = value
+    check_options(name, options)
+    return name, options
+
+
+def check_options(name: str, options: Mapping[str, str]) -> None:
+    """Checks a backend's name and options against the table.
+
+    Raises:
+        UserError: With what is allowed.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}.")
+    known = BACKENDS[name].options
+    for option, value in options.items():
+        if option not in known:
+            offer = f"; it has: {', '.join(known)}" if known else ""
+            raise UserError(f"backend {name} has no option {option!r}{offer}.")
+        if value not in known[option]:
+            raise UserError(
+                f"{option}={value} is unknown to {name}; choose one of: {', '.join(known[option])}."
+            )
+
+
+def read_members(checkpoint: str) -> list[tuple[str, str]]:
+    """The backends that a composite checkpoint names: ``NAME`` or ``NAME=CHECKPOINT``, joined by "+".
+
+    Returns:
+        Name and checkpoint of each, in the order given.
+
+    Raises:
+        CheckpointError: If fewer than two are named.
+        UserError: If one is unknown.
+    """
+    members = []
+    for text in checkpoint.split("+"):
+        name, _, folder = text.partition("=")
+        check_options(name, {})
+        members.append((name, folder or BACKENDS[name].default_checkpoint))
+    if len(members) < 2:
+        raise CheckpointError(
+            f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+speech-embedding "
+            "or mfcc=FOLDER+speech-embedding=FOLDER."
+        )
+    return members
+
+
+def checkpoint_parts(spec: BackendSpec, checkpoint: str) -> list[str]:
+    """What is really loaded: the checkpoint itself, or those of the backends that it names."""
+    if not spec.composite:
+        return [checkpoint]
+    members = read_members(checkpoint)
+    return [part for name, folder in members for part in checkpoint_parts(BACKENDS[name], folder)]
+
+
+def load_backend(
+    name: str,
+    checkpoint: str | None = None,
+    threads: int = 1,
+    options: Mapping[str, str] | None = None,
+) -> "Backend":
+    """Imports and loads a backend.
+
+    Args:
+        name: A key of ``BACKENDS``.
+        checkpoint: Folder, Hub id or model size; the backend's default if None.
+        threads: CPU threads that one prediction may use.
+        options: Ways to run it, as its row of the table allows; defaults for those left out.
+
+    Raises:
+        UserError: If a name or value is unknown; subclasses of it if the backend cannot be loaded.
+    """
+    check_options(name, options or {})
+    if checkpoint == "":
+        raise UserError("an empty checkpoint name was given; name a folder or leave --checkpoint out.")
+    spec = BACKENDS[name]
+    if importlib.util.find_spec(spec.package) is None:
+        wanted = f"'spoken-digits[{spec.extra}]'" if spec.extra else "spoken-digits"
+        raise BackendUnavailableError(
+            f"backend {name} needs the package {spec.package}, which is not installed.",
+            f"Install it: pip install {wanted}",
+        )
+    chosen = spec.default_checkpoint if checkpoint is None else checkpoint
+    return backend_class(spec).load(chosen, threads=threads, **(options or {}))
+
+
+def backend_class(spec: BackendSpec) -> "type[Backend]":
+    """Imports the class of a row of the table, from a module or from a file ``path/to/file.py``."""
+    module_name, _, class_name = spec.import_path.rpartition(":")
+    found: type[Backend] = getattr(_import(module_name), class_name)
+    return found
+
+
+def register_backends(modules: Iterable[str] = ()) -> None:
+    """Adds backends from outside to the table: installed ones, then those of the modules named.
+
+    An installed package offers a row under the entry-point group ``ENTRY_POINT_GROUP``; a module or
+    file holds one as ``BACKEND``.
+
+    Args:
+        modules: Names of modules or paths of ``.py`` files.
+
+    Raises:
+        UserError: If one cannot be imported, holds no row, or takes a name that is in use.
+    """
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        _add_row(_imported_row(entry_point.load, entry_point.value), entry_point.value)
+    for module in modules:
+        _add_row(_imported_row(partial(_row_of, module), module), module)
+
+
+def _row_of(module: str) -> object:
+    return _import(module).BACKEND
+
+
+def _imported_row(load: Callable[[], object], source: str) -> BackendSpec:
+    try:
+        row = load()
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        raise UserError(
+            f"{source} offers no backend: {error}. It needs BACKEND = BackendSpec(...), see the README."
+        ) from error
+    if not isinstance(row, BackendSpec):
+        raise UserError(f"{source} holds {type(row).__name__}, expected a BackendSpec; see the README.")
+    return row
+
+
+def _add_row(row: BackendSpec, source: str) -> None:
+    if BACKENDS.get(row.name, row) != row:
+        raise UserError(f"{source}: the name {row.name} is taken; choose one besides {', '.join(BACKENDS)}.")
+    BACKENDS[row.name] = row
+
+
+def _import(module: str) -> ModuleType:
+    """A module by its name, or by the path of its file."""
+    if not module.endswith(".py"):
+        return importlib.import_module(module)
+    path = Path(module).expanduser().resolve()
+    name = f"spoken_digits_backend_{path.stem}"
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(name, path)
+        assert found is not None
+        assert found.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(found)
+        try:
+            found.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

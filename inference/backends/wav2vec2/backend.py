@@ -1,0 +1,211 @@
+"""A fine-tuned audio classifier: Wav2Vec2, HuBERT, WavLM or kin, on the runtime that suits the machine."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.audio import SAMPLING_RATE
+from inference.backends.base import Backend
+from inference.backends.wav2vec2.checkpoint import (
+    EXPORT_FILE,
+    SETTINGS_FILES,
+    WEIGHTS_FILE,
+    EncoderCheckpoint,
+    read_encoder_checkpoint,
+)
+from inference.backends.wav2vec2.input_values import normalised, padded, plan_batches
+from inference.backends.wav2vec2.runtime import EncoderRuntime
+from inference.backends.wav2vec2.select_runtime import Choice, choose, require_modules
+from inference.checkpoint import read_crop_contract, read_json
+from inference.crop import prepare
+from inference.errors import BackendUnavailableError, UserError
+from inference.multiply_accumulates import count_wav2vec2
+from inference.prediction import (
+    OPERATING_POINT_FILE,
+    Prediction,
+    prediction_from_probabilities,
+    read_operating_point,
+)
+from inference.stage_timer import stage
+from inference.vocabulary import VOCABULARY_FILE
+
+_SHIPPED_FILES = (
+    *SETTINGS_FILES,
+    EXPORT_FILE,
+    WEIGHTS_FILE,
+    "model.onnx",
+    "openvino_model.xml",
+    "openvino_model.bin",
+    "labels.json",
+    "crop.json",
+    OPERATING_POINT_FILE,
+)
+_ARITHMETIC = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
+_logger = logging.getLogger(__name__)
+
+
+class Wav2Vec2Backend(Backend):
+    """Runs the classifier of a checkpoint folder or a Hub id.
+
+    Args:
+        checkpoint: The folder's settings.
+        runtime: What computes.
+        choice: Its name and precision.
+    """
+
+    def __init__(self, checkpoint: EncoderCheckpoint, runtime: EncoderRuntime, choice: Choice):
+        folder = checkpoint.folder
+        self.choice = choice
+        self.num_parameters = checkpoint.num_parameters
+        self.checkpoint_files = tuple(folder / name for name in _SHIPPED_FILES if (folder / name).is_file())
+        self.crop_contract = read_crop_contract(folder)
+        self.operating_point = read_operating_point(folder)
+        self.device = runtime.device
+        self.arithmetic = _ARITHMETIC[choice.precision]
+        self._config = read_json(folder / "config.json")
+        self._runtime = runtime
+        self._normalises = checkpoint.normalises
+        self._may_pad = checkpoint.pads_exactly
+
+    @classmethod
+    def load(
+        cls, checkpoint: str, threads: int = 1, runtime: str = "auto", precision: str = "auto"
+    ) -> "Wav2Vec2Backend":
+        """Loads a folder written by ``finetune.train`` or ``finetune.export``, or a Hub id.
+
+        Args:
+            checkpoint: Folder or Hub id.
+            threads: CPU threads of one prediction.
+            runtime: ``openvino``, ``onnxruntime``, ``torch`` or ``auto``, see ``choose``.
+            precision: ``fp32``, ``bf16``, ``int8`` or ``auto``.
+        """
+        found = read_encoder_checkpoint(find_folder(checkpoint))
+        if found.exported:
+            choice = _exported_choice(found.exported, runtime, precision, checkpoint)
+        else:
+            choice = choose(runtime, precision, found.num_parameters, found.pads_exactly)
+        try:
+            return cls(found, _load_runtime(found, choice, threads), choice)
+        except OSError as error:
+            if runtime != "auto" or found.exported:
+                raise
+            _logger.warning("%s could not be prepared for %s (%s): torch it is", checkpoint, choice, error)
+            choice = Choice("torch", "fp32")
+            return cls(found, _load_runtime(found, choice, threads), choice)
+
+    def multiply_accumulates(self, num_samples: int) -> int | None:
+        """See ``Backend.multiply_accumulates``; None for an encoder of another family."""
+        if self._config.get("model_type") not in ("wav2vec2", "hubert", "wavlm"):
+            return None
+        least = self.crop_contract.min_ms * SAMPLING_RATE // 1000
+        return count_wav2vec2(self._config, max(num_samples, least))
+
+    def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
+        """See ``Backend.predict``; a batch gives the same answers as its clips alone."""
+        if not waveforms:
+            return []
+        logits = self.logits(waveforms)
+        with stage("post"):
+            temperature = self.operating_point.temperature if self.operating_point else 1.0
+            return [prediction_from_probabilities(values) for values in softmax(logits / temperature)]
+
+    def logits(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        """What the network says of at least one waveform: ``(len(waveforms), num_labels)``."""
+        with stage("features"):
+            clips = [prepare(waveform, self.crop_contract) for waveform in waveforms]
+            if self._normalises:
+                clips = [normalised(clip) for clip in clips]
+            lengths = np.array([clip.size for clip in clips])
+            batches = plan_batches(
+                lengths.tolist(), self._runtime.max_batch, self._runtime.length_step, self._may_pad
+            )
+        rows: list[int] = []
+        found: list[np.ndarray] = []
+        for batch in batches:
+            with stage("features"):
+                input_values = padded([clips[row] for row in batch.rows], batch.num_samples)
+            with stage("model"):
+                found.append(self._runtime.logits(input_values, lengths[list(batch.rows)]))
+            rows += batch.rows
+        return np.concatenate(found)[np.argsort(rows)]
+
+
+def _exported_choice(exported: Choice, runtime: str, precision: str, checkpoint: str) -> Choice:
+    """What an exported folder was made for; anything else that is asked for cannot be had from it."""
+    if runtime not in ("auto", exported.runtime) or precision not in ("auto", exported.precision):
+        raise UserError(
+            f"{checkpoint} was exported for {exported.runtime} in {exported.precision}; leave --runtime and "
+            "--precision out, or name the checkpoint it was made from."
+        )
+    require_modules(exported, exported=True)
+    return exported
+
+
+def _load_runtime(checkpoint: EncoderCheckpoint, choice: Choice, threads: int) -> EncoderRuntime:
+    """Loads the one library that is needed, and the others only if a checkpoint must be converted.
+
+    Raises:
+        CheckpointError: If the model is damaged.
+        OSError: If a converted model cannot be kept.
+    """
+    if choice.runtime == "torch":
+        from inference.backends.wav2vec2.classifier import load_classifier
+        from inference.backends.wav2vec2.torch_runtime import TorchRuntime
+
+        return TorchRuntime(load_classifier(checkpoint), choice.precision, threads)
+    if checkpoint.exported:
+        folder = checkpoint.folder
+    else:
+        from inference.backends.wav2vec2.conversion import converted_folder
+
+        folder = converted_folder(checkpoint, choice)
+    if choice.runtime == "openvino":
+        from inference.backends.wav2vec2.openvino_runtime import OpenVinoRuntime
+
+        return OpenVinoRuntime(folder, choice.precision, threads, checkpoint.hidden_size)
+    from inference.backends.wav2vec2.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(folder, threads)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def find_folder(checkpoint: str) -> Path:
+    """The folder itself, or the cached copy of a Hub id.
+
+    Raises:
+        BackendUnavailableError: If it is a Hub id that cannot be had.
+    """
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir() or not _is_hub_id(checkpoint):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    from inference.weights import hub_is_reachable
+
+    try:
+        copy = snapshot_download(
+            checkpoint,
+            local_files_only=not hub_is_reachable(),
+            allow_patterns=["*.json", VOCABULARY_FILE, WEIGHTS_FILE, "model.onnx", "openvino_model.*"],
+        )
+    except (HTTPError, OSError) as error:
+        raise BackendUnavailableError(
+            f"{checkpoint} is neither a folder nor to be had from the Hugging Face Hub: "
+            f"{str(error).strip().partition(chr(10))[0]}",
+            "Connect once, or pass the folder of a checkpoint.",
+        ) from error
+    return Path(copy)
+
+
+def _is_hub_id(checkpoint: str) -> bool:
+    """Whether "owner/name" was meant: "runs/mine" could be an id, unless there is a folder "runs"."""
+    path = Path(checkpoint)
+    return len(path.parts) == 2 and not checkpoint.startswith((".", "/", "~")) and not path.parent.is_dir()

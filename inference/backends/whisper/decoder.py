@@ -1,0 +1,78 @@
+"""Greedy transcription of encoded windows, by the rules of ``WhisperModel.transcribe``.
+
+The library's call can only be given 30 s windows, and prepares its tables of tokens anew each time.
+"""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from inference.backends.whisper.tokens import english_tokenizer, start_tokens
+from inference.prediction import Prediction
+from inference.stage_timer import stage
+from inference.transcripts import match_transcript
+from inference.vocabulary import vocabulary
+
+if TYPE_CHECKING:
+    from ctranslate2 import StorageView
+    from faster_whisper import WhisperModel
+
+#: A word of the vocabulary and its punctuation.
+MAX_NEW_TOKENS = 8
+
+
+def label_prompt() -> str:
+    """What prompted decoding is told: the usual spoken form of every label, as text that came before."""
+    return ", ".join(forms[0] for forms in vocabulary().spoken_forms.values()) + "."
+
+
+class Transcript(NamedTuple):
+    """A text and its mean log-probability per token, the end of the text included."""
+
+    text: str
+    avg_logprob: float
+
+    def prediction(self) -> Prediction:
+        """The label that the text means, with the geometric mean of the token probabilities as score."""
+        match = match_transcript(self.text)
+        score = min(1.0, math.exp(self.avg_logprob)) if match.label is not None else None
+        return Prediction(match.label, score=score, hypothesis=self.text, reason=match.reason)
+
+
+class GreedyDecoder:
+    """Writes down what encoded windows say.
+
+    Args:
+        model: The loaded model.
+        prompt: Text that came before, for prompted decoding; None for free decoding.
+    """
+
+    def __init__(self, model: "WhisperModel", prompt: str | None = None):
+        self._model = model.model
+        self._tokenizer = english_tokenizer(model)
+        previous = [self._tokenizer.sot_prev, *self._tokenizer.encode(f" {prompt}")] if prompt else []
+        self._prompt = [*previous, *start_tokens(self._tokenizer)]
+        self._suppressed = get_suppressed_tokens(self._tokenizer, [-1])
+
+    def decode(self, encoded: "StorageView") -> list[Prediction]:
+        """One prediction per encoded window, ``(num_clips, positions, width)``."""
+        with stage("model"):
+            results = self._model.generate(
+                encoded,
+                [self._prompt] * encoded.shape[0],
+                beam_size=1,
+                max_length=len(self._prompt) + MAX_NEW_TOKENS,
+                suppress_blank=True,
+                suppress_tokens=self._suppressed,
+                return_scores=True,
+            )
+        with stage("post"):
+            return [
+                self._transcript(result.sequences_ids[0], result.scores[0]).prediction() for result in results
+            ]
+
+    def _transcript(self, tokens: list[int], mean_logprob: float) -> Transcript:
+        # The score is a mean over the tokens; the end of the text counts as one more, as in transcribe.
+        text = self._tokenizer.decode(tokens).strip()
+        return Transcript(text, mean_logprob * len(tokens) / (len(tokens) + 1))

@@ -1,0 +1,143 @@
+"""What the command lines share: the backend options, and how a user's mistake is reported."""
+
+import argparse
+import functools
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from inference.backends.table import BACKENDS, DEFAULT_BACKEND, register_backends
+from inference.errors import UserError
+from inference.vocabulary import add_vocabulary_argument
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def register_backend_modules(argv: Sequence[str] | None) -> None:
+    """Puts backends from outside into the table, before a command line is built from it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_backend_module_argument(parser)
+    register_backends(parser.parse_known_args(argv)[0].backend_module)
+
+
+def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--backend-module``."""
+    parser.add_argument(
+        "--backend-module",
+        action="append",
+        default=[],
+        metavar="FILE_OR_MODULE",
+        help="a backend of your own: a module or .py file with BACKEND = BackendSpec(...)",
+    )
+
+
+def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--backend``, ``--checkpoint``, ``--threads`` and the backends' options, all from the table."""
+    add_backend_module_argument(parser)
+    add_vocabulary_argument(parser)
+    rows = "; ".join(f"{spec.name}: {spec.summary}" for spec in BACKENDS.values())
+    parser.add_argument(
+        "--backend",
+        choices=list(BACKENDS),
+        default=DEFAULT_BACKEND,
+        help=f"{rows} (default: {DEFAULT_BACKEND})",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        help="checkpoint folder, Hub id or Whisper size (default: the backend's own)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        default=1,
+        help="CPU threads of one prediction, the most that any backend uses (default: 1)",
+    )
+
+    for option, values in _backend_options().items():
+        owners = ", ".join(spec.name for spec in BACKENDS.values() if option in spec.options)
+        parser.add_argument(
+            f"--{option}", choices=values, help=f"of {owners} (default: {values[0]})", default=None
+        )
+
+
+def chosen_options(arguments: argparse.Namespace) -> dict[str, str]:
+    """The backend options that were typed, for ``load_backend``."""
+    values = {option: getattr(arguments, option.replace("-", "_")) for option in _backend_options()}
+    return {option: value for option, value in values.items() if value is not None}
+
+
+def _backend_options() -> dict[str, tuple[str, ...]]:
+    """Every option of the table with the values that some backend allows."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for spec in BACKENDS.values():
+        for option, values in spec.options.items():
+            merged[option] = tuple(dict.fromkeys((*merged.get(option, ()), *values)))
+    return merged
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def natural_number(text: str) -> int:
+    """An argparse type: a whole number from 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is not 0 or more")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    value = float(text)
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{value} is not a finite number above 0")
+    return value
+
+
+def port_argument(text: str) -> int:
+    """An argparse type: a TCP port, or 0 for any free one."""
+    value = natural_number(text)
+    if value > 65_535:
+        raise argparse.ArgumentTypeError(f"{value} is not from 0 to 65535")
+    return value
+
+
+def path_argument(text: str) -> Path:
+    """An argparse type: a path; an empty text, as of an unset shell variable, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
+def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
+    """Turns mistakes into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0."""
+
+    @functools.wraps(main)
+    def wrapper(argv: list[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except UserError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return EXIT_USAGE
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader (head, less) is gone. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OK
+        except OSError as error:
+            # A full disk, a folder without permission: nothing a traceback would explain better.
+            sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
+            return EXIT_USAGE
+
+    return wrapper

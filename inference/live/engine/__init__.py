@@ -1,0 +1,1 @@
+"""Pure and clocked by samples: blocks of audio in, words and other events out."""

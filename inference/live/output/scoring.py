@@ -1,0 +1,108 @@
+"""Answers of a replay against a list of labelled digits."""
+
+import bisect
+import csv
+from dataclasses import dataclass
+
+from inference.audio import SAMPLING_RATE
+from inference.errors import UserError
+from inference.live.engine.events import Answer, Event, Score
+from inference.vocabulary import vocabulary
+
+COLUMNS = ("start_s", "end_s", "digit")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One digit that was really said; positions count samples at 16 kHz."""
+
+    start: int
+    end: int
+    digit: int | str
+
+
+def read_labels(path: str) -> list[Label]:
+    """Reads a CSV file with the columns ``start_s``, ``end_s`` and ``digit``.
+
+    Returns:
+        The labels in order of time.
+
+    Raises:
+        UserError: If the file cannot be read, or a row is no labelled digit.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--labels {path} cannot be read: {error}") from error
+    labels = []
+    for number, row in rows:
+        try:
+            start, end = (round(float(row[name]) * SAMPLING_RATE) for name in COLUMNS[:2])
+            if end < start:
+                raise ValueError("a digit ends after it starts")
+            if row["digit"] not in vocabulary().labels:
+                raise ValueError(f"the vocabulary is {', '.join(vocabulary().labels)}")
+            labels.append(Label(start, end, vocabulary().symbol(row["digit"])))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"line {number} of {path} is {row}, expected the columns {', '.join(COLUMNS)}, "
+                "the end not before the start, for example: 1.25,1.71,7"
+            ) from error
+    if not labels:
+        raise UserError(f"--labels {path} has no rows, expected the columns {', '.join(COLUMNS)}.")
+    return sorted(labels, key=lambda label: label.start)
+
+
+class Scorer:
+    """An output that keeps the answers and compares them with the labels at the end.
+
+    Args:
+        labels: In order of time, without overlap.
+    """
+
+    def __init__(self, labels: list[Label]):
+        self._labels = labels
+        self._answers: list[Answer] = []
+
+    def show(self, event: Event) -> None:
+        """Keeps answers."""
+        if isinstance(event, Answer):
+            self._answers.append(event)
+
+    def score(self) -> Score:
+        """Counts each label once, by the first answer that lies mostly on it."""
+        first_answer: dict[int, Answer] = {}
+        touched: set[int] = set()
+        duplicates = false_digits = 0
+        for answer in self._answers:
+            overlaps = self._overlaps(answer)
+            touched |= overlaps.keys()
+            if not overlaps:
+                false_digits += answer.digit is not None
+                continue
+            best = max(overlaps, key=lambda index: overlaps[index])
+            duplicates += best in first_answer
+            first_answer.setdefault(best, answer)
+        answered = [(self._labels[index].digit, answer.digit) for index, answer in first_answer.items()]
+        return Score(
+            labels=len(self._labels),
+            hits=sum(said == heard for said, heard in answered),
+            wrong=sum(heard is not None and said != heard for said, heard in answered),
+            rejected=sum(heard is None for _, heard in answered),
+            merged=len(touched) - len(first_answer),
+            missed=len(self._labels) - len(touched),
+            false_digits=false_digits,
+            duplicates=duplicates,
+        )
+
+    def _overlaps(self, answer: Answer) -> dict[int, int]:
+        """Index of each label that the answer's interval touches -> samples in common."""
+        index = bisect.bisect_right(self._labels, answer.start, key=lambda label: label.end)
+        overlaps = {}
+        while index < len(self._labels) and self._labels[index].start < answer.end:
+            label = self._labels[index]
+            overlaps[index] = min(label.end, answer.end) - max(label.start, answer.start)
+            index += 1
+        return overlaps

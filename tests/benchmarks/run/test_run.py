@@ -1,0 +1,429 @@
+"""The command from its options to its files, over fakes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partialmethod
+from pathlib import Path
+from shutil import copytree
+
+import pandas as pd
+import pytest
+
+from benchmarks import report
+from benchmarks.run import main
+from benchmarks.run.arguments import parse_request
+from benchmarks.run.baseline_folds import FITTED
+from benchmarks.run.records import read_records, read_run
+from benchmarks.run.run_files import open_folder
+from benchmarks.run.settings import Settings
+from finetune.checkpoint.split_card import SplitCard
+from finetune.corpus.loading import load_corpus
+from finetune.corpus.splits import make_split
+from inference.backends.table import BACKENDS
+from inference.errors import UserError
+from tests.benchmarks.conftest import PROJECT
+
+Benchmark = Callable[..., tuple[int, Path]]
+
+
+def rows(folder: Path) -> dict[str, "pd.Series[object]"]:
+    frame = pd.read_csv(folder / "summary.csv")
+    return {row["backend"]: row for _, row in frame.iterrows()}
+
+
+def test_one_good_one_constant_one_writer_one_missing(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Perfect", "Constant", "Writer", "Missing", options=("--rounds", "72"))
+    assert code == 0
+    table = rows(folder)
+    assert list(table) == ["perfect", "constant", "writer", "missing"]
+
+    assert table["perfect"][["status", "n", "accuracy", "unmapped"]].tolist() == ["ok", 60, 1.0, 0.0]
+    assert table["constant"]["accuracy"] == pytest.approx(0.1)
+    assert pd.isna(table["constant"]["parameters"])
+    # Its own labels are all wrong; the text counts, and "to" is no digit.
+    assert table["writer"][["accuracy", "unmapped"]].tolist() == [0.9, 0.1]
+    assert table["writer"]["flags"] == "zero-shot"
+    for name in ("perfect", "constant", "writer"):
+        assert 0 < table[name]["p50_ms"] <= table[name]["p95_ms"]
+        assert pd.isna(table[name]["p99_ms"])
+        assert table[name]["peak_rss_bytes"] > 10e6
+        assert table[name]["load_seconds"] > 0
+        assert table[name]["macs_second"] == 16_000
+    assert table["missing"]["status"] == "unavailable"
+    assert table["missing"][["accuracy", "n", "p50_ms"]].isna().all()
+    assert "Fetch them: fetch weights" in table["missing"]["reason"]
+
+    screen = capsys.readouterr().out
+    assert max(map(len, screen.splitlines())) <= report.SCREEN_WIDTH
+    assert "Fetch them: fetch weights" in screen
+    assert "zero-shot" in screen
+    markdown = (folder / "summary.md").read_text()
+    assert re.search(r'\| writer +\| official +\| " To\." +\| +6 \|', markdown)
+    assert "the speakers of the test are those of the training part" in markdown
+    assert (folder / "plots" / "accuracy_latency.svg").is_file()
+    assert json.loads((folder / "environment.json").read_text())["threads_per_backend"] == 1
+
+    records = read_run(folder)
+    answers = list(records.answers())
+    assert len(answers) == 180
+    texts = {record["hypothesis"] for record in answers if record["clip"] == "2_ann_0"}
+    assert texts == {None, " To."}
+    assert len(records.latency) == 3 * 72
+    assert [record["backend"] for record in records.footprint] == ["perfect", "constant", "writer"]
+    assert len(records.splits["protocols"]["official"]["all"]) == 60
+    assert not [path for path in folder.rglob("*") if ".part" in path.name]
+
+
+@pytest.mark.parametrize("class_name", ["Crash", "Hang", "NotANumber"])
+def test_a_backend_that_fails_does_not_stop_the_others(
+    benchmark: Benchmark, class_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "__init__", partialmethod(Settings.__init__, clip_timeout_s=0.5))
+    code, folder = benchmark(class_name, "Perfect", options=("--phases", "accuracy"))
+    table = rows(folder)
+    assert table["perfect"]["status"] == "ok"
+    assert code == 3
+    failed = table[class_name.lower()]
+    assert failed["status"] == "failed"
+    assert pd.isna(failed["accuracy"])
+    (entry, _) = read_run(folder).run["backends"]
+    assert entry["failures"]
+    assert "clip" in entry["reason"]
+
+
+@pytest.mark.parametrize(("class_name", "kind"), [("Raises", "error"), ("OutOfMemory", "oom")])
+def test_single_errors_are_recorded_and_the_rest_goes_on(
+    benchmark: Benchmark, class_name: str, kind: str
+) -> None:
+    code, folder = benchmark(class_name, options=("--phases", "accuracy"))
+    kinds = [record["status"] for record in read_run(folder).answers()]
+    assert (code, kinds.count("ok"), kinds.count(kind)) == (0, 54, 6)
+    (entry,) = read_run(folder).run["backends"]
+    assert {failure["kind"] for failure in entry["failures"]} == {kind}
+
+
+def test_a_dead_backend_is_started_again_once(benchmark: Benchmark) -> None:
+    _, folder = benchmark("Crash", options=("--phases", "accuracy"))
+    kinds = [record["status"] for record in read_run(folder).answers()]
+    assert kinds.count("crash") == 2
+    assert kinds[-1] == "crash"
+    assert kinds.count("ok") > 10
+
+
+def test_a_late_failure_keeps_what_was_complete(benchmark: Benchmark) -> None:
+    options = ("--limit", "25", "--rounds", "20", "--phases", "accuracy", "latency")
+    code, folder = benchmark("LateCrash", "Offline", options=options)
+    assert code == 3
+    row = rows(folder)["latecrash"]
+    assert row[["status", "n", "accuracy"]].tolist() == ["failed", 25, 1.0]
+    assert "exit code 9" in row["reason"]
+    assert rows(folder)["offline"]["accuracy"] == 1.0
+    timed = [record["backend"] for record in read_records(folder / "latency.jsonl")]
+    assert timed.count("latecrash") < 10
+    assert timed.count("offline") == 20
+
+
+def test_nothing_measured_has_its_own_exit_code(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Missing", "Broken")
+    assert code == 4
+    assert "make model" in capsys.readouterr().out
+    assert not (folder / "plots" / "accuracy_latency.svg").exists()
+
+
+def test_an_earlier_run_is_replaced_only_on_request(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = benchmark("Perfect")
+    made = (folder / "run.json").read_bytes()
+    capsys.readouterr()
+    arguments = ["--backends", "perfect", "--dataset", str(folder.parent), "--out", str(folder)]
+    arguments[3] = json.loads(made)["command"].split("--dataset ")[1].split()[0]
+    assert main(arguments) == 2
+    assert "--resume to measure what it lacks, --fresh to replace it" in capsys.readouterr().err
+    assert (folder / "run.json").read_bytes() == made
+    code, _ = benchmark("Constant")
+    assert code == 0
+    assert list(rows(folder)) == ["constant"]
+    assert not (folder / "records" / "perfect").exists()
+
+
+def test_a_clip_that_cannot_be_decoded_leaves_no_folder(
+    benchmark: Benchmark, corpus_folder: Path, tmp_path: Path
+) -> None:
+    recordings = tmp_path / "recordings"
+    copytree(corpus_folder, recordings)
+    (recordings / "3_bob_1.wav").write_bytes(b"no sound")
+    code, folder = benchmark("Perfect", options=("--dataset", str(recordings)))
+    assert code == 2
+    assert not folder.exists()
+
+
+def test_results_go_to_the_current_folder(
+    fakes: Callable[..., list[str]],
+    corpus_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--dataset", str(corpus_folder), "--rounds", "1", "--limit", "10"]
+    assert main(["--backends", *fakes("Perfect"), *options]) == 0
+    (folder,) = (tmp_path / "results").iterdir()
+    assert f"Written to results/{folder.name}\n" in capsys.readouterr().out
+
+
+def test_small_samples_are_called_small_everywhere(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = benchmark("Perfect", options=("--limit", "10"))
+    row = rows(folder)["perfect"]
+    assert row[["n", "test_clips"]].tolist() == [10, 60]
+    assert "subset" in row["flags"]
+    assert row["p50_ms"] > 0
+    assert pd.isna(row["p95_ms"])
+    for table in (capsys.readouterr().out, (folder / "summary.md").read_text()):
+        assert "A SUBSET of 60" in " ".join(table.split())
+        assert "p95 needs 72 timed calls" in table
+
+
+@pytest.fixture
+def leaky_checkpoint(corpus_folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint trained without the speaker ann, which is no help against the official split."""
+    corpus = load_corpus(str(corpus_folder))
+    folder = tmp_path / "leaky"
+    folder.mkdir()
+    SplitCard.from_split(corpus, make_split(corpus.clips, "loso", fold="ann")).write(folder)
+    return folder
+
+
+def test_a_leak_is_refused_before_anything_is_measured(
+    benchmark: Benchmark, leaky_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint))
+    assert code == 2
+    assert not folder.exists()
+    message = capsys.readouterr().err
+    assert "was trained on 40 of the clips" in message
+    assert "--allow-leak" in message
+
+
+def test_an_allowed_leak_is_marked_in_every_table(
+    benchmark: Benchmark, leaky_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint), options=("--allow-leak",))
+    assert code == 0
+    picture = folder / "plots" / "accuracy_latency.svg"
+    for table in (
+        capsys.readouterr().out,
+        *(path.read_text() for path in [*folder.glob("summary.*"), picture]),
+    ):
+        assert "LEAK of 40 clips" in table
+
+
+def test_the_right_split_of_that_checkpoint_is_no_leak(benchmark: Benchmark, leaky_checkpoint: Path) -> None:
+    code, folder = benchmark(
+        "Perfect", checkpoint=str(leaky_checkpoint), options=("--protocol", "loso", "--fold", "ann")
+    )
+    assert code == 0
+    row = rows(folder)["perfect"]
+    assert row["n"] == 50
+    assert pd.isna(row["flags"])
+
+
+def test_stand_in_weights_are_never_taken_for_a_result(
+    benchmark: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = tmp_path / "toy"
+    toy.mkdir()
+    (toy / "fixture.json").write_text('{"fixture": "toy trained on digits"}')
+    code, folder = benchmark("Writer", checkpoint=str(toy))
+    assert code == 2
+    assert not folder.exists()
+    assert "--allow-fixture" in capsys.readouterr().err
+    _, folder = benchmark("Writer", checkpoint=str(toy), options=("--allow-fixture",))
+    assert rows(folder)["writer"]["flags"] == "FIXTURE"
+    for table in (capsys.readouterr().out, (folder / "summary.md").read_text()):
+        assert "FIXTURE: writer is a stand-in and no result: toy trained on digits" in " ".join(table.split())
+
+
+@pytest.mark.parametrize("note", ["{}", "[]", '{"fixture": " "}', '{"fixture": 1}'])
+def test_a_fixture_note_without_its_text_is_refused(
+    benchmark: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str], note: str
+) -> None:
+    (tmp_path / "fixture.json").write_text(note)
+    code, folder = benchmark("Perfect", checkpoint=str(tmp_path))
+    assert code == 2
+    assert not folder.exists()
+    assert 'has no text under "fixture"' in capsys.readouterr().err
+
+
+def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: Path) -> None:
+    _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"))
+    made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in (*folder.glob("summary.*"), *folder.glob("plots/*")):
+        path.unlink()
+    assert report.main([str(folder)]) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == made
+
+
+def test_the_report_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(tmp_path)]) == 2
+    assert "python -m benchmarks.run" in capsys.readouterr().err
+
+
+def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+    request = parse_request([])
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="holds other files"):
+        open_folder(tmp_path, request)
+    with pytest.raises(UserError, match="cannot be made"):
+        open_folder(tmp_path / "thesis.tex" / "results", request)
+    with pytest.raises(UserError, match="cannot be made"):
+        open_folder(Path("/proc/results"), request)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("owner_and_name", [(Path, "iterdir"), (tempfile, "NamedTemporaryFile")])
+def test_folders_without_permission_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner_and_name: tuple[object, str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    request = parse_request([])
+    open_folder(tmp_path, request)
+    assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(*owner_and_name, refuse)
+        with pytest.raises(UserError, match="cannot be made or written: Permission denied"):
+            open_folder(tmp_path, request)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit", "0"], "0 is not 1 or more"),
+        (["--phases", "speed"], "invalid choice: 'speed'"),
+        (["--budget", "soon"], "'soon' is no time such as 90s"),
+        (["--resume", "--fresh"], "not allowed with"),
+    ],
+)
+def test_wrong_options_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    assert ending.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backends", "siri"], "unknown backend 'siri'"),
+        (["--protocol", "kfold"], "--protocol kfold: expected one of"),
+    ],
+)
+def test_unknown_names_are_refused(
+    arguments: list[str], message: str, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--dataset", str(corpus_folder)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_plan_is_printed_and_nothing_is_written(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--plan", "--phases", "accuracy", "robustness", "--protocol", "official", "--budget", "1s")
+    code, folder = benchmark("Slow", "Missing", options=options)
+    assert code == 0
+    assert not folder.exists()
+    plan = capsys.readouterr().out
+    assert "slow  official  clean  60 clips" in plan
+    assert "accuracy: about" in plan
+    assert "missing: skipped: the weights are not here. Fetch them: fetch weights" in plan
+    assert "conditions left out: clean@8kHz, rejection" in plan
+    assert "no clip is left out" in plan
+
+
+def test_a_plan_fits_nothing(
+    benchmark: Benchmark,
+    corpus_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corpus = load_corpus(str(corpus_folder))
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    SplitCard.from_split(corpus, make_split(corpus.clips, "official")).write(shipped)
+    monkeypatch.setitem(FITTED, "perfect", "mfcc-svm")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ("--plan", "--phases", "accuracy", "--protocol", "loso")
+    code, _ = benchmark("Perfect", options=options, checkpoint=str(shipped))
+    assert code == 0
+    told = capsys.readouterr()
+    assert "perfect  loso  clean  150 clips" in told.out
+    assert "perfect  loso: fitted for each held-out speaker before" in told.out
+    assert "fitting" not in told.err
+    assert not (tmp_path / "cache").exists()
+
+
+START_WITH_FAKES = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Ignored where tests run in the background.
+from benchmarks.run import main
+from inference.backends.table import BACKENDS
+from tests.benchmarks.fakes import fake_spec
+for name in ("Perfect", "Hang"):
+    BACKENDS[name.lower()] = fake_spec(name)
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def test_interruption_keeps_what_is_complete(corpus_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    options = ["--backends", "perfect", "hang", "--dataset", str(corpus_folder), "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", START_WITH_FAKES, *options], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "hang: size and memory" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "is kept in" in errors
+    assert json.loads((folder / "run.json").read_text())["complete"] is False
+    table = rows(folder)
+    assert {row["status"] for row in table.values()} == {"interrupted"}
+    assert table["perfect"]["peak_rss_bytes"] > 10e6
+    assert pd.isna(table["hang"]["peak_rss_bytes"])
+    assert "INTERRUPTED" in (folder / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("module", ["benchmarks.run", "benchmarks.report"])
+def test_help_needs_no_heavy_library(module: str) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['x', '--help']\n"
+        f"try: runpy.run_module({module!r}, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'scipy', 'matplotlib', 'datasets'} & set(sys.modules)\n"
+        "raise SystemExit(f'imported {heavy}' if heavy else 0)"
+    )
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert completed.returncode == 0, completed.stderr
+    for name in BACKENDS if module == "benchmarks.run" else ["DIR"]:
+        assert name in completed.stdout

@@ -1,0 +1,78 @@
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finetune.corpus.loading import load_corpus
+from finetune.corpus.non_words import KINDS, VARIANTS, WORDS, nondigits, word_plan
+from finetune.corpus.synthetic import TRAINING_VARIANTS
+from inference.errors import CorpusError
+from inference.vocabulary import DIGITS, REJECT_LABEL
+
+PARTS = tuple(WORDS)
+
+
+@pytest.mark.parametrize("lists", [WORDS, VARIANTS])
+def test_parts_share_no_word_and_no_voice(lists: dict[str, tuple[str, ...]]) -> None:
+    for first, second in combinations(PARTS, 2):
+        assert not set(lists[first]) & set(lists[second])
+    assert all(len(set(values)) == len(values) for values in lists.values())
+
+
+def test_no_word_is_a_digit_or_sounds_like_one() -> None:
+    homophones = {
+        "for",
+        "fore",
+        "to",
+        "too",
+        "won",
+        "ate",
+        "sics",
+        "nein",
+        "owe",
+        "hate",
+        "hoe",
+        "tree",
+        "fife",
+    }
+    digits = {form for forms in DIGITS.spoken_forms.values() for form in forms}
+    assert not (digits | homophones) & {word for words in WORDS.values() for word in words}
+
+
+def test_a_few_words_are_drawn_from_the_whole_list() -> None:
+    initials = {utterance.label[0] for utterance in word_plan("train", 200)}
+    assert len(initials) > 15
+
+
+def test_plan_depends_on_part_and_number_alone() -> None:
+    assert word_plan("test", 5) == word_plan("test", 5)
+    assert {utterance.voice.partition("+")[2] for utterance in word_plan("train", 500)} <= set(
+        TRAINING_VARIANTS
+    )
+
+
+def test_sounds_of_every_kind_the_same_each_time(spoken_corpus: Path, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    digits = load_corpus(str(spoken_corpus)).clips[::9]
+    clips = nondigits(digits, "validation", 20)
+    assert {clip.label for clip in clips} == {REJECT_LABEL}
+    assert len({clip.clip_id for clip in clips}) == 20
+    made = Counter(clip.clip_id.split("/")[2].split("_")[0] for clip in clips)
+    assert all(made[kind] == 2 * KINDS.count(kind) for kind in set(KINDS) - {"word"})
+    again = nondigits(digits, "validation", 20)
+    for clip, same in zip(clips, again, strict=True):
+        waveform = clip.waveform()
+        assert np.isfinite(waveform).all()
+        assert waveform.size >= 0.1 * 16_000
+        np.testing.assert_array_equal(waveform, same.waveform())
+
+
+def test_own_sounds_fall_into_one_part_each(spoken_corpus: Path, tmp_path: Path) -> None:
+    digits = load_corpus(str(spoken_corpus)).clips
+    own = [{clip.clip_id for clip in nondigits(digits, part, 0, spoken_corpus)} for part in PARTS]
+    assert sum(map(len, own)) == len(set.union(*own)) == len(digits)
+    assert all(own)
+    with pytest.raises(CorpusError, match="no audio files"):
+        nondigits(digits, "train", 0, tmp_path)

@@ -1,0 +1,318 @@
+"""The waveform classifier on every runtime: equal answers, alone and in a batch."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.backends.table import load_backend
+from inference.backends.wav2vec2.checkpoint import read_encoder_checkpoint
+from inference.backends.wav2vec2.input_values import (
+    MAX_PADDING,
+    normalised,
+    padded,
+    plan_batches,
+)
+from inference.backends.wav2vec2.select_runtime import Choice, choose, conversion
+from inference.errors import BackendUnavailableError, CheckpointError, UserError
+from inference.stage_timer import collect_stages
+from inference.vocabulary import DIGITS, REJECT_LABEL
+from tests.conftest import PROJECT
+
+KINDS = ["wav2vec2-group", "wav2vec2-layer", "hubert-group", "wavlm-group"]
+CONVERTED = [("onnxruntime", "fp32"), ("openvino", "fp32")]
+NUM_SAMPLES = (4000, 16_000, 7123, 4000, 15_999, 15_000)
+
+
+def noise(num_samples: int) -> np.ndarray:
+    return np.random.default_rng(num_samples).uniform(-0.5, 0.5, num_samples).astype(np.float32)
+
+
+def make_checkpoint(folder: Path, kind: str, labels: tuple[str, ...] = DIGITS.labels) -> Path:
+    import torch
+    from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
+
+    model_type, norm = kind.split("-")
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        model_type,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        classifier_proj_size=32,
+        conv_dim=[16, 16, 32],
+        conv_stride=[10, 8, 4],
+        conv_kernel=[20, 16, 8],
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        feat_extract_norm=norm,
+        do_stable_layer_norm=norm == "layer",
+        initializer_range=0.5,  # answers that differ from clip to clip
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: label_id for label_id, label in enumerate(labels)},
+    )
+    AutoModelForAudioClassification.from_config(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=norm == "layer").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("kinds")
+    return {kind: make_checkpoint(root / kind, kind) for kind in KINDS}
+
+
+def library_answer(folder: Path, waveform: np.ndarray) -> np.ndarray:
+    """Probabilities of the plain library: its feature extractor, its model, one clip."""
+    import torch
+    from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        inputs = extractor(waveform, sampling_rate=16_000, return_tensors="pt")
+        return model(**inputs).logits.softmax(dim=-1)[0].numpy()
+
+
+def answers(folder: Path, runtime: str, precision: str) -> list[np.ndarray]:
+    """Probabilities of a batch of unlike lengths, after a check against its clips alone."""
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="needs the extra 'openvino'")
+    backend = load_backend("wav2vec2", str(folder), options={"runtime": runtime, "precision": precision})
+    waveforms = [noise(num_samples) for num_samples in NUM_SAMPLES]
+    together = [np.array(prediction.probabilities) for prediction in backend.predict(waveforms)]
+    for waveform, probabilities in zip(waveforms, together, strict=True):
+        (alone,) = backend.predict([waveform])
+        np.testing.assert_allclose(probabilities, alone.probabilities, atol=1e-4)
+    assert backend.predict([]) == []
+    return together
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_torch_answers_like_the_library_alone_and_in_a_batch(kind: str, checkpoints: dict[str, Path]) -> None:
+    together = answers(checkpoints[kind], "torch", "fp32")
+    for num_samples, probabilities in zip(NUM_SAMPLES, together, strict=True):
+        reference = library_answer(checkpoints[kind], noise(num_samples))
+        np.testing.assert_allclose(probabilities, reference, atol=1e-4)
+    assert np.ptp(together, axis=0).max() > 0.01, "equal answers to all clips would prove nothing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "runtime", "precision"),
+    [("wav2vec2-layer", "onnxruntime", "fp32"), ("wav2vec2-group", "openvino", "fp32")],
+)
+def test_converted_models_answer_like_torch(
+    kind: str, runtime: str, precision: str, checkpoints: dict[str, Path]
+) -> None:
+    expected = answers(checkpoints[kind], "torch", "fp32")
+    np.testing.assert_allclose(answers(checkpoints[kind], runtime, precision), expected, atol=1e-4)
+    kept = [path.name for path in (checkpoints[kind] / conversion.CACHE_NAME).iterdir()]
+    assert len([name for name in kept if name.startswith(runtime)]) == 1
+    assert not [name for name in kept if name.startswith("unfinished")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("runtime", "precision"), CONVERTED)
+def test_all_kinds_convert(kind: str, runtime: str, precision: str, checkpoints: dict[str, Path]) -> None:
+    expected = answers(checkpoints[kind], "torch", "fp32")
+    np.testing.assert_allclose(answers(checkpoints[kind], runtime, precision), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("runtime", "precision"), [("openvino", "int8"), ("onnxruntime", "int8")])
+def test_eight_bit_weights_stay_close(runtime: str, precision: str, checkpoints: dict[str, Path]) -> None:
+    pytest.importorskip("nncf" if runtime == "openvino" else "onnx", reason="needs the extra 'export'")
+    expected = answers(checkpoints["wav2vec2-layer"], "torch", "fp32")
+    found = answers(checkpoints["wav2vec2-layer"], runtime, precision)
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    assert not np.array_equal(found, expected), "nothing was quantised"
+
+
+@pytest.mark.gpu
+def test_gpu_answers_like_the_library(checkpoints: dict[str, Path]) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    together = answers(checkpoints["wav2vec2-group"], "auto", "auto")
+    for num_samples, probabilities in zip(NUM_SAMPLES, together, strict=True):
+        reference = library_answer(checkpoints["wav2vec2-group"], noise(num_samples))
+        np.testing.assert_allclose(probabilities, reference, atol=0.05)
+
+
+def test_an_onnx_model_loads_neither_torch_nor_transformers(checkpoints: dict[str, Path]) -> None:
+    folder = str(checkpoints["wav2vec2-layer"])
+    code = (
+        "import sys, numpy\n"
+        "from inference.backends.table import load_backend\n"
+        f"backend = load_backend('wav2vec2', {folder!r}, options={{'runtime': 'onnxruntime'}})\n"
+        "backend.predict([numpy.ones(8000, numpy.float32)])\n"
+        "assert not {'torch', 'transformers', 'openvino'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=60)
+
+
+def test_two_processes_convert_at_once(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """The one that comes second uses what the first made, and leaves nothing behind."""
+    folder = tmp_path / "shared"
+    shutil.copytree(
+        checkpoints["wav2vec2-layer"], folder, ignore=shutil.ignore_patterns(conversion.CACHE_NAME)
+    )
+    checkpoint = read_encoder_checkpoint(folder)
+    choice = Choice("onnxruntime", "fp32")
+    first: list[Path] = []
+    convert = conversion._convert_apart
+
+    def convert_while_another_finishes(*arguments) -> None:
+        convert(*arguments)
+        if not first:
+            first.append(folder)
+            conversion.converted_folder(checkpoint, choice)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "_convert_apart", convert_while_another_finishes)
+        place = conversion.converted_folder(checkpoint, choice)
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    assert (place / "model.onnx").is_file()
+
+
+def test_read_only_checkpoints_are_converted_into_the_users_cache(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "read-only"
+    shutil.copytree(
+        checkpoints["wav2vec2-layer"], folder, ignore=shutil.ignore_patterns(conversion.CACHE_NAME)
+    )
+    (folder / conversion.CACHE_NAME).write_text("a file where the folder would be: cannot be written into")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = conversion.converted_folder(read_encoder_checkpoint(folder), Choice("onnxruntime", "fp32"))
+    assert place.is_relative_to(tmp_path / "cache")
+    assert (place / "model.onnx").is_file()
+
+
+def test_other_weights_are_another_key(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    choice = Choice("onnxruntime", "fp32")
+    folder = tmp_path / "changed"
+    shutil.copytree(checkpoints["wav2vec2-layer"], folder)
+    before = conversion._key(folder, choice)
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    assert conversion._key(folder, choice) != before
+
+
+def test_an_eleventh_class_and_its_calibration_are_used(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "reject", "wav2vec2-layer", (*DIGITS.labels, REJECT_LABEL))
+    options = {"runtime": "torch"}
+    plain = load_backend("wav2vec2", str(folder), options=options).predict([noise(8000)])[0]
+    assert plain.none_probability is not None
+    operating_point = {
+        "temperature": 2.0,
+        "threshold": 0.4,
+        "false_reject_rate": 0.02,
+        "false_accept_rate": 0.1,
+    }
+    (folder / "calibration.json").write_text(
+        json.dumps({**operating_point, "num_digits": 9, "num_others": 9})
+    )
+    backend = load_backend("wav2vec2", str(folder), options=options)
+    assert backend.operating_point is not None
+    (soft,) = backend.predict([noise(8000)])
+    expected = np.sqrt([*plain.probabilities, plain.none_probability])
+    np.testing.assert_allclose(
+        [*soft.probabilities, soft.none_probability], expected / expected.sum(), atol=1e-5
+    )
+
+
+def test_the_work_is_divided_into_stages(checkpoints: dict[str, Path]) -> None:
+    backend = load_backend("wav2vec2", str(checkpoints["wav2vec2-layer"]), options={"runtime": "onnxruntime"})
+    with collect_stages() as stages_ns:
+        backend.predict([noise(8000)])
+    assert set(stages_ns) == {"features", "model", "post"}
+
+
+def test_input_values_are_those_of_the_library(checkpoints: dict[str, Path]) -> None:
+    from transformers import AutoFeatureExtractor
+
+    extractor = AutoFeatureExtractor.from_pretrained(checkpoints["wav2vec2-layer"])
+    waveforms = [noise(5000), np.zeros(8000, np.float32), noise(8000) * 1e-4 + 0.3]
+    expected = extractor(waveforms, sampling_rate=16_000, padding=True, return_tensors="np")
+    found = padded([normalised(waveform) for waveform in waveforms], 8000)
+    np.testing.assert_array_equal(found, expected["input_values"])
+
+
+@given(
+    st.lists(st.integers(400, 80_000), max_size=60),
+    st.integers(1, 16),
+    st.sampled_from([1, 320, 1600]),
+    st.booleans(),
+)
+def test_batches_hold_every_clip_once_and_little_padding(
+    lengths: list[int], max_batch: int, step: int, may_pad: bool
+) -> None:
+    batches = plan_batches(lengths, max_batch, step, may_pad)
+    assert sorted(row for batch in batches for row in batch.rows) == list(range(len(lengths)))
+    for batch in batches:
+        assert 1 <= len(batch.rows) <= max_batch
+        for row in batch.rows:
+            if may_pad:
+                assert batch.num_samples % step == 0
+                longest = max(lengths[row] for row in batch.rows)
+                assert longest <= batch.num_samples < longest + step
+                assert lengths[row] >= batch.num_samples * (1 - MAX_PADDING) or len(batch.rows) == 1
+            else:
+                assert lengths[row] == batch.num_samples
+
+
+def test_automatic_choice_follows_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inference.backends.table import encoder_runtimes
+
+    absent: set[str] = set()
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(encoder_runtimes, "has_gpu", lambda: False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find_spec(name))
+    absent |= {"openvino", "nncf"}
+    assert choose("auto", "auto", 1_000_000, convertible=True) == Choice("onnxruntime", "fp32")
+    assert choose("auto", "auto", 90_000_000, convertible=True).runtime != "openvino"
+    assert choose("auto", "auto", 1_000_000, convertible=False) == Choice("torch", "fp32")
+    assert choose("auto", "bf16", 1_000_000, convertible=True) == Choice("torch", "bf16")
+    with pytest.raises(BackendUnavailableError, match=r"openvino in fp32 needs openvino.*\[export\]"):
+        choose("openvino", "fp32", 1_000_000, convertible=True)
+    absent |= {"onnxruntime"}
+    assert choose("auto", "auto", 1_000_000, convertible=True) == Choice("torch", "fp32")
+    with pytest.raises(UserError, match="onnxruntime has no precision bf16 here; choose one of: fp32, int8"):
+        choose("onnxruntime", "bf16", 1_000_000, convertible=True)
+    with pytest.raises(UserError, match="runs on torch only"):
+        choose("openvino", "fp32", 1_000_000, convertible=False)
+
+
+def test_kinds_that_cannot_be_masked_are_batched_by_length(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(checkpoints["hubert-group"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["conv_pos_batch_norm"] = True
+    (folder / "config.json").write_text(json.dumps(config))
+    assert not read_encoder_checkpoint(folder).pads_exactly
+
+
+def test_an_unusable_converted_file_is_named(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "torn"
+    shutil.copytree(checkpoints["wav2vec2-layer"], folder)
+    options = {"runtime": "onnxruntime"}
+    load_backend("wav2vec2", str(folder), options=options)
+    (model,) = folder.glob(f"{conversion.CACHE_NAME}/onnxruntime-*-fp32-*/model.onnx")
+    os.truncate(model, 1000)
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_backend("wav2vec2", str(folder), options=options)

@@ -1,0 +1,308 @@
+"""The Whisper backend on a tiny model of random weights: plumbing and refusals, never what it hears."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import constants
+
+from benchmarks.against_libraries.library_calls import PlainWhisper
+from benchmarks.against_libraries.random_whisper import make_model, make_tokenizer, write_ctranslate2
+from inference.audio import SAMPLING_RATE, decode_audio
+from inference.backends.table import load_backend, whisper, whisper_folder
+from inference.backends.whisper.backend import WhisperBackend
+from inference.backends.whisper.ctranslate2_file import count_parameters
+from inference.errors import BackendUnavailableError, CheckpointError
+from inference.prediction import Prediction
+from tests import toy_whisper
+from tests.tiny_whisper import build_tiny_whisper
+
+NOISE = (0.1 * np.random.default_rng(0).standard_normal(SAMPLING_RATE // 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def backend(tiny_whisper):
+    return load_backend("whisper", str(tiny_whisper))
+
+
+@pytest.fixture
+def copy(tiny_whisper, tmp_path):
+    return shutil.copytree(tiny_whisper, tmp_path / "copy")
+
+
+class FakeModel:
+    """Answers with the given segments and keeps what it was asked."""
+
+    def __init__(self, *segments: tuple[str, float]):
+        self.segments = segments
+        self.consumed = 0
+
+    def transcribe(self, waveform, **options):
+        self.options = options
+        return self._generate(), None
+
+    def _generate(self):
+        for text, avg_logprob in self.segments:
+            self.consumed += 1
+            yield SimpleNamespace(text=text, avg_logprob=avg_logprob)
+
+
+@pytest.fixture
+def hears(monkeypatch, tiny_whisper):
+    """Makes a backend whose recogniser answers with the given segments."""
+
+    def make(*segments: tuple[str, float]) -> tuple[WhisperBackend, FakeModel]:
+        model = FakeModel(*segments)
+        monkeypatch.setattr(whisper, "_load_model", lambda folder, threads: model)
+        return WhisperBackend(tiny_whisper, threads=1), model
+
+    return make
+
+
+# --- what it answers ------------------------------------------------------------------------------
+
+
+def test_every_waveform_gets_a_well_formed_prediction(backend):
+    silence = np.zeros(SAMPLING_RATE // 10, dtype=np.float32)
+    predictions = backend.predict([NOISE, silence, NOISE])
+    assert [type(prediction) for prediction in predictions] == [Prediction] * 3
+    for prediction in predictions:
+        assert isinstance(prediction.hypothesis, str)
+        assert prediction.reason
+        assert prediction.probabilities is prediction.none_probability is None
+        assert (prediction.score is None) == (prediction.label is None)
+    assert predictions[0] == predictions[2]
+
+
+def test_no_waveform_no_prediction(backend):
+    assert backend.predict([]) == []
+
+
+def test_thirty_seconds_are_accepted(backend):
+    assert len(backend.predict([np.tile(NOISE, 60)])) == 1
+
+
+def test_english_only_model(tmp_path):
+    folder = build_tiny_whisper(tmp_path / "english", multilingual=False)
+    backend = load_backend("whisper", str(folder))
+    assert not backend._model.model.is_multilingual
+    assert isinstance(backend.predict([NOISE])[0].hypothesis, str)
+
+
+def test_text_becomes_a_digit_with_a_score(hears):
+    backend, model = hears((" Seven.", np.log(0.5)))
+    (prediction,) = backend.predict([NOISE])
+    assert prediction == Prediction("7", score=pytest.approx(0.5), hypothesis="Seven.", reason="exact")
+    assert model.consumed == 1
+
+
+def test_text_that_is_no_digit_keeps_the_hypothesis_and_the_reason(hears):
+    backend, _ = hears((" Thank you.", -0.1))
+    assert backend.predict([NOISE]) == [Prediction(None, hypothesis="Thank you.", reason="unknown_word")]
+
+
+def test_no_segment_is_an_empty_hypothesis(hears):
+    backend, _ = hears()
+    assert backend.predict([NOISE]) == [Prediction(None, hypothesis="", reason="empty")]
+
+
+def test_several_segments_are_one_text_scored_by_the_least_certain(hears):
+    backend, model = hears((" nine", 0.0), (" nine", np.log(0.25)))
+    (prediction,) = backend.predict([NOISE])
+    assert (prediction.label, prediction.hypothesis, prediction.reason) == ("9", "nine nine", "repeated")
+    assert prediction.score == pytest.approx(0.25)
+    assert model.consumed == 2
+
+
+def test_nothing_is_decoded_twice_or_dropped_or_prompted(hears):
+    backend, model = hears()
+    backend.predict([NOISE])
+    options = model.options
+    assert options["temperature"] == 0.0
+    assert options["beam_size"] == 1
+    assert options["language"] == "en"
+    for name in ("compression_ratio_threshold", "log_prob_threshold", "no_speech_threshold"):
+        assert options[name] is None
+    assert not options["vad_filter"]
+    assert not options["condition_on_previous_text"]
+    assert not any(options.get(name) for name in ("initial_prompt", "hotwords", "prefix"))
+
+
+# --- what a benchmark asks ------------------------------------------------------------------------
+
+
+def test_facts_for_the_table(backend, tiny_whisper):
+    assert backend.zero_shot
+    names = {path.name for path in backend.checkpoint_files}
+    assert names == {
+        "config.json",
+        "model.bin",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "vocabulary.json",
+    }
+    assert backend.checkpoint_bytes > (tiny_whisper / "model.bin").stat().st_size
+    assert backend.num_parameters > 400_000
+
+
+def test_parameters_are_counted_as_the_network_has_them(tmp_path):
+    tokenizer = make_tokenizer()
+    network = make_model(tokenizer)
+    for parameter in network.parameters():  # equal arrays, such as fresh biases, would be stored once
+        torch.nn.init.normal_(parameter)
+    # CTranslate2 joins keys and values into one array, for which it gives the keys a bias of zeros.
+    zeros = sum(module.out_features for name, module in network.named_modules() if name.endswith("k_proj"))
+    expected = sum(parameter.numel() for parameter in network.parameters()) + zeros
+    for quantization in (None, "int8"):
+        folder = write_ctranslate2(network, tokenizer, tmp_path / str(quantization), "count", quantization)
+        assert count_parameters(folder / "model.bin") == expected
+
+
+def test_unknown_file_layout_has_no_count(tmp_path):
+    for name, content in (("short", b"\x06\0"), ("newer", b"\xff\0\0\0" * 8)):
+        (tmp_path / name).write_bytes(content)
+        assert count_parameters(tmp_path / name) is None
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
+def test_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=name.partition(".")[0] + r".* not found"):
+        load_backend("whisper", str(copy))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "preprocessor_config.json"])
+def test_broken_json_is_named(copy, name):
+    (copy / name).write_text("{")
+    with pytest.raises(CheckpointError, match=f"{name} is not valid JSON"):
+        load_backend("whisper", str(copy))
+
+
+def test_json_that_is_no_tokenizer_is_refused(copy):
+    (copy / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="could not be loaded as a Whisper model"):
+        load_backend("whisper", str(copy))
+
+
+def test_truncated_weights_are_refused(copy):
+    (copy / "model.bin").write_bytes((copy / "model.bin").read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="could not be loaded as a Whisper model"):
+        load_backend("whisper", str(copy))
+
+
+def test_missing_feature_settings_mean_eighty_bands(copy):
+    (copy / "preprocessor_config.json").unlink()
+    assert load_backend("whisper", str(copy)).predict([NOISE])
+
+
+def test_feature_settings_of_another_model_are_refused(copy):
+    (copy / "preprocessor_config.json").write_text('{"feature_size": 128}')
+    with pytest.raises(CheckpointError, match="80 mel bands, but its features have 128"):
+        load_backend("whisper", str(copy))
+
+
+def test_transformers_folder_is_answered_with_the_conversion(tmp_path):
+    make_model(make_tokenizer()).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="ct2-transformers-converter --model"):
+        load_backend("whisper", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["tny.en", "./nowhere", "/no/where", "runs/no/where", "~/nowhere", "a--b/c"])
+def test_what_is_no_folder_size_or_hub_id_is_refused_without_network(monkeypatch, name):
+    monkeypatch.setattr(whisper_folder, "hub_is_reachable", lambda _: pytest.fail("asked the Hub"))
+    with pytest.raises(CheckpointError, match="is no folder, and no model size"):
+        load_backend("whisper", name)
+
+
+def test_file_in_place_of_a_folder(tiny_whisper):
+    with pytest.raises(CheckpointError, match="is a file, expected the CTranslate2 folder"):
+        load_backend("whisper", str(tiny_whisper / "model.bin"))
+
+
+def test_error_of_the_hub_becomes_a_reason_and_a_fix(monkeypatch, tmp_path):
+    def fail(repository, local_files_only=False):
+        if local_files_only:
+            return str(tmp_path)  # an interrupted download: the folder is there, the files are not
+        raise OSError("No space left on device\nTraceback follows")
+
+    monkeypatch.setattr("faster_whisper.download_model", fail)
+    monkeypatch.setattr(whisper_folder, "hub_is_reachable", lambda _: True)
+    with pytest.raises(BackendUnavailableError) as caught:
+        load_backend("whisper", "base")
+    assert caught.value.reason == "Whisper 'base' could not be downloaded: No space left on device."
+    assert "hf download Systran/faster-whisper-base --local-dir faster-whisper-base" in caught.value.fix
+
+
+def test_complete_cache_needs_no_network(monkeypatch, tiny_whisper):
+    monkeypatch.setattr("faster_whisper.download_model", lambda *_, **__: str(tiny_whisper))
+    monkeypatch.setattr(whisper_folder, "hub_is_reachable", lambda _: pytest.fail("asked the Hub"))
+    assert load_backend("whisper", "tiny").num_parameters
+
+
+def _load_in_child(tmp_path: Path, endpoint: str) -> tuple[str, float]:
+    """Loads the default checkpoint in a fresh process with an empty cache; message and seconds."""
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": endpoint, "no_proxy": "*"}
+    environment.pop("HF_HUB_OFFLINE", None)
+    code = (
+        "from inference.backends.table import load_backend; from inference.errors import UserError\n"
+        "try: load_backend('whisper')\n"
+        "except UserError as error: print(type(error).__name__, error)"
+    )
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout, time.perf_counter() - started
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_unreachable_hub_is_noticed_within_seconds(tmp_path, listens):
+    """A server that accepts and never answers, and a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        if not listens:
+            silent.close()
+        message, seconds = _load_in_child(tmp_path, f"http://127.0.0.1:{port}")
+    assert message.startswith("BackendUnavailableError")
+    assert "hf download Systran/faster-whisper-tiny.en" in message
+    assert "--checkpoint whisper=faster-whisper-tiny.en" in message
+    assert seconds < 8.0  # 5 s, and what starting Python costs on a busy machine
+
+
+def test_offline_mode_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(BackendUnavailableError, match="is switched off"):
+        load_backend("whisper", "OWNER/NAME")
+
+
+# --- a model that hears ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_toy_whisper_transcribes_recorded_digits(tmp_path):
+    """Trains the toy for some minutes: most test clips come out right, and alike on every way to ask."""
+    recordings = os.environ.get("SPOKEN_DIGITS_DATA")
+    if not recordings:
+        pytest.skip("SPOKEN_DIGITS_DATA does not name a folder of recordings")
+    assert toy_whisper.main([str(tmp_path / "toy"), "--dataset-dir", recordings]) == 0
+    paths = [p for p in sorted(Path(recordings).glob("*_*_*.wav")) if int(p.stem.split("_")[2]) < 5]
+    clips = [decode_audio(path) for path in paths]
+    plain = [answer.label for answer in PlainWhisper.load(str(tmp_path / "toy")).predict(clips)]
+    assert np.mean([path.name[0] == label for path, label in zip(paths, plain, strict=True)]) >= 0.95
+    for options in ({}, {"window": "short"}, {"window": "short", "decode": "constrained"}):
+        answers = load_backend("whisper", str(tmp_path / "toy"), options=options).predict(clips)
+        same = [answer.label == label for answer, label in zip(answers, plain, strict=True)]
+        assert np.mean(same) >= 0.99, options

@@ -1,0 +1,77 @@
+"""The microphone check's verdicts, and the hints while listening."""
+
+import numpy as np
+import pytest
+
+import inference.live.__main__ as live
+from inference.live.engine.events import Hint, Level
+from inference.live.output.hints import SilenceWatch
+from inference.live.source.mic_check import measure
+from tests.inference.live.fakes import words
+
+RNG = np.random.default_rng(0)
+
+
+def speech(level: float, noise: float) -> np.ndarray:
+    gate = words(0.5, 0.5, 0.5, 0.5, 1.0, amplitude=level)
+    return (gate * RNG.uniform(-1, 1, gate.size) + noise * RNG.uniform(-1, 1, gate.size)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("waveform", "verdict"), [
+    (np.zeros(48_000, np.float32), "muted or blocked"),
+    (np.clip(speech(3.0, 0.001), -1, 1), "too loud"),
+    (speech(0.002, 0.0001), "too quiet"),
+    (speech(0.1, 0.09), "stands out"),
+])  # fmt: skip
+def test_a_poor_microphone_is_told_what_to_do(waveform, verdict):
+    assert verdict in measure(waveform, 16_000).verdict
+
+
+def test_a_good_microphone_passes_and_its_figures_are_right():
+    check = measure(speech(0.3, 0.001) + np.float32(0.01), 16_000)
+    assert check.verdict is None
+    assert check.peak_dbfs == pytest.approx(20 * np.log10(0.31), abs=0.3)
+    assert check.dc_offset == pytest.approx(0.01, abs=0.001)
+    assert check.clipped_share == 0
+
+
+def test_the_check_ends_with_the_verdict_and_keeps_the_recording(fake_sound, tmp_path, capsys):
+    fake_sound()
+    # The fake counts up from zero: a saw-tooth that never goes below it.
+    assert live.main(["--mic-check", "--record", str(tmp_path / "check.wav")]) == 3
+    output = capsys.readouterr()
+    assert "peak -0.8 dBFS" in output.out
+    assert "constant offset" in output.out
+    # Three seconds, and what came together with their end.
+    assert 44 + 2 * 48_000 <= (tmp_path / "check.wav").stat().st_size < 44 + 2 * 56_000
+
+
+class Memory(list):
+    show = list.append
+
+
+def watch(*levels: tuple[float, float]) -> list[str]:
+    """Hints for levels of (dBFS, seconds), ten events a second."""
+    shown, position = Memory(), 0
+    silence = SilenceWatch([shown])
+    for dbfs, seconds in levels:
+        for _ in range(round(10 * seconds)):
+            position += 1600
+            silence.show(Level(position, dbfs, -60.0))
+    return [hint.text for hint in shown if isinstance(hint, Hint)]
+
+
+def test_zeros_for_three_seconds_are_a_muted_microphone():
+    assert watch((-100.0, 2.9)) == []
+    (text,) = watch((-100.0, 20.0))
+    assert "muted" in text
+
+
+def test_hardly_any_sound_for_ten_seconds_is_a_low_level():
+    assert watch((-80.0, 9.9), (-50.0, 1.0), (-80.0, 9.9)) == []
+    (text,) = watch((-80.0, 30.0))
+    assert "--device" in text
+
+
+def test_a_second_silence_gets_a_second_hint():
+    assert len(watch((-100.0, 5.0), (-40.0, 1.0), (-100.0, 5.0))) == 2

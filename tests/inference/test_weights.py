@@ -1,0 +1,95 @@
+"""The reachability question: right answers, and never later than promised."""
+
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from huggingface_hub import constants
+
+from inference import weights as hub
+
+
+@contextmanager
+def _server(status: int) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keeps the test's output clean."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("no_proxy", "*")
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(200, True), (404, True), (429, True), (500, False), (503, False)]
+)
+def test_any_answer_but_a_server_error_counts(online, status, expected):
+    with _server(status) as endpoint:
+        online.setattr(constants, "ENDPOINT", endpoint)
+        assert hub.hub_is_reachable() is expected
+
+
+def test_offline_mode_is_respected_without_asking(online):
+    with _server(200) as endpoint:
+        online.setattr(constants, "ENDPOINT", endpoint)
+        online.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert not hub.hub_is_reachable()
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "not a url", "http://nowhere.invalid"])
+def test_no_server_is_no(online, endpoint):
+    online.setattr(constants, "ENDPOINT", endpoint)
+    assert not hub.hub_is_reachable(timeout_s=2.0)
+
+
+def test_server_that_never_answers_is_left_in_time(online):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        online.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.perf_counter()
+        assert not hub.hub_is_reachable(timeout_s=0.5)
+        assert time.perf_counter() - started < 2.0
+
+
+def test_server_that_speaks_no_http_is_no(online):
+    with socket.create_server(("127.0.0.1", 0)) as chatty:
+
+        def greet() -> None:
+            connection, _ = chatty.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"SSH-2.0-something\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        online.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{chatty.getsockname()[1]}")
+        started = time.perf_counter()
+        assert not hub.hub_is_reachable(timeout_s=5.0)
+        assert time.perf_counter() - started < 4.0
+
+
+def test_hanging_name_resolution_is_left_in_time(online):
+    release = threading.Event()
+    online.setattr(constants, "ENDPOINT", "http://slow.example")
+    online.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10) and [])
+    started = time.perf_counter()
+    assert not hub.hub_is_reachable(timeout_s=0.3)
+    assert time.perf_counter() - started < 2.0
+    release.set()
