@@ -24,7 +24,7 @@ from inference.backends.wav2vec2.checkpoint import (
 )
 from inference.backends.wav2vec2.conversion import convert_checkpoint
 from inference.backends.wav2vec2.input_values import normalised
-from inference.backends.wav2vec2.select_runtime import Choice, choose
+from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates
 from inference.checkpoint import read_crop_contract
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
@@ -64,14 +64,14 @@ def export_checkpoint(
         raise CheckpointError(
             f"{checkpoint} is an export already; name the folder that finetune.train wrote."
         )
-    choice = choose(runtime, precision, source.num_parameters, source.pads_exactly)
+    (choice,) = candidates(runtime, precision, source.num_parameters, source.pads_exactly)
     split = _training_split(source.folder, dataset)
     prepare_folder(out)
     unfinished = out / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
-        calibrated = choice == Choice("openvino", "int8")
+        calibrated = choice == RuntimeChoice("openvino", "int8")
         calibration = _calibration(source, split.train) if calibrated else []
         convert_checkpoint(source, choice, unfinished, calibration)
         for path in source.folder.iterdir():
@@ -122,7 +122,7 @@ def _calibration(source: EncoderCheckpoint, clips: Sequence[Clip]) -> list[np.nd
     return [normalised(waveform) for waveform in waveforms] if source.normalises else waveforms
 
 
-def _compare(source: Path, exported: Path, choice: Choice, clips: Sequence[Clip]) -> dict[str, float]:
+def _compare(source: Path, exported: Path, choice: RuntimeChoice, clips: Sequence[Clip]) -> dict[str, float]:
     """How far the exported answers are from those of PyTorch in fp32."""
     waveforms = [clip.waveform() for clip in clips]
     plain = Wav2Vec2Backend.load(str(source), runtime="torch", precision="fp32")
@@ -160,7 +160,9 @@ def _time(plain: Wav2Vec2Backend, ours: Wav2Vec2Backend) -> dict[str, float]:
     return {"pytorch_ms": pytorch_ms, "exported_ms": exported_ms, "time_ratio": exported_ms / pytorch_ms}
 
 
-def _describe(folder: Path, source: EncoderCheckpoint, choice: Choice, figures: dict[str, float]) -> None:
+def _describe(
+    folder: Path, source: EncoderCheckpoint, choice: RuntimeChoice, figures: dict[str, float]
+) -> None:
     content = {
         "runtime": choice.runtime,
         "precision": choice.precision,
@@ -171,7 +173,7 @@ def _describe(folder: Path, source: EncoderCheckpoint, choice: Choice, figures: 
     (folder / EXPORT_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_card(path: Path, choice: Choice, figures: dict[str, float]) -> None:
+def _write_card(path: Path, choice: RuntimeChoice, figures: dict[str, float]) -> None:
     """Adds to the card of the checkpoint how far this export is from it."""
     card = path.read_text(encoding="utf-8") if path.is_file() else "# Spoken digits\n"
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in figures.items())

@@ -17,7 +17,7 @@ from inference.backends.wav2vec2.checkpoint import (
 )
 from inference.backends.wav2vec2.input_values import normalised, padded, plan_batches
 from inference.backends.wav2vec2.runtime import EncoderRuntime
-from inference.backends.wav2vec2.select_runtime import Choice, choose, require_modules
+from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates, require_modules
 from inference.checkpoint import read_crop_contract, read_json
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
@@ -55,7 +55,7 @@ class Wav2Vec2Backend(Backend):
         choice: Its name and precision.
     """
 
-    def __init__(self, checkpoint: EncoderCheckpoint, runtime: EncoderRuntime, choice: Choice):
+    def __init__(self, checkpoint: EncoderCheckpoint, runtime: EncoderRuntime, choice: RuntimeChoice):
         folder = checkpoint.folder
         self.choice = choice
         self.num_parameters = checkpoint.num_parameters
@@ -78,22 +78,16 @@ class Wav2Vec2Backend(Backend):
         Args:
             checkpoint: Folder or Hub id.
             threads: CPU threads of one prediction.
-            runtime: ``openvino``, ``onnxruntime``, ``torch`` or ``auto``, see ``choose``.
+            runtime: ``openvino``, ``onnxruntime``, ``torch`` or ``auto``, see ``candidates``.
             precision: ``fp32``, ``bf16``, ``int8`` or ``auto``.
         """
         found = read_encoder_checkpoint(find_folder(checkpoint))
         if found.exported:
             choice = _exported_choice(found.exported, runtime, precision, checkpoint)
+            folder = found.folder
         else:
-            choice = choose(runtime, precision, found.num_parameters, found.pads_exactly)
-        try:
-            return cls(found, _load_runtime(found, choice, threads), choice)
-        except OSError as error:
-            if runtime != "auto" or found.exported:
-                raise
-            _logger.warning("%s could not be prepared for %s (%s): torch it is", checkpoint, choice, error)
-            choice = Choice("torch", "fp32")
-            return cls(found, _load_runtime(found, choice, threads), choice)
+            choice, folder = _settle(found, runtime, precision)
+        return cls(found, _load_runtime(found, folder, choice, threads), choice)
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
         """See ``Backend.multiply_accumulates``; None for an encoder of another family."""
@@ -132,7 +126,7 @@ class Wav2Vec2Backend(Backend):
         return np.concatenate(found)[np.argsort(rows)]
 
 
-def _exported_choice(exported: Choice, runtime: str, precision: str, checkpoint: str) -> Choice:
+def _exported_choice(exported: RuntimeChoice, runtime: str, precision: str, checkpoint: str) -> RuntimeChoice:
     """What an exported folder was made for; anything else that is asked for cannot be had from it."""
     if runtime not in ("auto", exported.runtime) or precision not in ("auto", exported.precision):
         raise UserError(
@@ -143,31 +137,39 @@ def _exported_choice(exported: Choice, runtime: str, precision: str, checkpoint:
     return exported
 
 
-def _load_runtime(checkpoint: EncoderCheckpoint, choice: Choice, threads: int) -> EncoderRuntime:
-    """Loads the one library that is needed, and the others only if a checkpoint must be converted.
+def _settle(found: EncoderCheckpoint, runtime: str, precision: str) -> tuple[RuntimeChoice, Path]:
+    """What runs a checkpoint with the weights of torch, and the folder with the files for it.
 
     Raises:
-        CheckpointError: If the model is damaged.
-        OSError: If a converted model cannot be kept.
+        CheckpointError: If the weights are damaged, or what was asked for answers otherwise.
+        OSError: If what was asked for cannot be kept.
     """
+    choices = candidates(runtime, precision, found.num_parameters, found.pads_exactly)
+    if choices[0].runtime == "torch":
+        return choices[0], found.folder
+    from inference.backends.wav2vec2.trial import REFERENCE, prepared_folder
+
+    try:
+        return prepared_folder(found, choices)
+    except OSError as error:
+        if runtime != "auto":
+            raise
+        _logger.warning("%s could not be prepared for %s (%s): torch it is", found.folder, choices[0], error)
+        return REFERENCE, found.folder
+
+
+def _load_runtime(
+    checkpoint: EncoderCheckpoint, folder: Path, choice: RuntimeChoice, threads: int
+) -> EncoderRuntime:
+    """Loads the one library that is needed; CheckpointError if the model is damaged."""
     if choice.runtime == "torch":
         from inference.backends.wav2vec2.classifier import load_classifier
         from inference.backends.wav2vec2.torch_runtime import TorchRuntime
 
         return TorchRuntime(load_classifier(checkpoint), choice.precision, threads)
-    if checkpoint.exported:
-        folder = checkpoint.folder
-    else:
-        from inference.backends.wav2vec2.conversion import converted_folder
+    from inference.backends.wav2vec2.conversion import load_converted
 
-        folder = converted_folder(checkpoint, choice)
-    if choice.runtime == "openvino":
-        from inference.backends.wav2vec2.openvino_runtime import OpenVinoRuntime
-
-        return OpenVinoRuntime(folder, choice.precision, threads, checkpoint.hidden_size)
-    from inference.backends.wav2vec2.onnx_runtime import OnnxRuntime
-
-    return OnnxRuntime(folder, threads)
+    return load_converted(folder, choice, threads, checkpoint.hidden_size)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

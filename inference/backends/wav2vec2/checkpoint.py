@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from inference.audio import SAMPLING_RATE
-from inference.backends.wav2vec2.select_runtime import Choice
+from inference.backends.wav2vec2.select_runtime import RuntimeChoice
 from inference.checkpoint import read_json, require_files
 from inference.errors import CheckpointError
 from inference.vocabulary import check_labels
@@ -39,7 +39,7 @@ class EncoderCheckpoint:
     pads_exactly: bool
     normalises: bool
     num_parameters: int
-    exported: Choice | None
+    exported: RuntimeChoice | None
 
 
 def read_encoder_checkpoint(folder: Path) -> EncoderCheckpoint:
@@ -80,13 +80,13 @@ def _settings(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_export(folder: Path) -> tuple[Choice, int] | None:
+def _read_export(folder: Path) -> tuple[RuntimeChoice, int] | None:
     path = folder / EXPORT_FILE
     if not path.is_file():
         return None
     fields = _settings(path)
     try:
-        return Choice(fields["runtime"], fields["precision"]), fields["num_parameters"]
+        return RuntimeChoice(fields["runtime"], fields["precision"]), fields["num_parameters"]
     except KeyError as error:
         raise CheckpointError(
             f"{path} lacks {error}; export again: python -m finetune.export --help"

@@ -73,8 +73,13 @@ def convert(classifier: "WaveformClassifier", folder: Path, precision: str) -> N
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch, MODEL_FILE)
         _export(classifier, exact)
+        # Seven bits of range: without VNNI, two products of eight bits overflow their 16-bit sum.
         quantization.quantize_dynamic(
-            exact, folder / MODEL_FILE, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True
+            exact,
+            folder / MODEL_FILE,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            reduce_range=True,
         )
 
 

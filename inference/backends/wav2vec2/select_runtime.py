@@ -22,37 +22,49 @@ LARGE_PARAMETERS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Choice:
+class RuntimeChoice:
     """A runtime and the precision it computes in."""
 
     runtime: str
     precision: str
 
+    def __str__(self) -> str:
+        return f"{self.runtime}-{self.precision}"
 
-#: The fastest first, as measured on x86-64 with AVX512-BF16 and one thread.
+    @classmethod
+    def parse(cls, text: str) -> "RuntimeChoice":
+        """The choice that reads like this."""
+        return cls(*text.split("-"))
+
+
+#: Which are worth a trial, the most promising first, as timed on x86-64 with and without AVX512-BF16.
 _FOR_LARGE = (
-    Choice("openvino", "int8"),
-    Choice("openvino", "bf16"),
-    Choice("onnxruntime", "int8"),
-    Choice("torch", "bf16"),
-    Choice("onnxruntime", "fp32"),
-    Choice("openvino", "fp32"),
-    Choice("torch", "fp32"),
+    RuntimeChoice("openvino", "int8"),
+    RuntimeChoice("onnxruntime", "int8"),
+    RuntimeChoice("openvino", "bf16"),
+    RuntimeChoice("onnxruntime", "fp32"),
+    RuntimeChoice("openvino", "fp32"),
+    RuntimeChoice("torch", "bf16"),
+    RuntimeChoice("torch", "fp32"),
 )
 _FOR_SMALL = (
-    Choice("onnxruntime", "fp32"),
-    Choice("openvino", "fp32"),
-    Choice("torch", "fp32"),
-    Choice("openvino", "bf16"),
-    Choice("torch", "bf16"),
-    Choice("openvino", "int8"),
-    Choice("onnxruntime", "int8"),
+    RuntimeChoice("onnxruntime", "fp32"),
+    RuntimeChoice("openvino", "fp32"),
+    RuntimeChoice("torch", "fp32"),
+    RuntimeChoice("openvino", "bf16"),
+    RuntimeChoice("torch", "bf16"),
+    RuntimeChoice("openvino", "int8"),
+    RuntimeChoice("onnxruntime", "int8"),
 )
-_FOR_GPU = (Choice("torch", "bf16"), Choice("torch", "fp32"))
+_FOR_GPU = (RuntimeChoice("torch", "bf16"), RuntimeChoice("torch", "fp32"))
+#: So many are tried: each must be converted first.
+MAX_CANDIDATES = 3
 
 
-def choose(runtime: str, precision: str, num_parameters: int, convertible: bool) -> Choice:
-    """Settles ``auto``: the fastest of what is installed, fits the request and suits the model.
+def candidates(
+    runtime: str, precision: str, num_parameters: int, convertible: bool
+) -> tuple[RuntimeChoice, ...]:
+    """What can answer a request on this machine: one choice, or a few of which the fastest is to be kept.
 
     Args:
         runtime: ``auto`` or a key of ``PRECISIONS``.
@@ -61,11 +73,15 @@ def choose(runtime: str, precision: str, num_parameters: int, convertible: bool)
         convertible: Whether the kind of model is one whose conversion is known to be exact; others
             run on torch.
 
+    Returns:
+        At most ``MAX_CANDIDATES``, the most promising first. Torch stands alone, or last.
+
     Raises:
         UserError: If runtime, precision and model do not go together.
         BackendUnavailableError: If what is asked for is not installed.
     """
-    order: tuple[Choice, ...] = _FOR_LARGE if num_parameters >= LARGE_PARAMETERS else _FOR_SMALL
+    is_large = num_parameters >= LARGE_PARAMETERS
+    order: tuple[RuntimeChoice, ...] = _FOR_LARGE if is_large else _FOR_SMALL
     if runtime in ("auto", "torch") and has_gpu():
         order = _FOR_GPU
     asked = [
@@ -82,12 +98,21 @@ def choose(runtime: str, precision: str, num_parameters: int, convertible: bool)
     installed = [choice for choice in possible if not missing_modules(choice)]
     if not installed:
         require_modules(possible[0])
-    if precision == "auto" and len(installed) > 1:
-        return _computable(installed)
-    return installed[0]
+    if precision == "auto":
+        promising = [choice for choice in installed if is_large or choice.precision == "fp32"] or installed
+        computed = [choice for choice in promising if choice.precision != "bf16" or _multiplies_in_bf16()]
+        installed = computed or promising
+    return tuple(_before_torch(installed)[:MAX_CANDIDATES])
 
 
-def missing_modules(choice: Choice, exported: bool = False) -> list[str]:
+def _before_torch(choices: list[RuntimeChoice]) -> list[RuntimeChoice]:
+    """Those that need no torch once they are converted; torch where there is nothing else, or on a GPU."""
+    if choices[0].runtime == "torch":
+        return choices[:1]
+    return [choice for choice in choices if choice.runtime != "torch"]
+
+
+def missing_modules(choice: RuntimeChoice, exported: bool = False) -> list[str]:
     """Modules that are not installed and needed to run it, and to make it unless it is exported."""
     wanted = _TO_RUN[choice.runtime]
     if choice.precision == "int8" and not exported:
@@ -95,7 +120,7 @@ def missing_modules(choice: Choice, exported: bool = False) -> list[str]:
     return [name for name in wanted if importlib.util.find_spec(name) is None]
 
 
-def require_modules(choice: Choice, exported: bool = False) -> None:
+def require_modules(choice: RuntimeChoice, exported: bool = False) -> None:
     """BackendUnavailableError with the command that installs what is missing."""
     missing = missing_modules(choice, exported)
     if missing:
@@ -114,13 +139,7 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _computable(choices: list[Choice]) -> Choice:
-    """The first whose precision the processor multiplies in; bfloat16 is emulated on others."""
-    for choice in choices:
-        if choice.precision != "bf16":
-            return choice
-        from inference.cpu_features import multiplies_in_bf16
+def _multiplies_in_bf16() -> bool:
+    from inference.cpu_features import multiplies_in_bf16
 
-        if multiplies_in_bf16():
-            return choice
-    return choices[-1]
+    return multiplies_in_bf16()
