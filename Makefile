@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SYSTEM_PACKAGES := ffmpeg libportaudio2 espeak-ng
-TEST_PACKAGES := pulseaudio pulseaudio-utils libasound2-plugins chromium
+TEST_PACKAGES := pulseaudio pulseaudio-utils libasound2-plugins chromium strace
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: benchmark test live lint setup setup-dev system system-test clean
@@ -58,7 +58,7 @@ system:
 	$(call need,$(SYSTEM_PACKAGES) python3-venv,command -v ffmpeg && command -v espeak-ng && $(PYTHON) -c 'import ensurepip' && { $(HAS_PORTAUDIO); })
 
 system-test: system
-	$(call need,$(TEST_PACKAGES),command -v apt-get || exit 0; command -v pulseaudio && command -v paplay && command -v chromium && dpkg -s libasound2-plugins)
+	$(call need,$(TEST_PACKAGES),command -v apt-get || exit 0; command -v pulseaudio && command -v paplay && command -v chromium && command -v strace && dpkg -s libasound2-plugins)
 
 clean:  ## remove the virtual environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info
