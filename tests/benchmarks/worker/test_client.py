@@ -1,6 +1,5 @@
 """A backend in its own process: what it answers, and every way in which it can fail."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +70,11 @@ def test_failures_say_what_happened(stored: Stored, class_name: str, kind: str, 
 
 
 def test_a_hanging_backend_is_ended_in_time(stored: Stored) -> None:
-    began = time.monotonic()
     with start("Hang", stored, clip_timeout_s=0.5) as process:
         process.open()
         with pytest.raises(BackendFailure, match=r"no answer within 0.5 s on clip 4_ann_0") as failure:
             process.predict(clip_of(stored, "4"))
     assert failure.value.kind == "timeout"
-    assert time.monotonic() - began < 10
 
 
 def test_missing_weights_come_with_their_fix(stored: Stored) -> None:

@@ -37,7 +37,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         with log.open("w") as stderr:
             process = subprocess.Popen(command, cwd=PROJECT, stderr=stderr, env=os.environ | environment)
         running.append(process)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline and process.poll() is None:
             if found := re.search(r"http://[^ ]*:(\d+)/", log.read_text()):
                 return Server(found.group(0).rstrip("/"), int(found.group(1)), process, log)
@@ -48,7 +48,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     for process in running:
         process.terminate()
     for process in running:
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

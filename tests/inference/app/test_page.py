@@ -45,7 +45,7 @@ def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
         foreign: list[str] = []
         page.on("request", lambda request: foreign.append(request.url))
         page.goto(server.url)
-        expect(page.locator("#clip")).to_be_visible(timeout=30_000)
+        expect(page.locator("#clip")).to_be_visible(timeout=120_000)
         yield page
         outside = [url for url in foreign if not url.startswith((server.url, "data:", "blob:"))]
         assert not outside, "the page asked elsewhere"
@@ -59,7 +59,7 @@ def digit(page: Page) -> Any:
 def test_upload_gives_a_digit_a_picture_or_a_clear_message(page: Page, tmp_path: Path) -> None:
     page.click('#clip button[aria-label="Upload file"]')
     page.set_input_files("#clip input[type=file]", EXAMPLES / "three.flac")
-    expect(digit(page)).to_have_text("3", timeout=20_000)
+    expect(digit(page)).to_have_text("3", timeout=120_000)
     expect(page.locator("#picture svg .crop")).to_be_visible()
     page.click('role=tab[name="History"]')
     expect(page.locator("#history")).to_contain_text("three.flac")
@@ -68,21 +68,21 @@ def test_upload_gives_a_digit_a_picture_or_a_clear_message(page: Page, tmp_path:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF nothing that follows is audio" * 9)
     page.set_input_files("#clip input[type=file]", broken)
-    expect(page.locator("#answers [role=alert]")).to_contain_text("broken.wav", timeout=20_000)
+    expect(page.locator("#answers [role=alert]")).to_contain_text("broken.wav", timeout=120_000)
 
 
 def test_every_backend_answers_or_says_why_not(page: Page) -> None:
     page.click("text=three.flac")
-    expect(digit(page)).to_have_text("3", timeout=20_000)
+    expect(digit(page)).to_have_text("3", timeout=120_000)
     page.click("#ask-all")
-    expect(page.locator("#answers .answer")).to_have_count(len(BACKENDS), timeout=90_000)
+    expect(page.locator("#answers .answer")).to_have_count(len(BACKENDS), timeout=120_000)
 
 
 def test_a_recording_gives_its_digit(page: Page) -> None:
     page.click('#clip button:has-text("Record")')
     page.wait_for_timeout(2200)  # the first word and the silence around it; the second comes later
     page.click('#clip button:has-text("Stop")')
-    expect(digit(page)).to_have_text(DIGITS[0], timeout=20_000)
+    expect(digit(page)).to_have_text(DIGITS[0], timeout=120_000)
 
 
 @pytest.mark.timeout(240)
@@ -93,7 +93,7 @@ def test_a_stream_gives_its_digits_in_order(page: Page) -> None:
     for is_last in (False, False, True):
         page.click('#live button:has-text("Record")')
         try:
-            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=30_000)
+            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=120_000)
             break
         except AssertionError:
             if is_last:

@@ -9,25 +9,31 @@ import pytest
 from tests.conftest import PROJECT
 
 CODE = """
-import sys, time
+import sys
 import numpy as np
+import psutil
 from inference.backends.table import load_backend
 
 clip = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
 backends = [load_backend("wav2vec2"), load_backend("whisper", sys.argv[1]), load_backend("mfcc")]
 for backend in backends:
     backend.predict([clip] * 2)
+def seconds():
+    return {thread.id: thread.user_time for thread in psutil.Process().threads()}
+
 for backend in backends:
-    cpu, wall = time.process_time(), time.perf_counter()
-    while time.perf_counter() - wall < 1.0:
+    before = seconds()
+    spent = {}
+    while sum(spent.values()) < 0.5:
         backend.predict([clip] * 4)
-    print((time.process_time() - cpu) / (time.perf_counter() - wall))
+        spent = {name: total - before.get(name, 0.0) for name, total in seconds().items()}
+    print(max(spent.values()) / sum(spent.values()))
 """
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core cannot be oversubscribed")
 def test_one_thread_is_one_thread_for_every_backend_in_a_process(tiny_whisper) -> None:
-    """Processor time over time on the clock; other work on the machine only makes it smaller."""
+    """One thread has used nearly all of the processor time; other work changes nothing of it."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     finished = subprocess.run(
         [sys.executable, "-c", CODE, str(tiny_whisper)],
@@ -35,9 +41,9 @@ def test_one_thread_is_one_thread_for_every_backend_in_a_process(tiny_whisper) -
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=400,
     )
     assert finished.returncode == 0, finished.stderr
     shares = [float(line) for line in finished.stdout.split()]
     assert len(shares) == 3
-    assert max(shares) < 1.2, shares
+    assert min(shares) > 0.9, shares

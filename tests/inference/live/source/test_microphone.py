@@ -1,7 +1,9 @@
 """The capture child and its supervision, on a fake sound library in a real child process."""
 
 import itertools
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,12 +60,11 @@ def test_a_rest_gathers_audio_and_loses_none(fake_sound):
     assert 8 <= len(rests) <= 16  # of 40 items; most come in threes
 
 
-def test_times_of_a_block_are_in_order_and_close_together(fake_sound):
+def test_times_of_a_block_are_in_order(fake_sound):
     fake_sound()
     last = listen(0.3)[-1]
     assert last.captured_at <= last.delivered_at + 1e-6
-    assert last.delivered_at - last.captured_at < 0.1
-    assert abs(time.perf_counter() - last.delivered_at) < 5.0
+    assert last.delivered_at <= time.perf_counter()
 
 
 def test_a_refused_rate_falls_back_to_the_devices_own(fake_sound):
@@ -91,20 +92,17 @@ def test_overflow_flags_reach_the_block(fake_sound):
     assert 4 * BLOCK in flagged.waveform * 32768  # the first sample of the fifth callback
 
 
-@pytest.mark.parametrize(("then", "reason", "least", "most"), [
-    ("stall", "Desk microphone delivers no audio", 1.0, 4.0),
-    ("finish", "Desk microphone stopped", 0.0, 3.0),
+@pytest.mark.parametrize(("then", "reason"), [
+    ("stall", "Desk microphone delivers no audio"),
+    ("finish", "Desk microphone stopped"),
 ])  # fmt: skip
-def test_a_lost_microphone_comes_back(fake_sound, then, reason, least, most):
+def test_a_lost_microphone_comes_back(fake_sound, then, reason):
     # The fake's abort and close never return: recovery must not need them.
     fake_sound({"blocks": 10, "then": then}, {"no_devices": True}, {})
-    started = time.perf_counter()
     items = listen(0.3)
-    elapsed = time.perf_counter() - started
     rest = [item for item in items if not isinstance(item, Block)]
     assert [type(item) for item in rest] == [Opening, Loss, Opening]
     assert rest[1].reason == reason
-    assert least < elapsed < most + 3.0
     first = next(item for item in itertools.islice(items, items.index(rest[2]) + 1, None))
     assert first.missing == 0
 
@@ -167,22 +165,24 @@ def test_a_wrong_choice_lists_the_devices(wanted, problem):
     assert all(device.name in str(raised.value) for device in DEVICES)
 
 
-def call(tap: Tap, num_blocks: int) -> list[float]:
-    """Calls the audio callback as PortAudio would; returns the seconds each call took."""
+def call(tap: Tap, num_blocks: int) -> None:
+    """Calls the audio callback as PortAudio would."""
     data = memoryview(bytes(2 * BLOCK))
     times = SimpleNamespace(currentTime=1.0, inputBufferAdcTime=0.99)
     status = SimpleNamespace(input_overflow=False)
-    durations = []
     for _ in range(num_blocks):
-        started = time.perf_counter()
         tap(data, BLOCK, times, status)
-        durations.append(time.perf_counter() - started)
-    return durations
 
 
-def test_the_callback_takes_under_a_millisecond():
-    durations = call(Tap(16_000, 1), 2000)
-    assert np.percentile(durations, 99) < 1e-3
+def test_the_callback_copies_and_returns():
+    """It runs in the sound library's thread: whatever else it called would be seen here."""
+    tap, files = Tap(16_000, 1), set()
+    sys.setprofile(lambda frame, event, _: files.add(Path(frame.f_code.co_filename).name))
+    try:
+        call(tap, 50)
+    finally:
+        sys.setprofile(None)
+    assert files == {"capture.py", "threading.py", "<string>", Path(__file__).name}
 
 
 def test_a_full_backlog_overwrites_the_oldest_and_positions_tell():
