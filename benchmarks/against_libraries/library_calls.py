@@ -179,8 +179,7 @@ class PlainCnn(Backend):
     def __init__(self, folder: Path, session: Any):
         self._settings = read_json(folder / "features.json")
         self._contract = read_crop_contract(folder)
-        operating_point = read_operating_point(folder)
-        self._temperature = operating_point.temperature if operating_point else 1.0
+        self._temperature = read_operating_point(folder).temperature
         self._session = session
 
     @classmethod

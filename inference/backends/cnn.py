@@ -86,7 +86,7 @@ class CnnBackend(Backend):
         with stage("model"):
             (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
         with stage("post"):
-            logits = logits / (self.operating_point.temperature if self.operating_point else 1.0)
+            logits = logits / self.operating_point.temperature
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
             return [prediction_from_probabilities(row) for row in probabilities]

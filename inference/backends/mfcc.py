@@ -208,8 +208,7 @@ class MfccBackend(Backend):
                 ]
             )
         with stage("model"):
-            temperature = self.operating_point.temperature if self.operating_point else 1.0
-            probabilities = self._classifier.probabilities(statistics, temperature)
+            probabilities = self._classifier.probabilities(statistics, self.operating_point.temperature)
         return [prediction_from_probabilities(row) for row in probabilities]
 
 

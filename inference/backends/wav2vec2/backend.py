@@ -108,8 +108,8 @@ class Wav2Vec2Backend(Backend):
             return []
         logits = self.logits(waveforms)
         with stage("post"):
-            temperature = self.operating_point.temperature if self.operating_point else 1.0
-            return [prediction_from_probabilities(values) for values in softmax(logits / temperature)]
+            probabilities = softmax(logits / self.operating_point.temperature)
+            return [prediction_from_probabilities(values) for values in probabilities]
 
     def logits(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """What the network says of at least one waveform: ``(len(waveforms), num_labels)``."""

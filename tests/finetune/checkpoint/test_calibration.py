@@ -57,7 +57,7 @@ def test_rates_are_what_the_consumers_of_the_file_see(tmp_path: Path, num_classe
         (others, 1 - operating_point.false_accept_rate),
     ):
         probabilities = np.exp(log_softmax(rows / operating_point.temperature))
-        reasons = [operating_point.reason(prediction_from_probabilities(row)) for row in probabilities]
+        reasons = [operating_point.decide(prediction_from_probabilities(row)).reason for row in probabilities]
         assert np.mean([reason is not None for reason in reasons]) == pytest.approx(expected)
 
 
@@ -76,8 +76,8 @@ def test_doubt_between_two_digits_is_no_sign_of_another_word() -> None:
         for row in ([0.5, 0.45] + [0.0] * 8 + [0.05], [0.5] + [0.0] * 9 + [0.5])
     )
     operating_point = OperatingPoint(temperature=1.0, threshold=0.7)
-    assert operating_point.reason(torn) is None
-    assert operating_point.reason(foreign) == "low_score"
+    assert operating_point.decide(torn).reason is None
+    assert operating_point.decide(foreign).reason == "low_score"
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

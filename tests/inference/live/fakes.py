@@ -4,8 +4,9 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
+from inference.live.engine.events import Word
 from inference.live.source.items import Block, Opening, Source
-from inference.prediction import Prediction, prediction_from_probabilities
+from inference.prediction import Answer, Prediction, prediction_from_probabilities
 from inference.vocabulary import DIGITS
 
 
@@ -72,3 +73,11 @@ def words(*seconds: float, amplitude: float = 0.8, sampling_rate: int = SAMPLING
         for index, duration in enumerate(seconds)
     ]
     return np.concatenate(parts)
+
+
+def heard(
+    label: str | None, start: int, end: int, number: int = 1, reason: str | None = None, **answer
+) -> Word:
+    """A word as the session shows it, said with a score of 0.9."""
+    said = Prediction(label, 0.9, answer.pop("probabilities", None))
+    return Word(number, Answer(label, reason, said, **answer), start, end, {"total": 154.4}, "mfcc")

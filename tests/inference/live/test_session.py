@@ -1,5 +1,6 @@
 """The loop: one answer per utterance, its latency in stages, and what is counted."""
 
+import json
 import logging
 
 import numpy as np
@@ -7,11 +8,22 @@ import pytest
 
 from inference.crop import CropContract
 from inference.live.engine.endpointing import EndpointSettings
-from inference.live.engine.events import Answer, Gap, Hint, Level, Lost, Ready, Recovered, Summary, Withdrawn
+from inference.live.engine.events import (
+    Gap,
+    Hint,
+    Level,
+    Lost,
+    Ready,
+    Recovered,
+    Summary,
+    Withdrawn,
+    Word,
+    to_json,
+)
 from inference.live.engine.live_engine import LiveEngine
 from inference.live.engine.timing import STAGES, SampleClock
 from inference.live.output.keyboard import Command
-from inference.live.recognition import BackendFailedError, Recogniser
+from inference.live.recognition import BackendFailedError, UtteranceRecogniser
 from inference.live.session import TOO_SLOW, Session
 from inference.live.source.items import Loss
 from inference.prediction import OperatingPoint, Prediction
@@ -41,8 +53,8 @@ def run(*items, backend=None, detector=None, **rules):
     """Runs a session over source items; returns what the screen and the other output were shown."""
     engine = LiveEngine(EndpointSettings(), detector or AmplitudeDetector(), CropContract())
     screen, output = Memory(), Memory()
-    recogniser = Recogniser(backend or ConstantBackend(), "constant", **rules)
-    session = Session(engine, recogniser, screen, [output], names=("constant", "amplitude"))
+    recogniser = UtteranceRecogniser(backend or ConstantBackend(), "constant", **rules)
+    session = Session(engine, recogniser, screen, [output])
     session.run(MemorySource(*items))
     session.summarise()
     return screen, output
@@ -56,9 +68,9 @@ def test_each_word_gets_exactly_one_answer_and_the_session_begins_and_ends_with_
     screen, _ = run(opening(), *blocks(words(0.3, 0.4, 0.4, 0.4, 0.4)))
     assert isinstance(screen[0], Ready)
     assert isinstance(screen[-1], Summary)
-    assert [(answer.id, answer.digit, answer.score) for answer in screen.of(Answer)] == [
-        (1, 7, 0.91),
-        (2, 7, 0.91),
+    assert [(word.id, word.answer.label, word.answer.prediction.score) for word in screen.of(Word)] == [
+        (1, "7", 0.91),
+        (2, "7", 0.91),
     ]
     assert screen[-1].digits == 2
     assert screen[-1].seconds == pytest.approx(1.9, abs=0.04)
@@ -73,10 +85,10 @@ def test_the_backend_is_given_the_crop():
 
 def test_the_stages_sum_to_the_total_and_hold_the_hangover():
     _, output = run(opening(), *blocks(words(0.3, 0.4, 0.4)))
-    (answer,) = output.of(Answer)
-    assert set(answer.latency_ms) == {*STAGES, "total"}
-    assert sum(answer.latency_ms[stage] for stage in STAGES) == pytest.approx(answer.latency_ms["total"])
-    assert answer.latency_ms["hangover"] == 128
+    (word,) = output.of(Word)
+    assert set(word.latency_ms) == {*STAGES, "total"}
+    assert sum(word.latency_ms[stage] for stage in STAGES) == pytest.approx(word.latency_ms["total"])
+    assert word.latency_ms["hangover"] == 128
 
 
 def test_stages_are_told_apart_by_the_moments_of_the_block():
@@ -90,9 +102,9 @@ def test_stages_are_told_apart_by_the_moments_of_the_block():
 
     engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract())
     output = Memory()
-    session = Session(engine, Recogniser(ConstantBackend(), "constant"), Memory(), [output], ("a", "b"))
+    session = Session(engine, UtteranceRecogniser(ConstantBackend(), "constant"), Memory(), [output])
     session.run(Late())
-    latency_ms = output.of(Answer)[0].latency_ms
+    latency_ms = output.of(Word)[0].latency_ms
     assert latency_ms["capture"] == pytest.approx(250)
     assert latency_ms["detector_lag"] == 0
     assert latency_ms["wait"] >= 0
@@ -100,11 +112,15 @@ def test_stages_are_told_apart_by_the_moments_of_the_block():
 
 def test_a_low_score_is_rejected_unless_forced():
     items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
-    (rejected,) = run(*items, min_score=0.95)[0].of(Answer)
-    assert (rejected.digit, rejected.reason, rejected.score) == (None, "low_score", 0.91)
+    (rejected,) = run(*items, min_score=0.95)[0].of(Word)
+    assert (rejected.answer.label, rejected.answer.reason, rejected.answer.prediction.score) == (
+        None,
+        "low_score",
+        0.91,
+    )
     assert rejected.type == "reject"
-    (forced,) = run(*items, min_score=0.95, force_emit=True)[0].of(Answer)
-    assert (forced.digit, forced.reason, forced.forced) == (7, None, True)
+    (forced,) = run(*items, min_score=0.95, force_emit=True)[0].of(Word)
+    assert (forced.answer.label, forced.answer.reason, forced.answer.forced) == ("7", None, True)
     assert forced.type == "digit"
 
 
@@ -112,8 +128,8 @@ def test_the_calibrated_operating_point_rejects_unless_a_threshold_is_given():
     items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
     backend = ConstantBackend()
     backend.operating_point = OperatingPoint(1.0, 0.95, 0.02, 0.05, 100, 100)
-    assert run(*items, backend=backend)[0].of(Answer)[0].reason == "low_score"
-    assert run(*items, backend=backend, min_score=0.9)[0].of(Answer)[0].digit == 7
+    assert run(*items, backend=backend)[0].of(Word)[0].answer.reason == "low_score"
+    assert run(*items, backend=backend, min_score=0.9)[0].of(Word)[0].answer.label == "7"
 
 
 def test_the_less_the_detector_believes_the_surer_a_backend_without_threshold_must_be():
@@ -122,14 +138,14 @@ def test_the_less_the_detector_believes_the_surer_a_backend_without_threshold_mu
 
     def answer(amplitude, backend, **options):
         return run(opening(), *blocks(words(0.3, 0.4, 0.4, amplitude=amplitude)), backend=backend,
-                   detector=Strict(), **options)[0].of(Answer)[0]  # fmt: skip
+                   detector=Strict(), **options)[0].of(Word)[0].answer  # fmt: skip
 
-    assert answer(0.7, ConstantBackend()).digit == 7
+    assert answer(0.7, ConstantBackend()).label == "7"
     assert answer(0.5, ConstantBackend()).reason == "low_score"  # 0.5 * 0.91
-    assert answer(0.5, ConstantBackend(), min_score=0.0).digit == 7
+    assert answer(0.5, ConstantBackend(), min_score=0.0).label == "7"
     calibrated = ConstantBackend()
     calibrated.operating_point = OperatingPoint(1.0, 0.5, 0.02, 0.05, 100, 100)
-    assert answer(0.5, calibrated).digit == 7
+    assert answer(0.5, calibrated).label == "7"
 
 
 def test_a_sound_that_the_backend_takes_for_no_word_is_rejected_unless_forced():
@@ -138,15 +154,15 @@ def test_a_sound_that_the_backend_takes_for_no_word_is_rejected_unless_forced():
             return [Prediction("7", 0.4, none_probability=0.6) for _ in waveforms]
 
     items = [opening(), *blocks(words(0.3, 0.4, 0.4))]
-    assert run(*items, backend=Doubting())[0].of(Answer)[0].reason == "unknown_class"
-    (forced,) = run(*items, backend=Doubting(), force_emit=True)[0].of(Answer)
-    assert (forced.digit, forced.forced) == (7, True)
+    assert run(*items, backend=Doubting())[0].of(Word)[0].answer.reason == "unknown_class"
+    (forced,) = run(*items, backend=Doubting(), force_emit=True)[0].of(Word)
+    assert (forced.answer.label, forced.answer.forced) == ("7", True)
 
 
 def test_late_answers_are_marked_and_a_backend_that_stays_late_is_named(monkeypatch):
     monkeypatch.setattr("inference.live.session.LATE_MS", -1.0)
     screen, output = run(opening(), *blocks(words(*[0.3, 0.4] * 4, 0.4)))
-    assert all(answer.late for answer in output.of(Answer))
+    assert all(word.late for word in output.of(Word))
     assert [hint.text for hint in screen.of(Hint)] == [TOO_SLOW]
 
 
@@ -157,10 +173,9 @@ def test_answers_are_taken_back_in_order_and_quitting_ends_the_session():
     output = Memory()
     session = Session(
         engine,
-        Recogniser(ConstantBackend(), "constant"),
+        UtteranceRecogniser(ConstantBackend(), "constant"),
         Memory(),
         [output],
-        ("a", "b"),
         lambda: next(script),
     )
     session.run(MemorySource(*items))
@@ -168,9 +183,10 @@ def test_answers_are_taken_back_in_order_and_quitting_ends_the_session():
 
 
 def test_the_best_digits_come_first():
-    (answer,) = run(opening(), *blocks(words(0.3, 0.4, 0.4)))[0].of(Answer)
-    assert answer.top[0] == (7, 0.91)
-    assert len(answer.top) == 3
+    (word,) = run(opening(), *blocks(words(0.3, 0.4, 0.4)))[0].of(Word)
+    top = json.loads(to_json(word))["top"]
+    assert top[0] == [7, 0.91]
+    assert len(top) == 3
 
 
 def test_a_backend_that_fails_once_costs_one_word(caplog):
@@ -183,7 +199,7 @@ def test_a_backend_that_fails_once_costs_one_word(caplog):
 
     with caplog.at_level(logging.WARNING):
         screen, _ = run(opening(), *blocks(words(0.3, 0.4, 0.4, 0.4, 0.4)), backend=Stumbling())
-    assert [answer.reason for answer in screen.of(Answer)] == ["backend_error", None]
+    assert [word.answer.reason for word in screen.of(Word)] == ["backend_error", None]
     assert screen[-1].rejects == {"backend_error": 1}
     assert "stumbled" in caplog.text
 
@@ -204,12 +220,12 @@ def test_a_loss_makes_the_open_word_stale_and_the_next_word_is_heard_at_another_
     word = words(0.3, 0.4)
     again = words(0.3, 0.4, 0.4, sampling_rate=48_000)
     screen, _ = run(opening(), *blocks(word), Loss("unplugged"), opening(48_000), *blocks(again, 480))
-    kinds = [event for event in screen if isinstance(event, (Answer, Lost, Recovered))]
-    assert [type(event) for event in kinds] == [Answer, Lost, Recovered, Answer]
-    assert kinds[0].reason == "stale"
+    kinds = [event for event in screen if isinstance(event, (Word, Lost, Recovered))]
+    assert [type(event) for event in kinds] == [Word, Lost, Recovered, Word]
+    assert kinds[0].answer.reason == "stale"
     assert kinds[1].reason == "unplugged"
     assert kinds[2].sampling_rate == 48_000
-    assert kinds[3].digit == 7
+    assert kinds[3].answer.label == "7"
     assert len(screen.of(Ready)) == 1
 
 

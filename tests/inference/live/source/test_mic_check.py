@@ -5,7 +5,7 @@ import pytest
 
 import inference.live.__main__ as live
 from inference.live.engine.events import Hint, Level
-from inference.live.output.hints import SilenceWatch
+from inference.live.output.terminal import SilenceWatch
 from inference.live.source.mic_check import measure
 from tests.inference.live.fakes import words
 
