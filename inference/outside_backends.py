@@ -10,18 +10,74 @@ import importlib.util
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from inference.errors import UserError
 
 ENTRY_POINT_GROUP = "spoken_digits.backends"
 VARIABLE = "SPOKEN_DIGITS_BACKEND_MODULES"
 
-Row = TypeVar("Row")
+
+class Named(Protocol):
+    """A row of a table."""
+
+    @property
+    def name(self) -> str:
+        """What a user types."""
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+class OpenTable(MutableMapping[str, Row]):
+    """Rows by name, which those from outside join when it is read.
+
+    Args:
+        kind: What a row is.
+        rows: The project's own.
+    """
+
+    def __init__(self, kind: type[Row], rows: Iterable[Row]):
+        self._kind = kind
+        self._rows = {row.name: row for row in rows}
+        self._modules: tuple[str, ...] | None = None
+
+    def __getitem__(self, name: str) -> Row:
+        return self._complete()[name]
+
+    def __setitem__(self, name: str, row: Row) -> None:
+        self._complete()[name] = row
+
+    def __delitem__(self, name: str) -> None:
+        del self._complete()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._complete())
+
+    def __len__(self) -> int:
+        return len(self._complete())
+
+    def _complete(self) -> dict[str, Row]:
+        """All rows; UserError if one from outside cannot be had, or takes a name that is in use."""
+        modules = backend_modules()
+        if self._modules == modules:
+            return self._rows
+        previous, self._modules = self._modules, modules  # a module that reads the table sees what there is
+        rows = dict(self._rows)
+        try:
+            for source, row in offered_rows(self._kind):
+                if rows.setdefault(row.name, row) != row:
+                    taken = ", ".join(rows)
+                    raise UserError(f"{source}: the name {row.name} is taken; choose one besides {taken}.")
+        except UserError:
+            self._modules = previous
+            raise
+        self._rows = rows
+        return rows
 
 
 def use_backend_modules(modules: Iterable[str]) -> None:

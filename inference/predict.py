@@ -38,7 +38,7 @@ AUDIO_SUFFIXES = frozenset(
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
     parser = argparse.ArgumentParser(
-        prog="python -m inference.predict", description="Recognises spoken digits in audio files."
+        prog="python -m inference.predict", description="Recognises spoken words in audio files."
     )
     parser.add_argument(
         "paths",

@@ -1,13 +1,13 @@
 """The one table of backends: command-line choices, messages, benchmark and tests derive from it."""
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
-from inference.outside_backends import backend_modules, import_module, offered_rows
+from inference.outside_backends import OpenTable, import_module
 
 if TYPE_CHECKING:
     from inference.backends.base import Backend
@@ -43,51 +43,9 @@ class BackendSpec:
     composite: bool = False
 
 
-class BackendTable(MutableMapping[str, BackendSpec]):
-    """Rows by name; those from outside come in when it is read.
-
-    Args:
-        rows: The project's own.
-    """
-
-    def __init__(self, rows: Iterable[BackendSpec]):
-        self._rows = {row.name: row for row in rows}
-        self._modules: tuple[str, ...] | None = None
-
-    def _complete(self) -> dict[str, BackendSpec]:
-        modules = backend_modules()
-        if self._modules == modules:
-            return self._rows
-        previous, self._modules = self._modules, modules  # a module that reads the table sees what there is
-        rows = dict(self._rows)
-        try:
-            for source, row in offered_rows(BackendSpec):
-                if rows.setdefault(row.name, row) != row:
-                    taken = ", ".join(rows)
-                    raise UserError(f"{source}: the name {row.name} is taken; choose one besides {taken}.")
-        except UserError:
-            self._modules = previous
-            raise
-        self._rows = rows
-        return rows
-
-    def __getitem__(self, name: str) -> BackendSpec:
-        return self._complete()[name]
-
-    def __setitem__(self, name: str, row: BackendSpec) -> None:
-        self._complete()[name] = row
-
-    def __delitem__(self, name: str) -> None:
-        del self._complete()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._complete())
-
-    def __len__(self) -> int:
-        return len(self._complete())
-
-
-BACKENDS = BackendTable(
+#: Rows by name; those from outside join them when the table is read.
+BACKENDS = OpenTable(
+    BackendSpec,
     (
         BackendSpec(
             name="mfcc",
@@ -145,7 +103,7 @@ BACKENDS = BackendTable(
             package="pocketsphinx",
             extra="pocketsphinx",
         ),
-    )
+    ),
 )
 
 

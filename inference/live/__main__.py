@@ -1,4 +1,4 @@
-"""Entry point: a microphone or a recording in, one printed digit per spoken word out."""
+"""Entry point: a microphone or a recording in, one printed label per spoken word out."""
 
 import argparse
 import contextlib

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from inference.backends.table import BACKENDS, BackendTable, backend_class, load_backend
+from inference.backends.table import BACKENDS, BackendSpec, backend_class, load_backend
 from inference.errors import UserError
-from inference.outside_backends import ENTRY_POINT_GROUP, VARIABLE, use_backend_modules
+from inference.outside_backends import ENTRY_POINT_GROUP, VARIABLE, OpenTable, use_backend_modules
 
 MODULE = '''
 from inference.backends.table import BackendSpec
@@ -50,7 +50,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_file_becomes_a_row_when_the_table_is_read(seven: Path) -> None:
-    table = BackendTable(BACKENDS.values())
+    table = OpenTable(BackendSpec, BACKENDS.values())
     use_backend_modules([str(seven)])
     assert backend_class(table["seven"])().predict([None])[0].label == "7"
     use_backend_modules([str(seven)])  # the same row again is no conflict
@@ -62,7 +62,7 @@ def test_an_entry_point_becomes_a_row(seven: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(str(seven.parent))
     entry_point = importlib.metadata.EntryPoint("seven", "seven_backend:BACKEND", ENTRY_POINT_GROUP)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry_point])
-    assert BackendTable([])["seven"].summary == "always seven"
+    assert OpenTable(BackendSpec, [])["seven"].summary == "always seven"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_entry_point_becomes_a_row(seven: Path, monkeypatch: pytest.MonkeyPat
 def test_what_is_no_row_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / f"module_{abs(hash(text))}.py"
     path.write_text(text)
-    table = BackendTable([BACKENDS["mfcc"]])
+    table = OpenTable(BackendSpec, [BACKENDS["mfcc"]])
     use_backend_modules([str(path)])
     for _ in range(2):  # it does not pass the second time either
         with pytest.raises(UserError, match=message):

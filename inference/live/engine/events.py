@@ -227,17 +227,17 @@ class Hint(Event):
 
 @dataclass(frozen=True)
 class Score(Event):
-    """Answers compared with labelled digits.
+    """Answers compared with labelled words.
 
     Attributes:
-        labels: Digits that were said.
-        hits: Of these, answered with the right digit.
-        wrong: Answered with another digit.
+        labels: Words that were said.
+        hits: Of these, answered with the right label.
+        wrong: Answered with another label.
         rejected: Answered with a reject.
         merged: Heard only as part of a neighbour.
         missed: Not heard at all; the five counts sum to ``labels``.
-        false_digits: Digits printed where none was said.
-        duplicates: Further answers to a digit that was answered already.
+        false_digits: Labels printed where none was said.
+        duplicates: Further answers to a word that was answered already.
     """
 
     labels: int
@@ -256,7 +256,7 @@ class Summary(Event):
 
     Attributes:
         seconds: Audio heard.
-        digits: Digits printed.
+        digits: Labels printed.
         rejects: Rejects by reason.
         lost_samples: Samples that never reached the engine, at 16 kHz.
         overflows: Blocks that the sound system flagged as incomplete.
