@@ -5,17 +5,14 @@ a checkpoint says how sure a model must be: ``calibration.json`` holds the thres
 validation speakers, and the error rates measured there. Nothing else compares a score with a threshold.
 """
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from inference.checkpoint import read_json
 from inference.errors import CheckpointError
 from inference.vocabulary import vocabulary
 
-OPERATING_POINT_FILE = "calibration.json"
 #: Keeps the quotient of two vanishing probabilities finite.
 LEAST_PROBABILITY = 1e-12
 
@@ -147,27 +144,6 @@ def confidence(score: Any, none_probability: Any) -> Any:
         none_probability: Probability of the reject class; None of a model without one.
     """
     return score if none_probability is None else score / (score + none_probability + LEAST_PROBABILITY)
-
-
-def read_operating_point(folder: Path) -> OperatingPoint:
-    """Reads the operating point of a checkpoint; ``MOST_PROBABLE`` if it has none.
-
-    Raises:
-        CheckpointError: If the file is damaged.
-    """
-    path = folder / OPERATING_POINT_FILE
-    if not path.is_file():
-        return MOST_PROBABLE
-    values = read_json(path)
-    names = {field.name for field in fields(OperatingPoint)}
-    if not isinstance(values, dict) or set(values) != names:
-        raise CheckpointError(
-            f"{path} should hold {', '.join(sorted(names))}; calibrate the checkpoint again."
-        )
-    operating_point = OperatingPoint(**values)
-    if not (operating_point.temperature > 0 and 0 <= (operating_point.threshold or 0) <= 1):
-        raise CheckpointError(f"{path}: expected a temperature above 0 and a threshold from 0 to 1.")
-    return operating_point
 
 
 def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:

@@ -18,16 +18,11 @@ from inference.backends.wav2vec2.checkpoint import (
 from inference.backends.wav2vec2.input_values import normalised, padded, plan_batches
 from inference.backends.wav2vec2.runtime import EncoderRuntime
 from inference.backends.wav2vec2.select_runtime import Choice, choose, require_modules
-from inference.checkpoint import read_crop_contract, read_json
+from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_json, read_operating_point
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
 from inference.multiply_accumulates import count_wav2vec2
-from inference.prediction import (
-    OPERATING_POINT_FILE,
-    Prediction,
-    prediction_from_probabilities,
-    read_operating_point,
-)
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
 

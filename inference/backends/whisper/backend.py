@@ -27,8 +27,9 @@ from inference.backends.whisper.window import (
     log_mel,
     short_window,
 )
+from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
-from inference.prediction import Prediction, read_operating_point
+from inference.prediction import Prediction
 from inference.stage_timer import stage
 
 if TYPE_CHECKING:

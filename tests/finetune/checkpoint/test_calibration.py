@@ -6,13 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.checkpoint.calibration import calibrate, fit_temperature, log_softmax, write_calibration
+from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import CheckpointError
-from inference.prediction import (
-    OPERATING_POINT_FILE,
-    OperatingPoint,
-    prediction_from_probabilities,
-    read_operating_point,
-)
+from inference.prediction import OperatingPoint, prediction_from_probabilities
 
 
 def draw(seed: int, num_digits: int, sharpness: float, num_classes: int = 11):
