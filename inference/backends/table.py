@@ -210,10 +210,13 @@ def backend_class(spec: BackendSpec) -> "type[Backend]":
 
     Raises:
         UserError: If there is no such class.
+        ModuleNotFoundError: If a library that it stands on is not installed.
     """
     module_name, _, class_name = spec.import_path.rpartition(":")
     try:
         found: type[Backend] = getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        if isinstance(error, ModuleNotFoundError) and not module_name.startswith(str(error.name)):
+            raise
         raise UserError(f"backend {spec.name} ({spec.import_path}) cannot be imported: {error}.") from error
     return found
