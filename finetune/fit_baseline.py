@@ -212,7 +212,7 @@ def _operating_point(
     """Rates of the stored operating point on test digits and on test sounds."""
     digits_rate, others_rate = (
         sum(
-            operating_point.reason(prediction) is None
+            operating_point.decide(prediction).label is not None
             for prediction in _predictions(operating_point, fitted, clips)
         )
         / len(clips)

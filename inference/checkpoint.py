@@ -1,12 +1,16 @@
 """Reading a checkpoint folder: every file is checked before a library is asked to load it."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from inference.crop import CropContract
 from inference.errors import CheckpointError
+from inference.prediction import MOST_PROBABLE, OperatingPoint
 from inference.vocabulary import check_labels
+
+OPERATING_POINT_FILE = "calibration.json"
 
 
 def require_files(folder: Path, names: tuple[str, ...], made_by: str) -> None:
@@ -55,3 +59,24 @@ def read_crop_contract(folder: Path) -> CropContract:
         return CropContract.from_dict(read_json(path))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a crop contract: {error}") from error
+
+
+def read_operating_point(folder: Path) -> OperatingPoint:
+    """Reads the operating point of a checkpoint; ``MOST_PROBABLE`` if it has none.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+    """
+    path = folder / OPERATING_POINT_FILE
+    if not path.is_file():
+        return MOST_PROBABLE
+    values = read_json(path)
+    names = {field.name for field in fields(OperatingPoint)}
+    if not isinstance(values, dict) or set(values) != names:
+        raise CheckpointError(
+            f"{path} should hold {', '.join(sorted(names))}; calibrate the checkpoint again."
+        )
+    operating_point = OperatingPoint(**values)
+    if not (operating_point.temperature > 0 and 0 <= (operating_point.threshold or 0) <= 1):
+        raise CheckpointError(f"{path}: expected a temperature above 0 and a threshold from 0 to 1.")
+    return operating_point

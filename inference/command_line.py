@@ -8,20 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from inference.backends.table import BACKENDS, DEFAULT_BACKEND, register_backends
+from inference.backends.table import BACKENDS, DEFAULT_BACKEND
 from inference.errors import UserError
+from inference.outside_backends import use_backend_modules
 from inference.vocabulary import add_vocabulary_argument
 
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-
-
-def register_backend_modules(argv: Sequence[str] | None) -> None:
-    """Puts backends from outside into the table, before a command line is built from it."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    add_backend_module_argument(parser)
-    register_backends(parser.parse_known_args(argv)[0].backend_module)
 
 
 def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +27,15 @@ def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE_OR_MODULE",
         help="a backend of your own: a module or .py file with BACKEND = BackendSpec(...)",
     )
+
+
+def _named_backend_modules(argv: Sequence[str] | None) -> list[str]:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_backend_module_argument(parser)
+    try:
+        return list(parser.parse_known_args(argv)[0].backend_module)
+    except argparse.ArgumentError:  # the option without a value: the command's own parser says so
+        return []
 
 
 def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,11 +122,15 @@ def path_argument(text: str) -> Path:
 
 
 def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Turns mistakes into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0."""
+    """Turns mistakes into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0.
+
+    The command line is built from the table of backends, so that the modules it names are put in use before.
+    """
 
     @functools.wraps(main)
     def wrapper(argv: list[str] | None = None) -> int:
         try:
+            use_backend_modules(_named_backend_modules(argv))
             return main(argv)
         except UserError as error:
             sys.stderr.write(f"error: {error}\n")

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,14 @@ from inference.command_line import (
     add_backend_arguments,
     chosen_options,
     path_argument,
-    register_backend_modules,
     reports_user_errors,
 )
 from inference.errors import AudioError
 
 if TYPE_CHECKING:
     from inference.backends.base import Backend
+    from inference.live.engine.events import Word
+    from inference.prediction import Answer
 
 EXIT_SOME_UNREADABLE = 1
 #: What is taken for audio inside a folder; a file named on the command line is always tried.
@@ -37,7 +38,7 @@ AUDIO_SUFFIXES = frozenset(
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
     parser = argparse.ArgumentParser(
-        prog="python -m inference.predict", description="Recognises spoken digits in audio files."
+        prog="python -m inference.predict", description="Recognises spoken words in audio files."
     )
     parser.add_argument(
         "paths",
@@ -84,15 +85,55 @@ def find_audio(paths: Iterable[Path]) -> Iterator[tuple[Path, str | None]]:
             yield path, f"holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})"
 
 
+def predict_file(backend: "Backend", path: Path) -> "Answer":
+    """Recognises one file; AudioError if it cannot be read."""
+    from inference.audio import decode_audio
+
+    (prediction,) = backend.predict([decode_audio(path)])
+    return backend.operating_point.decide(prediction)
+
+
+def predict_words(backend: "Backend", name: str, path: Path) -> "Iterator[Word]":
+    """Endpoints a recording of any length as the microphone does, and recognises its words in order.
+
+    Args:
+        backend: Recognises the words.
+        name: Its name, for messages.
+        path: The audio file.
+
+    Yields:
+        The words; without latency.
+
+    Raises:
+        AudioError: If the file cannot be read.
+    """
+    from inference.live.engine.events import Event, Utterance
+    from inference.live.recognition import UtteranceRecogniser, build_engine
+    from inference.live.source.items import Block, Opening
+    from inference.live.source.replay import Replay
+
+    engine, recogniser = build_engine(backend), UtteranceRecogniser(backend, name)
+
+    def words(events: list[Event]) -> "Iterator[Word]":
+        return (recogniser.answer(event) for event in events if isinstance(event, Utterance))
+
+    for item in Replay(str(path)).stream():
+        if isinstance(item, Opening):
+            engine.skip(0, item.sampling_rate)
+        elif isinstance(item, Block):
+            yield from words(engine.push(item.waveform))
+    yield from words(engine.flush())
+
+
 @dataclass(frozen=True)
 class Line:
     """What is said of one file, or of one word in it.
 
     Attributes:
-        label: The digit, None where the answer was rejected.
-        score: The backend's score for its best digit, None where it has none.
+        label: The label, None where the answer was rejected.
+        score: The backend's score for its best label, None where it has none.
         hypothesis: A text recogniser's raw text.
-        reason: Why there is no digit, or the rule that mapped the text.
+        reason: Why there is no label, or the rule that mapped the text.
         start_s: Where a word begins, None for a whole file.
         end_s: Where it ends.
         error: Why the file cannot be read; the others are then None.
@@ -107,37 +148,18 @@ class Line:
     error: str | None = None
 
 
-def predict_file(backend: "Backend", path: Path) -> Line:
-    """Recognises one file; AudioError if it cannot be read."""
-    from inference.audio import decode_audio
-    from inference.prediction import MOST_PROBABLE
-
-    prediction = backend.predict([decode_audio(path)])[0]
-    refused = (
-        None if prediction.label is None else (backend.operating_point or MOST_PROBABLE).reason(prediction)
-    )
-    return Line(
-        label=None if refused else prediction.label,
-        score=prediction.score,
-        hypothesis=prediction.hypothesis,
-        reason=refused or prediction.reason,
-    )
+def file_line(answer: "Answer") -> Line:
+    """The line of a whole file."""
+    prediction = answer.prediction
+    return Line(answer.label, prediction.score, prediction.hypothesis, answer.reason or prediction.reason)
 
 
-def predict_words(backend: "Backend", name: str, path: Path) -> Iterator[Line]:
-    """Recognises the words of one file; AudioError if it cannot be read."""
+def word_line(word: "Word") -> Line:
+    """The line of a word in a file."""
     from inference.audio import SAMPLING_RATE
-    from inference.live.segments import find_segments
 
-    for answer in find_segments(str(path), backend, name):
-        yield Line(
-            label=None if answer.digit is None else str(answer.digit),
-            score=answer.score,
-            hypothesis=answer.hypothesis,
-            reason=answer.reason,
-            start_s=round(answer.start / SAMPLING_RATE, 3),
-            end_s=round(answer.end / SAMPLING_RATE, 3),
-        )
+    start_s, end_s = (round(position / SAMPLING_RATE, 3) for position in (word.start, word.end))
+    return replace(file_line(word.answer), start_s=start_s, end_s=end_s)
 
 
 def as_record(path: Path, line: Line, segments: bool) -> dict[str, object]:
@@ -155,7 +177,7 @@ def as_record(path: Path, line: Line, segments: bool) -> dict[str, object]:
 
 
 def format_line(path: Path, line: Line) -> str:
-    """One line for people: path, times of a word, digit, score, and the raw text where there is one."""
+    """One line for people: path, times of a word, label, score, and the raw text where there is one."""
     fields = [str(path)]
     if line.start_s is not None:
         fields += [f"{line.start_s:.3f}", f"{line.end_s:.3f}"]
@@ -170,7 +192,6 @@ def format_line(path: Path, line: Line) -> str:
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
-    register_backend_modules(argv)
     options = build_parser().parse_args(argv)
     # File names need not be valid text.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -183,13 +204,11 @@ def main(argv: list[str] | None = None) -> int:
         try:
             if problem:
                 raise AudioError(f"{path} {problem}.")
-            lines = (
-                predict_words(backend, options.backend, path)
-                if options.segments
-                else [predict_file(backend, path)]
-            )
-            for line in lines:
-                _write(path, line, options)
+            if options.segments:
+                for word in predict_words(backend, options.backend, path):
+                    _write(path, word_line(word), options)
+            else:
+                _write(path, file_line(predict_file(backend, path)), options)
         except AudioError as error:
             num_unreadable += 1
             _write(path, Line(error=str(error)), options)

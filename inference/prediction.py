@@ -1,30 +1,28 @@
-"""Whether an answer is shown or refused: the operating point that travels with a checkpoint.
+"""From a model's prediction to the answer that a user is shown.
 
-A closed set of labels has an answer for everything, a cough included. ``calibration.json`` holds the
-threshold that was chosen on validation speakers, and the error rates measured there.
+A closed set of labels has an answer for everything, a cough included. The operating point that travels with
+a checkpoint says how sure a model must be: ``calibration.json`` holds the threshold that was chosen on
+validation speakers, and the error rates measured there. Nothing else compares a score with a threshold.
 """
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from inference.checkpoint import read_json
 from inference.errors import CheckpointError
 from inference.vocabulary import vocabulary
 
-OPERATING_POINT_FILE = "calibration.json"
 #: Keeps the quotient of two vanishing probabilities finite.
 LEAST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One backend's answer for one waveform.
+    """What a model says of one waveform.
 
     Attributes:
-        label: A label of the vocabulary, or None where the backend gives no digit.
+        label: A label of the vocabulary, or None where the backend gives none.
         score: Value for the returned label in [0, 1]; None where the backend has no such value.
         probabilities: One value per label in the order of the vocabulary; None where undefined.
         none_probability: Probability that it is no word of the vocabulary, of a model that was
@@ -42,44 +40,97 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a user is shown.
+
+    Attributes:
+        label: A label of the vocabulary, None for a reject.
+        reason: Why there is no label: ``low_score`` (the model is not sure enough), ``unknown_class`` (it
+            takes the sound for no word of the vocabulary) or the prediction's own reason. None with a label.
+        prediction: What it rests on.
+        forced: Whether the label would have been rejected if it had not been asked for in any case.
+    """
+
+    label: str | None
+    reason: str | None
+    prediction: Prediction
+    forced: bool = False
+
+    def top(self, count: int) -> tuple[tuple[str, float], ...]:
+        """The most probable labels with their probabilities, best first; empty where undefined."""
+        pairs = zip(vocabulary().labels, self.prediction.probabilities or (), strict=False)
+        return tuple(sorted(pairs, key=lambda pair: -pair[1])[:count])
+
+
+@dataclass(frozen=True)
 class OperatingPoint:
-    """An operating point.
+    """When a prediction is shown.
 
     Attributes:
         temperature: Divides the model's logits before the softmax (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599); applied by the backend.
         threshold: The lowest confidence that is shown, see ``confidence``. None where none was chosen: then
             all is shown but what a reject class thinks more probable than any label.
-        false_reject_rate: Share of validation digits refused at this threshold; None if it was not measured.
-        false_accept_rate: Share of validation sounds without a digit that are shown; None likewise.
-        num_digits: Answers to validation digits behind the first rate.
+        false_reject_rate: Share of validation words refused at this threshold; None if it was not measured.
+        false_accept_rate: Share of validation sounds without a word that are shown; None likewise.
+        num_digits: Answers to validation words behind the first rate.
         num_others: Answers to other sounds behind the second.
     """
 
-    temperature: float
-    threshold: float | None
+    temperature: float = 1.0
+    threshold: float | None = None
     false_reject_rate: float | None = None
     false_accept_rate: float | None = None
     num_digits: int = 0
     num_others: int = 0
 
-    def reason(self, prediction: Prediction) -> str | None:
-        """Why a prediction is refused: ``unknown_class`` or ``low_score``; None if it is shown."""
+    def decide(
+        self,
+        prediction: Prediction,
+        min_score: float | None = None,
+        uncalibrated_min_score: float = 0.0,
+        force: bool = False,
+    ) -> Answer:
+        """The answer to show for a prediction.
+
+        Args:
+            prediction: What the model says.
+            min_score: The user's own lowest score, which takes the place of the threshold; None for that.
+            uncalibrated_min_score: The lowest score of a classifier that has neither threshold nor reject
+                class, for a sound that may be no speech.
+            force: Give the label of a prediction that is rejected, marked as forced.
+        """
+        reason = self._reason(prediction, min_score, uncalibrated_min_score)
+        forced = force and reason is not None and prediction.label is not None
+        if reason is None or forced:
+            return Answer(prediction.label, None, prediction, forced)
+        return Answer(None, reason, prediction)
+
+    def _reason(
+        self, prediction: Prediction, min_score: float | None, uncalibrated_min_score: float
+    ) -> str | None:
+        score, none_probability = prediction.score, prediction.none_probability
         if prediction.label is None:
-            return "unknown_class"
-        if prediction.score is None:
-            return None
-        none_probability = prediction.none_probability
-        prefers_none = none_probability is not None and none_probability > prediction.score
-        if self.threshold is None:
-            return "unknown_class" if prefers_none else None
-        if confidence(prediction.score, none_probability) >= self.threshold:
+            return prediction.reason or "unknown_class"
+        if score is None:
+            return "low_score" if min_score else None
+        prefers_none = none_probability is not None and none_probability > score
+        if min_score is not None:
+            is_sure = score >= min_score and not prefers_none
+        elif self.threshold is not None:
+            is_sure = confidence(score, none_probability) >= self.threshold
+        elif none_probability is not None or prediction.hypothesis is not None:
+            # A reject class speaks for itself, and the scores of text recognisers are on other scales.
+            is_sure = not prefers_none
+        else:
+            is_sure = score >= uncalibrated_min_score
+        if is_sure:
             return None
         return "unknown_class" if prefers_none else "low_score"
 
 
 #: The operating point of a checkpoint that brings none.
-MOST_PROBABLE = OperatingPoint(temperature=1.0, threshold=None)
+MOST_PROBABLE = OperatingPoint()
 
 
 def confidence(score: Any, none_probability: Any) -> Any:
@@ -93,27 +144,6 @@ def confidence(score: Any, none_probability: Any) -> Any:
         none_probability: Probability of the reject class; None of a model without one.
     """
     return score if none_probability is None else score / (score + none_probability + LEAST_PROBABILITY)
-
-
-def read_operating_point(folder: Path) -> OperatingPoint | None:
-    """Reads the operating point of a checkpoint; None if it has none.
-
-    Raises:
-        CheckpointError: If the file is damaged.
-    """
-    path = folder / OPERATING_POINT_FILE
-    if not path.is_file():
-        return None
-    values = read_json(path)
-    names = {field.name for field in fields(OperatingPoint)}
-    if not isinstance(values, dict) or set(values) != names:
-        raise CheckpointError(
-            f"{path} should hold {', '.join(sorted(names))}; calibrate the checkpoint again."
-        )
-    operating_point = OperatingPoint(**values)
-    if not (operating_point.temperature > 0 and 0 <= (operating_point.threshold or 0) <= 1):
-        raise CheckpointError(f"{path}: expected a temperature above 0 and a threshold from 0 to 1.")
-    return operating_point
 
 
 def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:

@@ -90,9 +90,13 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, top_level_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if top_level_only else ast.walk(tree)
+def imports(path: Path, outside_functions_only: bool = False) -> set[str]:
+    """What a file imports: also where only type checkers look, and as a rule in functions too."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    if outside_functions_only:
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        inside = {inner for function in functions for inner in ast.walk(function)}
+        nodes = [node for node in nodes if node not in inside]
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -121,7 +125,7 @@ def test_heavy_libraries_are_imported_in_one_place(library: str) -> None:
 
 
 def test_no_import_cycles() -> None:
-    graph = {module_name(path): {name for name in imports(path, top_level_only=True)} for path in FILES}
+    graph = {module_name(path): imports(path, outside_functions_only=True) for path in FILES}
     graph = {module: {name for name in names if name in graph} - {module} for module, names in graph.items()}
     finished: set[str] = set()
 
@@ -134,6 +138,15 @@ def test_no_import_cycles() -> None:
 
     for module in graph:
         visit(module, ())
+
+
+def test_a_public_class_name_has_one_meaning() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module_name(path))
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
 
 
 @pytest.mark.parametrize("module", HELP_WITHOUT_TORCH)

@@ -16,10 +16,10 @@ from benchmarks.measure.process_memory import reset_peak
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.mfcc import KernelClassifier
-from inference.checkpoint import read_crop_contract, read_json
+from inference.checkpoint import read_crop_contract, read_json, read_operating_point
 from inference.crop import prepare
 from inference.features import segment_weights, squeeze
-from inference.prediction import Prediction, prediction_from_probabilities, read_operating_point
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
 
@@ -179,8 +179,7 @@ class PlainCnn(Backend):
     def __init__(self, folder: Path, session: Any):
         self._settings = read_json(folder / "features.json")
         self._contract = read_crop_contract(folder)
-        operating_point = read_operating_point(folder)
-        self._temperature = operating_point.temperature if operating_point else 1.0
+        self._temperature = read_operating_point(folder).temperature
         self._session = session
 
     @classmethod

@@ -86,7 +86,7 @@ def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
         return [
             figure for name in options.backends for figure in played.idle_figures(name, ["--backend", name])
         ]
-    clips = [(int(clip.label), clip.waveform()) for clip in _test_clips(options.dataset)]
+    clips = [(clip.label, clip.waveform()) for clip in _test_clips(options.dataset)]
     if part == "stream":
         return _stream(clips, options)
     if part == "timing":
@@ -103,7 +103,7 @@ def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
     return [figure for name in names for figure in measure(load_backend(name), name, *arguments)]
 
 
-def _stream(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "list[Figure]":
+def _stream(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
     from benchmarks.live import played
     from benchmarks.live.stream import build_stream
 
@@ -116,7 +116,7 @@ def _stream(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "lis
     return figures
 
 
-def _accuracies(backend: "Backend", stream: "Stream", said: "list[tuple[int, Any]]") -> tuple[float, float]:
+def _accuracies(backend: "Backend", stream: "Stream", said: "list[tuple[str, Any]]") -> tuple[float, float]:
     """Share of right answers to the clips of a stream, and to the same words cut out of its noise."""
     from inference.crop import crop
 
@@ -125,15 +125,14 @@ def _accuracies(backend: "Backend", stream: "Stream", said: "list[tuple[int, Any
     words = [crop(stream.waveform, label.start, label.end, contract) for label in stream.labels]
     of_clips, of_words = (
         sum(
-            answer.label == str(digit)
-            for answer, (digit, _) in zip(backend.predict(waveforms), said, strict=True)
+            answer.label == label for answer, (label, _) in zip(backend.predict(waveforms), said, strict=True)
         )
         for waveforms in (clips, words)
     )
     return of_clips / len(said), of_words / len(said)
 
 
-def _timing(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "list[Figure]":
+def _timing(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
     from benchmarks.live import played, random_base
     from benchmarks.live.stream import build_stream
 
@@ -146,7 +145,7 @@ def _timing(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "lis
     return figures
 
 
-def _load(clips: "list[tuple[int, Any]]", options: argparse.Namespace) -> "list[Figure]":
+def _load(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
     from benchmarks.live import played
     from benchmarks.live.stream import build_stream
 

@@ -21,11 +21,12 @@ from benchmarks.live.listener import Listener
 from benchmarks.live.stream import Stream, locate
 from benchmarks.live.virtual_microphone import PulseServer
 from inference.audio import SAMPLING_RATE, decode_audio
-from inference.live.engine.events import Answer
+from inference.live.engine.events import Word
 from inference.live.engine.timing import percentiles
 from inference.live.output.scoring import Label, Scorer
 from inference.live.source.capture import BLOCK_MS, Tap
 from inference.live.source.recording import to_int16
+from inference.prediction import Answer, Prediction
 
 #: Backend -> most milliseconds from the end of speech to the printed digit: p50 and p95.
 LATENCY_TARGETS_MS = {
@@ -79,9 +80,7 @@ def stream_figures(
             records += [{"name": name} | record for record in listener.records]
             heard = decode_audio(Path(folder, f"{name}.wav"), max_seconds=1e6)
             labels = _shifted(stream, heard)
-            answers = [
-                _answer(record) for record in listener.records if record["type"] in ("digit", "reject")
-            ]
+            answers = [_word(record) for record in listener.records if record["type"] in ("digit", "reject")]
             if name in accuracies:
                 figures += _accuracy_figures(name, labels, answers, *accuracies[name])
             figures += _latency_figures(part, name, labels, answers)
@@ -177,22 +176,24 @@ def _shifted(stream: Stream, heard: np.ndarray) -> list[Label]:
         word = stream.waveform[label.start - margin : label.end + margin]
         first = max(0, label.start + offset - 2 * margin)
         offset = first + locate(word, heard[first : first + word.size + 4 * margin]) - (label.start - margin)
-        labels.append(Label(label.start + offset, label.end + offset, label.digit))
+        labels.append(Label(label.start + offset, label.end + offset, label.label))
     return labels
 
 
-def _answer(record: dict[str, Any]) -> Answer:
-    fields = ("id", "digit", "start", "end", "latency_ms", "backend", "forced")
-    absent = {"score": None, "top": (), "reason": None, "hypothesis": None}
-    return Answer(**absent | {name: record[name] for name in fields})
+def _word(record: dict[str, Any]) -> Word:
+    label = None if record["digit"] is None else str(record["digit"])
+    answer = Answer(label, record.get("reason"), Prediction(label))
+    return Word(
+        answer=answer, **{name: record[name] for name in ("id", "start", "end", "latency_ms", "backend")}
+    )
 
 
 def _accuracy_figures(
-    name: str, labels: list[Label], answers: list[Answer], clips: float, words: float
+    name: str, labels: list[Label], heard: list[Word], clips: float, words: float
 ) -> list[Figure]:
     scorer = Scorer(labels)
-    for answer in answers:
-        scorer.show(answer)
+    for word in heard:
+        scorer.show(word)
     score = scorer.score()
     percent = 100 / score.labels
     lost = 100 * clips - score.hits * percent
@@ -213,17 +214,17 @@ def _accuracy_figures(
     ]
 
 
-def _latency_figures(part: str, name: str, labels: list[Label], answers: list[Answer]) -> list[Figure]:
+def _latency_figures(part: str, name: str, labels: list[Label], heard: list[Word]) -> list[Figure]:
     """The engine estimates the end of speech by its detector; here the clip's own end takes its place."""
     ends = np.array([label.end for label in labels])
     totals = []
-    for answer in answers:
-        nearest = ends[np.argmin(np.abs(ends - answer.end))]
-        if answer.digit is None or abs(nearest - answer.end) > SAMPLING_RATE // 4:
+    for word in heard:
+        nearest = ends[np.argmin(np.abs(ends - word.end))]
+        if word.answer.label is None or abs(nearest - word.end) > SAMPLING_RATE // 4:
             continue
-        stages = answer.latency_ms
+        stages = word.latency_ms
         after_end = {stage: ms for stage, ms in stages.items() if stage not in ("total", "detector_lag")}
-        totals.append(sum(after_end.values()) + (answer.end - nearest) / SAMPLING_RATE * 1000)
+        totals.append(sum(after_end.values()) + (word.end - nearest) / SAMPLING_RATE * 1000)
     if not totals:
         return []
     values = percentiles(totals)

@@ -14,13 +14,10 @@ from benchmarks.live.sounds import noise_minutes, other_words
 from benchmarks.live.stream import build_stream
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
-from inference.live.engine.endpointing import PROFILES
-from inference.live.engine.events import Answer, Event, Score
-from inference.live.engine.live_engine import LiveEngine
-from inference.live.engine.voice_activity import build_detector
+from inference.live.engine.events import Event, Score, Word
 from inference.live.output.scoring import Scorer
 from inference.live.output.terminal import JsonLines, Output
-from inference.live.recognition import Recogniser
+from inference.live.recognition import UtteranceRecogniser, build_engine
 from inference.live.session import Session
 from inference.live.source.items import Block, Item, Opening, Source
 
@@ -31,12 +28,12 @@ BLOCK = SAMPLING_RATE // 10
 MEGABYTE = 2**20
 
 
-class Answers(list[Answer]):
-    """An output that keeps the answers."""
+class Words(list[Word]):
+    """An output that keeps the words."""
 
     def show(self, event: Event) -> None:
-        """Keeps an answer."""
-        if isinstance(event, Answer):
+        """Keeps a word."""
+        if isinstance(event, Word):
             self.append(event)
 
 
@@ -58,15 +55,15 @@ class Waveforms(Source):
 def noise_figures(backend: Backend, name: str) -> list[Figure]:
     """Digits printed in an hour without speech."""
     minutes = tqdm(noise_minutes(NOISE_MINUTES), total=NOISE_MINUTES, desc="noise", unit="min", disable=None)
-    answers = _answers(backend, name, iter(minutes))
-    per_hour = _printed(answers) * 60 / NOISE_MINUTES
+    words = _words(backend, name, iter(minutes))
+    per_hour = _printed(words) * 60 / NOISE_MINUTES
     text = f"{name}: digits printed in an hour of noise, hum and music; n: sounds taken for speech"
-    return [Figure("noise", text, per_hour, "", 0.5, len(answers))]
+    return [Figure("noise", text, per_hour, "", 0.5, len(words))]
 
 
-def word_figures(backend: Backend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
+def word_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarray]]) -> list[Figure]:
     """Other words taken for digits, and digits refused, in streams of both."""
-    others = _score(backend, name, [(0, word) for word in other_words()], seed=1)
+    others = _score(backend, name, [("0", word) for word in other_words()], seed=1)
     digits = _score(backend, name, clips, seed=2)
     shares = (
         ("other words (espeak-ng) printed as digits", others.hits + others.wrong, others.labels, 5.0),
@@ -75,7 +72,7 @@ def word_figures(backend: Backend, name: str, clips: list[tuple[int, np.ndarray]
     return [Figure("words", f"{name}: {what}", 100 * k / n, "%", most, n) for what, k, n, most in shares]
 
 
-def memory_figures(backend: Backend, name: str, clips: list[tuple[int, np.ndarray]]) -> list[Figure]:
+def memory_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarray]]) -> list[Figure]:
     """Growth of resident memory while hours of speech are replayed, after the first half hour."""
     half_hour = build_stream(itertools.cycle(clips), WORDS_SNR_DB, 1800.0, seed=3).waveform
     sizes: list[int] = []
@@ -92,28 +89,26 @@ def memory_figures(backend: Backend, name: str, clips: list[tuple[int, np.ndarra
     return [Figure("memory", text, growth, "MB", 5.0, len(sizes))]
 
 
-def _score(backend: Backend, name: str, words: list[tuple[int, np.ndarray]], seed: int) -> Score:
+def _score(backend: Backend, name: str, words: list[tuple[str, np.ndarray]], seed: int) -> Score:
     stream = build_stream(words, WORDS_SNR_DB, float("inf"), seed)
     scorer = Scorer(stream.labels)
     _run(backend, name, iter([stream.waveform]), scorer)
     return scorer.score()
 
 
-def _answers(backend: Backend, name: str, waveforms: Iterator[np.ndarray]) -> list[Answer]:
-    answers = Answers()
-    _run(backend, name, waveforms, answers)
-    return answers
+def _words(backend: Backend, name: str, waveforms: Iterator[np.ndarray]) -> list[Word]:
+    words = Words()
+    _run(backend, name, waveforms, words)
+    return words
 
 
 def _run(backend: Backend, name: str, waveforms: Iterator[np.ndarray], output: Output) -> None:
-    detector = build_detector()
-    engine = LiveEngine(PROFILES["isolated"], detector, backend.crop_contract)
-    session = Session(engine, Recogniser(backend, name), output, [], (name, detector.name))
+    session = Session(build_engine(backend), UtteranceRecogniser(backend, name), output, [])
     session.run(Waveforms(waveforms))
 
 
-def _printed(answers: list[Answer]) -> int:
-    return sum(answer.digit is not None for answer in answers)
+def _printed(words: list[Word]) -> int:
+    return sum(word.answer.label is not None for word in words)
 
 
 def _resident_bytes() -> int:

@@ -24,11 +24,11 @@ class Stream:
     labels: list[Label]
 
 
-def build_stream(clips: Iterable[tuple[int, np.ndarray]], snr_db: float, seconds: float, seed: int) -> Stream:
+def build_stream(clips: Iterable[tuple[str, np.ndarray]], snr_db: float, seconds: float, seed: int) -> Stream:
     """Lays clips one after the other with random pauses, in white noise.
 
     Args:
-        clips: Digit and waveform of each; the pauses between them are what ``GAP_SECONDS`` allows, and
+        clips: Label and waveform of each; the pauses between them are what ``GAP_SECONDS`` allows, and
             count between the words proper: silence at the ends of a clip is cut off.
         snr_db: Level of a word above the noise.
         seconds: The stream ends with the clip that reaches this duration.
@@ -38,12 +38,12 @@ def build_stream(clips: Iterable[tuple[int, np.ndarray]], snr_db: float, seconds
     parts = [np.zeros(round(EDGE_SECONDS * SAMPLING_RATE), np.float32)]
     labels: list[Label] = []
     position = parts[0].size
-    for digit, clip in clips:
+    for label, clip in clips:
         if position >= seconds * SAMPLING_RATE:
             break
         word = trim(clip)
         word = word * np.float32(10 ** ((SPEECH_DBFS - rms_dbfs(word)) / 20))
-        labels.append(Label(position, position + word.size, digit))
+        labels.append(Label(position, position + word.size, label))
         gap = np.zeros(round(generator.uniform(*GAP_SECONDS) * SAMPLING_RATE), np.float32)
         parts += [word, gap]
         position += word.size + gap.size

@@ -21,7 +21,7 @@ from benchmarks.reports.table import (
     whole,
 )
 from benchmarks.run.records import Record
-from inference.prediction import confidence
+from inference.prediction import OperatingPoint, Prediction, confidence
 
 SNR_GROUPS = frozenset(group.name for group in GROUPS if group.unit == SNR_UNIT)
 UNITS = {group.name: group.unit for group in GROUPS}
@@ -139,7 +139,7 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
         if sounds.empty:
             continue
         digits_heard = of_condition(answers, name, sounds["protocol"].iloc[0])
-        threshold = _threshold(digits_heard)
+        point = OperatingPoint(threshold=_threshold(digits_heard))
         for kind, group in (("all", sounds), *sounds.groupby("speaker", sort=True)):
             answered = group["label"].notna()
             rows.append(
@@ -149,8 +149,8 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
                     "sounds": len(group),
                     "answered": float((answered & group["refused"].isna()).mean()),
                     "answered_at_threshold": None
-                    if threshold is None
-                    else float((answered & (_confidence(group) >= threshold)).mean()),
+                    if point.threshold is None
+                    else float(np.mean([point.decide(said).label is not None for said in _said(group)])),
                 }
             )
     return table_of(
@@ -177,11 +177,15 @@ def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
 
 
 def _threshold(digits_heard: pd.DataFrame) -> float | None:
-    scores = _confidence(digits_heard.loc[digits_heard["ok"].astype(bool)]).dropna()
-    return float(scores.quantile(FALSE_REJECT_SHARE)) if len(scores) else None
+    predictions = _said(digits_heard.loc[digits_heard["ok"].astype(bool)])
+    confidences = [
+        confidence(said.score, said.none_probability) for said in predictions if said.score is not None
+    ]
+    return float(np.quantile(confidences, FALSE_REJECT_SHARE)) if confidences else None
 
 
-def _confidence(answers: pd.DataFrame) -> pd.Series:
-    """What an operating point is held against, see ``inference.prediction.confidence``."""
-    none_probability = answers["none_probability"].astype(float).fillna(0.0)
-    return pd.Series(confidence(answers["score"].astype(float), none_probability))
+def _said(answers: pd.DataFrame) -> list[Prediction]:
+    """The predictions of some answers, as far as an operating point looks at them."""
+    columns = answers[["label", "score", "none_probability"]].astype(object)
+    rows = columns.where(columns.notna(), None).itertuples(index=False)
+    return [Prediction(label, score, none_probability=none) for label, score, none in rows]

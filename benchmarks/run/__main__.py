@@ -19,14 +19,13 @@ from benchmarks.run.processes import Crew, find_crew
 from benchmarks.run.protocol import EXTERNAL, make_evaluation
 from benchmarks.run.run_files import open_folder, reproduce_command
 from finetune.corpus.loading import load_corpus
-from inference.command_line import register_backend_modules, reports_user_errors
+from inference.command_line import reports_user_errors
 
 
 @reports_user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; see the parser's epilog for the exit codes."""
     started = time.monotonic()
-    register_backend_modules(argv)
     request = parse_request(argv)
     crew = find_crew()
     words = list(sys.argv[1:] if argv is None else argv)

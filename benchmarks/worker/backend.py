@@ -113,7 +113,7 @@ class ServedBackend:
 
     def _describe(self, prediction: Prediction) -> Answer:
         check_prediction(prediction)
-        operating_point = self._loaded.operating_point
+        answer = self._loaded.operating_point.decide(prediction)
         return {
             "label": prediction.label,
             "score": prediction.score,
@@ -121,7 +121,8 @@ class ServedBackend:
             "none_probability": prediction.none_probability,
             "hypothesis": prediction.hypothesis,
             "reason": prediction.reason,
-            "refused": None if operating_point is None else operating_point.reason(prediction),
+            # A recogniser that understood no label was not refused one.
+            "refused": None if prediction.label is None else answer.reason,
         }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from inference.prediction import OPERATING_POINT_FILE, OperatingPoint, confidence
+from inference.checkpoint import OPERATING_POINT_FILE
+from inference.prediction import OperatingPoint, confidence
 from inference.vocabulary import vocabulary
 
 #: Share of validation digits that may be refused.

@@ -13,10 +13,9 @@ from finetune.checkpoint.model_card import model_card
 from finetune.checkpoint.split_card import CARD_NAME, SplitCard
 from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import Split
-from inference.checkpoint import read_json
+from inference.checkpoint import read_json, read_operating_point
 from inference.crop import CropContract
 from inference.errors import UserError
-from inference.prediction import read_operating_point
 from inference.vocabulary import vocabulary
 
 SETTINGS_NAME = "run_settings.json"

@@ -17,7 +17,7 @@ from prometheus_client import (
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from inference.app.recogniser import Answer, Recogniser
+from inference.app.recogniser import ClipAnswer, ClipRecogniser
 from inference.backends.table import BACKENDS
 from inference.errors import AudioError, BackendUnavailableError, UserError
 
@@ -78,7 +78,7 @@ class BusyError(Exception):
     """Too many requests wait already."""
 
 
-def build_api(recogniser: Recogniser, default: str, max_waiting: int, workers: int) -> FastAPI:
+def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, workers: int) -> FastAPI:
     """Builds the routes.
 
     Args:
@@ -93,7 +93,7 @@ def build_api(recogniser: Recogniser, default: str, max_waiting: int, workers: i
     slots = anyio.CapacityLimiter(workers)
     waiting = 0
 
-    async def recognise(audio: bytes, backend: str) -> Answer:
+    async def recognise(audio: bytes, backend: str) -> ClipAnswer:
         nonlocal waiting
         if waiting >= max_waiting:
             raise BusyError(f"{waiting} requests are waiting already; try again in a second.")
@@ -109,8 +109,8 @@ def build_api(recogniser: Recogniser, default: str, max_waiting: int, workers: i
     async def predict(
         request: Request,
         backend: str = Query(default, description=f"of {', '.join(BACKENDS)}, with options as in a:b=c"),
-    ) -> Answer:
-        """Recognises the digit of one recording: audio bytes in any format that FFmpeg reads, or a form."""
+    ) -> ClipAnswer:
+        """Recognises the word of one recording: audio bytes in any format that FFmpeg reads, or a form."""
         try:
             audio = await _read_audio(request)
             started = time.perf_counter()

@@ -10,18 +10,17 @@ import gradio as gr
 import numpy as np
 
 from inference.app.pictures import draw_recording
-from inference.app.recogniser import Answer, Recogniser
+from inference.app.recogniser import ClipAnswer, ClipRecogniser
 from inference.app.results import newest_run
-from inference.app.streaming import Stream
+from inference.app.streaming import BrowserStream
 from inference.audio import SAMPLING_RATE
 from inference.backends.table import BACKENDS
 from inference.errors import AudioError, UserError
-from inference.live.engine import events
+from inference.live.engine.events import TOP, Word
 from inference.vocabulary import vocabulary
 
 EXAMPLES = Path(__file__).parent / "examples"
 HISTORY_COLUMNS = ("backend", "digit", "score", "reason", "total ms", "source")
-TOP = 3
 #: The live engine wants blocks of a quarter of a second at most.
 BLOCK_SECONDS = 0.25
 #: Somebody who walked away must not keep a stream open for ever.
@@ -62,7 +61,7 @@ def build_theme() -> gr.themes.Base:
     return gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
-def build_page(recogniser: Recogniser, default: str, results: Path) -> gr.Blocks:
+def build_page(recogniser: ClipRecogniser, default: str, results: Path) -> gr.Blocks:
     """Builds the page.
 
     Args:
@@ -83,29 +82,29 @@ def build_page(recogniser: Recogniser, default: str, results: Path) -> gr.Blocks
             message = html.escape(str(error).replace(path, Path(path).name))
             return f'<div class="answer" role="alert">{message}</div>', "", history, history
         answers = [_ask(recogniser, waveform, name) for name in chosen or [default]]
-        rows = [_history_row(answer, Path(path).name) for answer in answers if isinstance(answer, Answer)]
+        rows = [_history_row(answer, Path(path).name) for answer in answers if isinstance(answer, ClipAnswer)]
         history = [*rows, *history]
-        first = next((answer for answer in answers if isinstance(answer, Answer)), None)
+        first = next((answer for answer in answers if isinstance(answer, ClipAnswer)), None)
         span = (first.start_s, first.end_s) if first else (0.0, waveform.size / SAMPLING_RATE)
         cards = "".join(map(format_answer, answers))
         return f'<div class="answers">{cards}</div>', draw_recording(waveform, *span), history, history
 
     def listen(
-        block: tuple[int, np.ndarray] | None, stream: Stream | None, spoken: str, chosen: list[str]
-    ) -> tuple[Stream | None, str, str]:
+        block: tuple[int, np.ndarray] | None, stream: BrowserStream | None, spoken: str, chosen: list[str]
+    ) -> tuple[BrowserStream | None, str, str]:
         """A block of the microphone to the live engine."""
         if block is None:
             return stream, spoken, _spoken(spoken)
         if stream is None:
             name = (chosen or [default])[0]
             try:
-                stream = Stream(recogniser.backend(name), name)
+                stream = BrowserStream(recogniser.backend(name), name)
             except UserError as error:
                 return None, spoken, f'<div class="answer" role="alert">{html.escape(str(error))}</div>'
         spoken += "".join(map(format_spoken, stream.push(*block)))
         return stream, spoken, _spoken(spoken)
 
-    def stop(stream: Stream | None, spoken: str) -> tuple[None, str, str]:
+    def stop(stream: BrowserStream | None, spoken: str) -> tuple[None, str, str]:
         """The end of a stream: a word that was cut off is still answered."""
         spoken += "".join(map(format_spoken, stream.end())) if stream else ""
         return None, spoken, _spoken(spoken)
@@ -154,7 +153,7 @@ def build_page(recogniser: Recogniser, default: str, results: Path) -> gr.Blocks
     return page
 
 
-def _ask(recogniser: Recogniser, waveform: np.ndarray, name: str) -> "Answer | tuple[str, str]":
+def _ask(recogniser: ClipRecogniser, waveform: np.ndarray, name: str) -> "ClipAnswer | tuple[str, str]":
     """The answer, or the backend's name with the reason why it has none."""
     try:
         return recogniser.answer(waveform, name)
@@ -162,8 +161,8 @@ def _ask(recogniser: Recogniser, waveform: np.ndarray, name: str) -> "Answer | t
         return name, str(error)
 
 
-def format_answer(answer: "Answer | tuple[str, str]") -> str:
-    """One card: the digit, the best labels as bars, where the time went."""
+def format_answer(answer: "ClipAnswer | tuple[str, str]") -> str:
+    """One card: the label, the best labels as bars, where the time went."""
     if isinstance(answer, tuple):
         name, problem = map(html.escape, answer)
         return (
@@ -188,11 +187,13 @@ def format_answer(answer: "Answer | tuple[str, str]") -> str:
     )
 
 
-def format_spoken(answer: events.Answer) -> str:
-    """One character of the live line: the digit, or a dot with the reason as its title."""
-    if answer.digit is not None:
-        score = "" if answer.score is None else f"{answer.score:.3f}"
-        return f'<span title="{score}">{answer.digit}</span>'
+def format_spoken(word: Word) -> str:
+    """A part of the live line: the label, or a dot with the reason as its title."""
+    answer = word.answer
+    if answer.label is not None:
+        score = answer.prediction.score
+        title = "" if score is None else f"{score:.3f}"
+        return f'<span title="{title}">{html.escape(answer.label)}</span>'
     return f'<span class="reject" title="{html.escape(answer.reason or "")}">·</span>'
 
 
@@ -200,7 +201,7 @@ def _spoken(characters: str) -> str:
     return f'<div class="spoken" aria-live="polite">{characters or "&nbsp;"}</div>'
 
 
-def _history_row(answer: Answer, source: str) -> list[Any]:
+def _history_row(answer: ClipAnswer, source: str) -> list[Any]:
     score = None if answer.score is None else round(answer.score, 3)
     return [answer.backend, answer.label, score, answer.reason, answer.latency_ms["total"], source]
 

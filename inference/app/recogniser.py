@@ -9,12 +9,9 @@ import numpy as np
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends.base import Backend
 from inference.backends.table import load_backend, parse_variant
-from inference.crop import CropContract
-from inference.live.engine.endpointing import PROFILES
 from inference.live.engine.events import Utterance
-from inference.live.engine.live_engine import LiveEngine
-from inference.live.engine.voice_activity import build_detector
-from inference.prediction import MOST_PROBABLE, Prediction
+from inference.live.recognition import build_engine
+from inference.prediction import Answer, Prediction
 from inference.stage_timer import collect_stages
 from inference.vocabulary import vocabulary
 
@@ -23,15 +20,15 @@ WHOLE_CLIP_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one backend says of one recording.
+class ClipAnswer:
+    """What one backend says of one recording, as it is sent.
 
     Attributes:
         backend: Name as asked for, with its options.
-        label: The digit, None if there is none to show.
+        label: A label of the vocabulary, None if there is none to show.
         reason: Why there is none: ``no_speech``, ``several_words``, ``low_score``, ``unknown_class``
-            or what a text recogniser reports; None with a digit.
-        score: The backend's score for its best digit.
+            or what a text recogniser reports; None with a label.
+        score: The backend's score for its best label.
         probabilities: Label -> probability; empty where undefined.
         hypothesis: A text recogniser's raw text.
         start_s: Where the word was taken to begin, in seconds.
@@ -51,7 +48,7 @@ class Answer:
     latency_ms: dict[str, float]
 
 
-class Recogniser:
+class ClipRecogniser:
     """Loads backends when they are first asked for, and asks one at a time of each.
 
     Args:
@@ -86,7 +83,7 @@ class Recogniser:
         """Decodes bytes or a path to a waveform ``(num_samples,)`` at 16 kHz; AudioError if it is none."""
         return decode_audio(audio, self.max_seconds)
 
-    def recognise(self, audio: bytes, variant: str) -> Answer:
+    def recognise(self, audio: bytes, variant: str) -> ClipAnswer:
         """Decodes and answers; the time of decoding is part of the total. Raises what both raise."""
         started = time.perf_counter()
         waveform = self.decode(audio)
@@ -95,7 +92,7 @@ class Recogniser:
         total_ms = round(answer.latency_ms["total"] + decode_ms, 3)
         return replace(answer, latency_ms={"decode": decode_ms, **answer.latency_ms, "total": total_ms})
 
-    def answer(self, waveform: np.ndarray, variant: str) -> Answer:
+    def answer(self, waveform: np.ndarray, variant: str) -> ClipAnswer:
         """Recognises the one word of a recording.
 
         Args:
@@ -107,14 +104,13 @@ class Recogniser:
         """
         backend = self.backend(variant)
         started = time.perf_counter()
-        words = find_words(waveform, backend.crop_contract)
+        words = find_words(waveform, backend)
         found = time.perf_counter()
         if len(words) != 1:
-            reason = "several_words" if words else "no_speech"
-            nothing = Prediction(label=None, reason=reason)
+            nothing = Prediction(None, reason="several_words" if words else "no_speech")
             latency_ms = {"find": 1e3 * (found - started), "total": 1e3 * (found - started)}
-            end = waveform.size / SAMPLING_RATE
-            return _build(variant, nothing, reason, (0.0, end), latency_ms)
+            span = (0.0, waveform.size / SAMPLING_RATE)
+            return _describe(variant, backend.operating_point.decide(nothing), span, latency_ms)
         (start, end, cut), lock = words[0], self._locks[variant]
         with lock, collect_stages() as stages_ns:
             asked = time.perf_counter()
@@ -126,10 +122,10 @@ class Recogniser:
             **stages,
             "total": 1e3 * (answered - asked + found - started),
         }
-        return _build(variant, prediction, _reason(backend, prediction), (start, end), latency_ms)
+        return _describe(variant, backend.operating_point.decide(prediction), (start, end), latency_ms)
 
 
-def find_words(waveform: np.ndarray, contract: CropContract) -> list[tuple[float, float, np.ndarray]]:
+def find_words(waveform: np.ndarray, backend: Backend) -> list[tuple[float, float, np.ndarray]]:
     """The words of a recording: start and end in seconds, and the crop for the backend.
 
     A short clip is one word as it stands; a longer recording goes through the live engine.
@@ -137,7 +133,7 @@ def find_words(waveform: np.ndarray, contract: CropContract) -> list[tuple[float
     seconds = waveform.size / SAMPLING_RATE
     if seconds <= WHOLE_CLIP_SECONDS:
         return [(0.0, seconds, waveform)]
-    engine = LiveEngine(PROFILES["isolated"], build_detector(), contract)
+    engine = build_engine(backend)
     events = [*engine.push(waveform), *engine.flush()]
     return [
         (event.start / SAMPLING_RATE, event.end / SAMPLING_RATE, event.waveform)
@@ -146,23 +142,14 @@ def find_words(waveform: np.ndarray, contract: CropContract) -> list[tuple[float
     ]
 
 
-def _reason(backend: Backend, prediction: Prediction) -> str | None:
-    if prediction.label is None:
-        return prediction.reason or "unknown_class"
-    return (backend.operating_point or MOST_PROBABLE).reason(prediction)
-
-
-def _build(
-    variant: str,
-    prediction: Prediction,
-    reason: str | None,
-    span: tuple[float, float],
-    latency_ms: dict[str, float],
-) -> Answer:
-    return Answer(
+def _describe(
+    variant: str, answer: Answer, span: tuple[float, float], latency_ms: dict[str, float]
+) -> ClipAnswer:
+    prediction = answer.prediction
+    return ClipAnswer(
         backend=variant,
-        label=prediction.label if reason is None else None,
-        reason=reason,
+        label=answer.label,
+        reason=answer.reason,
         score=prediction.score,
         probabilities=dict(zip(vocabulary().labels, prediction.probabilities or (), strict=False)),
         hypothesis=prediction.hypothesis,

@@ -9,7 +9,7 @@ import gradio
 from inference.app.api import build_api
 from inference.app.guard import Guard
 from inference.app.page import HEAD, STYLE, build_page, build_theme
-from inference.app.recogniser import Recogniser
+from inference.app.recogniser import ClipRecogniser
 
 
 def build_server(
@@ -29,7 +29,7 @@ def build_server(
     Raises:
         UserError: If the default backend cannot be loaded.
     """
-    recogniser = Recogniser(checkpoints, options.threads, options.max_seconds)
+    recogniser = ClipRecogniser(checkpoints, options.threads, options.max_seconds)
     recogniser.backend(default)
     api = build_api(recogniser, default, options.max_waiting, workers=os.cpu_count() or 1)
     page = build_page(recogniser, default, options.results)

@@ -4,14 +4,11 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
-from inference.live.engine.endpointing import PROFILES
-from inference.live.engine.events import Answer, Utterance
-from inference.live.engine.live_engine import LiveEngine
-from inference.live.engine.voice_activity import build_detector
-from inference.live.recognition import Recogniser
+from inference.live.engine.events import Event, Utterance, Word
+from inference.live.recognition import UtteranceRecogniser, build_engine
 
 
-class Stream:
+class BrowserStream:
     """Everything that one visitor's stream has of its own.
 
     Args:
@@ -20,11 +17,11 @@ class Stream:
     """
 
     def __init__(self, backend: Backend, name: str):
-        self._engine = LiveEngine(PROFILES["isolated"], build_detector(), backend.crop_contract)
-        self._recogniser = Recogniser(backend, name)
+        self._engine = build_engine(backend)
+        self._recogniser = UtteranceRecogniser(backend, name)
         self._sampling_rate = SAMPLING_RATE
 
-    def push(self, sampling_rate: int, block: np.ndarray) -> list[Answer]:
+    def push(self, sampling_rate: int, block: np.ndarray) -> list[Word]:
         """Takes the next block and answers what was spoken to its end.
 
         Args:
@@ -35,12 +32,13 @@ class Stream:
         if sampling_rate != self._sampling_rate:
             self._engine.skip(0, sampling_rate)
             self._sampling_rate = sampling_rate
-        events = self._engine.push(to_mono(block))
-        return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
+        return self._words(self._engine.push(to_mono(block)))
 
-    def end(self) -> list[Answer]:
+    def end(self) -> list[Word]:
         """Answers what was still being spoken when the stream stopped."""
-        events = self._engine.flush()
+        return self._words(self._engine.flush())
+
+    def _words(self, events: list[Event]) -> list[Word]:
         return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
 
 

@@ -8,18 +8,18 @@ from typing import ClassVar
 import numpy as np
 
 from inference.crop import CropContract
-from inference.prediction import OperatingPoint, Prediction
+from inference.prediction import MOST_PROBABLE, OperatingPoint, Prediction
 
 
 class Backend(ABC):
-    """A registered way to turn waveforms into digits.
+    """A registered way to turn waveforms into labels.
 
     Attributes:
         crop_contract: The audio this backend wants around a detected word.
         num_parameters: Number of stored values of the model, None where it cannot be counted.
         checkpoint_files: The files that must be shipped to run it.
-        operating_point: When an answer is too doubtful to be shown, as calibrated with the checkpoint.
-            ``predict`` answers regardless; the microphone, files and pages apply it.
+        operating_point: When a prediction is shown, as calibrated with the checkpoint: ``predict`` answers
+            regardless, ``operating_point.decide`` gives what a user is shown.
         device: "cpu", or the name of the accelerator that computes.
         arithmetic: The narrowest type that most of it multiplies in: float32, bfloat16 or int8.
     """
@@ -27,7 +27,7 @@ class Backend(ABC):
     crop_contract: CropContract = CropContract()
     num_parameters: int | None = None
     checkpoint_files: tuple[Path, ...] = ()
-    operating_point: OperatingPoint | None = None
+    operating_point: OperatingPoint = MOST_PROBABLE
     device: str = "cpu"
     arithmetic: str = "float32"
     #: Text recognisers that saw no training clip of the task.

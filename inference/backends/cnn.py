@@ -7,17 +7,19 @@ import numpy as np
 import onnxruntime
 
 from inference.backends.base import Backend
-from inference.checkpoint import read_crop_contract, read_json, read_labels, require_files
+from inference.checkpoint import (
+    OPERATING_POINT_FILE,
+    read_crop_contract,
+    read_json,
+    read_labels,
+    read_operating_point,
+    require_files,
+)
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import WindowSettings, log_mel_window
 from inference.multiply_accumulates import count_log_mel, count_network
-from inference.prediction import (
-    OPERATING_POINT_FILE,
-    Prediction,
-    prediction_from_probabilities,
-    read_operating_point,
-)
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
@@ -86,7 +88,7 @@ class CnnBackend(Backend):
         with stage("model"):
             (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
         with stage("post"):
-            logits = logits / (self.operating_point.temperature if self.operating_point else 1.0)
+            logits = logits / self.operating_point.temperature
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
             return [prediction_from_probabilities(row) for row in probabilities]

@@ -12,17 +12,19 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from inference.backends.base import Backend
-from inference.checkpoint import read_crop_contract, read_json, read_labels, require_files
+from inference.checkpoint import (
+    OPERATING_POINT_FILE,
+    read_crop_contract,
+    read_json,
+    read_labels,
+    read_operating_point,
+    require_files,
+)
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import FeatureSettings, mfcc_statistics, num_statistics
 from inference.multiply_accumulates import count_log_mel
-from inference.prediction import (
-    OPERATING_POINT_FILE,
-    Prediction,
-    prediction_from_probabilities,
-    read_operating_point,
-)
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
@@ -208,8 +210,7 @@ class MfccBackend(Backend):
                 ]
             )
         with stage("model"):
-            temperature = self.operating_point.temperature if self.operating_point else 1.0
-            probabilities = self._classifier.probabilities(statistics, temperature)
+            probabilities = self._classifier.probabilities(statistics, self.operating_point.temperature)
         return [prediction_from_probabilities(row) for row in probabilities]
 
 

@@ -1,23 +1,17 @@
 """The one table of backends: command-line choices, messages, benchmark and tests derive from it."""
 
-import importlib
-import importlib.metadata
 import importlib.util
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
+from inference.outside_backends import OpenTable, import_module
 
 if TYPE_CHECKING:
     from inference.backends.base import Backend
 
-#: Where installed packages offer rows of the table.
-ENTRY_POINT_GROUP = "spoken_digits.backends"
 #: What answers where none is named: of the shipped ones the best on new speakers.
 DEFAULT_BACKEND = "speech-embedding"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -49,9 +43,10 @@ class BackendSpec:
     composite: bool = False
 
 
-BACKENDS: dict[str, BackendSpec] = {
-    spec.name: spec
-    for spec in (
+#: Rows by name; those from outside join them when the table is read.
+BACKENDS = OpenTable(
+    BackendSpec,
+    (
         BackendSpec(
             name="mfcc",
             import_path="inference.backends.mfcc:MfccBackend",
@@ -108,8 +103,8 @@ BACKENDS: dict[str, BackendSpec] = {
             package="pocketsphinx",
             extra="pocketsphinx",
         ),
-    )
-}
+    ),
+)
 
 
 def parse_variant(text: str) -> tuple[str, dict[str, str]]:
@@ -211,66 +206,17 @@ def load_backend(
 
 
 def backend_class(spec: BackendSpec) -> "type[Backend]":
-    """Imports the class of a row of the table, from a module or from a file ``path/to/file.py``."""
-    module_name, _, class_name = spec.import_path.rpartition(":")
-    found: type[Backend] = getattr(_import(module_name), class_name)
-    return found
-
-
-def register_backends(modules: Iterable[str] = ()) -> None:
-    """Adds backends from outside to the table: installed ones, then those of the modules named.
-
-    An installed package offers a row under the entry-point group ``ENTRY_POINT_GROUP``; a module or
-    file holds one as ``BACKEND``.
-
-    Args:
-        modules: Names of modules or paths of ``.py`` files.
+    """Imports the class of a row of the table, from a module or from a file ``path/to/file.py``.
 
     Raises:
-        UserError: If one cannot be imported, holds no row, or takes a name that is in use.
+        UserError: If there is no such class.
+        ModuleNotFoundError: If a library that it stands on is not installed.
     """
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        _add_row(_imported_row(entry_point.load, entry_point.value), entry_point.value)
-    for module in modules:
-        _add_row(_imported_row(partial(_row_of, module), module), module)
-
-
-def _row_of(module: str) -> object:
-    return _import(module).BACKEND
-
-
-def _imported_row(load: Callable[[], object], source: str) -> BackendSpec:
+    module_name, _, class_name = spec.import_path.rpartition(":")
     try:
-        row = load()
+        found: type[Backend] = getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError, OSError, SyntaxError) as error:
-        raise UserError(
-            f"{source} offers no backend: {error}. It needs BACKEND = BackendSpec(...), see the README."
-        ) from error
-    if not isinstance(row, BackendSpec):
-        raise UserError(f"{source} holds {type(row).__name__}, expected a BackendSpec; see the README.")
-    return row
-
-
-def _add_row(row: BackendSpec, source: str) -> None:
-    if BACKENDS.get(row.name, row) != row:
-        raise UserError(f"{source}: the name {row.name} is taken; choose one besides {', '.join(BACKENDS)}.")
-    BACKENDS[row.name] = row
-
-
-def _import(module: str) -> ModuleType:
-    """A module by its name, or by the path of its file."""
-    if not module.endswith(".py"):
-        return importlib.import_module(module)
-    path = Path(module).expanduser().resolve()
-    name = f"spoken_digits_backend_{path.stem}"
-    if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, path)
-        assert found is not None
-        assert found.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(found)
-        try:
-            found.loader.exec_module(sys.modules[name])
-        except BaseException:
-            del sys.modules[name]
+        if isinstance(error, ModuleNotFoundError) and not module_name.startswith(str(error.name)):
             raise
-    return sys.modules[name]
+        raise UserError(f"backend {spec.name} ({spec.import_path}) cannot be imported: {error}.") from error
+    return found

@@ -1,1 +1,1 @@
-"""Live recognition: a microphone or a long recording in, one digit or one reject per spoken word out."""
+"""Live recognition: a microphone or a long recording in, one label or one reject per spoken word out."""

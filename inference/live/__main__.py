@@ -1,4 +1,4 @@
-"""Entry point: a microphone or a recording in, one printed digit per spoken word out."""
+"""Entry point: a microphone or a recording in, one printed label per spoken word out."""
 
 import argparse
 import contextlib
@@ -13,7 +13,6 @@ from inference.command_line import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     chosen_options,
-    register_backend_modules,
     reports_user_errors,
 )
 from inference.errors import UserError
@@ -36,7 +35,6 @@ EXIT_BACKEND_FAILED = 5
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit codes are in ``--help``."""
-    register_backend_modules(argv)
     options = parse_arguments(argv)
     from inference.live.source.devices import MicrophoneError
 
@@ -122,13 +120,10 @@ def _session(
     keyboard: Keyboard,
 ) -> "Session":
     from inference.live.engine.endpointing import PROFILES
-    from inference.live.engine.live_engine import LiveEngine
-    from inference.live.engine.voice_activity import build_detector
-    from inference.live.recognition import Recogniser
+    from inference.live.recognition import UtteranceRecogniser, build_engine
     from inference.live.session import Session
 
-    detector = build_detector(options.detector)
-    recogniser = Recogniser(backend, options.backend, options.min_score, options.force_emit)
+    recogniser = UtteranceRecogniser(backend, options.backend, options.min_score, options.force_emit)
     recogniser.warm_up()
     settings = PROFILES[options.profile]
     split = None
@@ -139,11 +134,10 @@ def _session(
         split = Splitter(backend.predict, backend.crop_contract).split
         settings = replace(settings, max_speech_ms=MAX_SPEECH_MS)
     return Session(
-        LiveEngine(settings, detector, backend.crop_contract, paused=options.mode != "always"),
+        build_engine(backend, settings, options.detector, paused=options.mode != "always"),
         recogniser,
         screen,
         outputs,
-        names=(options.backend, detector.name),
         commands=Commands(keyboard.pressed, push_to_talk=options.mode == "push-to-talk").poll,
         split=split,
     )
@@ -151,9 +145,8 @@ def _session(
 
 def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tuple["Output", "list[Output]"]:
     """The screen, and the outputs that are shown events after it."""
-    from inference.live.output.hints import SilenceWatch
     from inference.live.output.strings import Strings, StringSettings
-    from inference.live.output.terminal import JsonLines, PlainOutput
+    from inference.live.output.terminal import JsonLines, PlainOutput, SilenceWatch
     from inference.live.source.recording import UtteranceFolder
 
     screen: Output

@@ -8,7 +8,7 @@ from inference.command_line import add_backend_arguments, positive_int
 from inference.live.output.keyboard import KEYS_HELP, Keyboard
 from inference.vocabulary import vocabulary
 
-DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one digit per spoken word."
+DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one label per spoken word."
 MODES = ("always", "push-to-talk", "toggle")
 EXIT_CODES = (
     f"Keys in a terminal: {KEYS_HELP}. "
@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--require",
         type=_share,
         metavar="SHARE",
-        help="with --labels, exit with 1 if fewer of the digits are answered right, for example 0.98",
+        help="with --labels, exit with 1 if a smaller share of the words is answered right, for example 0.98",
     )
     source.add_argument(
         "--mode",
@@ -114,10 +114,10 @@ def build_parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--min-score",
         type=_share,
-        help="reject digits scored lower (default: as calibrated with the checkpoint; else the higher, the "
+        help="reject labels scored lower (default: as calibrated with the checkpoint; else the higher, the "
         "less the detector takes the sound for speech)",
     )
-    words.add_argument("--force-emit", action="store_true", help="print the best digit of rejects, marked")
+    words.add_argument("--force-emit", action="store_true", help="print the best label of rejects, marked")
     output = parser.add_argument_group("output")
     output.add_argument(
         "--jsonl",
@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
         const="-",
         type=_path,
         metavar="PATH",
-        help="write every event as a JSON line; without PATH (or with -) to stdout, instead of digits",
+        help="write every event as a JSON line; without PATH (or with -) to stdout, instead of labels",
     )
     output.add_argument(
         "--record", type=_path, metavar="WAV", help="keep the audio; replaying it gives the same events"

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from inference.audio import SAMPLING_RATE
 from inference.live.engine.events import (
-    Answer,
     Cleared,
     Event,
     Gap,
@@ -20,12 +19,13 @@ from inference.live.engine.events import (
     Summary,
     Utterance,
     Withdrawn,
+    Word,
 )
 from inference.live.engine.live_engine import LiveEngine
 from inference.live.engine.timing import LatencyLog, latency_ms
 from inference.live.output.keyboard import Command
 from inference.live.output.terminal import Output
-from inference.live.recognition import Recogniser
+from inference.live.recognition import UtteranceRecogniser
 from inference.live.source.items import Block, Item, Loss, Opening, Source
 from inference.live.source.recording import RecordedSource
 
@@ -45,7 +45,6 @@ class Session:
         recogniser: Answers utterances.
         screen: The output whose printing ends the latency of an answer.
         outputs: Others, shown every event after the screen and with the full latency.
-        names: Backend and detector, for the ready record.
         commands: Gives what the speaker asked for since it was last called.
         split: Takes an utterance apart that may hold several words.
     """
@@ -53,10 +52,9 @@ class Session:
     def __init__(
         self,
         engine: LiveEngine,
-        recogniser: Recogniser,
+        recogniser: UtteranceRecogniser,
         screen: Output,
         outputs: Sequence[Output],
-        names: tuple[str, str],
         commands: Callable[[], Iterable[Command]] = tuple,
         split: Callable[[Utterance], list[Utterance]] | None = None,
     ):
@@ -64,7 +62,6 @@ class Session:
         self._recogniser = recogniser
         self._screen = screen
         self._outputs = outputs
-        self._backend_name, self._detector_name = names
         self._commands = commands
         self._split = split or (lambda utterance: [utterance])
         self._undo: deque[int] = deque(maxlen=MAX_UNDO)
@@ -72,7 +69,7 @@ class Session:
         self._lost_at: float | None = None
         self._received_at = 0.0
         self._block: Block
-        self._digits = 0
+        self._num_shown = 0
         self._rejects: Counter[str] = Counter()
         self._lost_samples = 0
         self._overflows = 0
@@ -103,7 +100,7 @@ class Session:
         self.show(
             Summary(
                 seconds=self._engine.position / SAMPLING_RATE,
-                digits=self._digits,
+                digits=self._num_shown,
                 rejects=dict(self._rejects),
                 lost_samples=self._lost_samples,
                 overflows=self._overflows,
@@ -137,8 +134,8 @@ class Session:
     def _open(self, opening: Opening) -> None:
         self._engine.skip(0, opening.sampling_rate)
         if self._lost_at is None:
-            ready = Ready(opening.name, opening.sampling_rate, self._backend_name, self._detector_name)
-            self.show(ready)
+            names = (self._recogniser.backend_name, self._engine.detector_name)
+            self.show(Ready(opening.name, opening.sampling_rate, *names))
         else:
             seconds = time.perf_counter() - self._lost_at
             self.show(Recovered(opening.name, opening.sampling_rate, seconds))
@@ -171,28 +168,28 @@ class Session:
             self._received_at,
             started,
         ]
-        answer = self._recogniser.answer(utterance)
+        word = self._recogniser.answer(utterance)
         moments.append(time.perf_counter())
         so_far = latency_ms(utterance, [*moments, moments[-1]])
-        answer = replace(answer, latency_ms=so_far, late=so_far["total"] > LATE_MS)
-        self._screen.show(answer)
+        word = replace(word, latency_ms=so_far, late=so_far["total"] > LATE_MS)
+        self._screen.show(word)
         moments.append(time.perf_counter())
-        answer = replace(answer, latency_ms=latency_ms(utterance, moments))
+        word = replace(word, latency_ms=latency_ms(utterance, moments))
         for output in self._outputs:
             output.show(utterance)
-            output.show(answer)
-        self._count(answer)
+            output.show(word)
+        self._count(word)
 
-    def _count(self, answer: Answer) -> None:
-        self._late_in_a_row = self._late_in_a_row + 1 if answer.late else 0
+    def _count(self, word: Word) -> None:
+        self._late_in_a_row = self._late_in_a_row + 1 if word.late else 0
         if self._late_in_a_row == LATE_IN_A_ROW:
             self.show(Hint(TOO_SLOW))
-        if answer.digit is None:
-            self._rejects[answer.reason or ""] += 1
+        if word.answer.label is None:
+            self._rejects[word.answer.reason or ""] += 1
         else:
-            self._digits += 1
-            self._undo.append(answer.id)
-            self._latencies.add(answer.latency_ms)
+            self._num_shown += 1
+            self._undo.append(word.id)
+            self._latencies.add(word.latency_ms)
 
     def show(self, event: Event) -> None:
         """Shows an event on every output."""

@@ -208,7 +208,9 @@ def test_a_reject_class_comes_with_its_operating_point(
     test = make_split(load_corpus(str(spoken_corpus)).clips).test
     predictions = backend.predict([clip.waveform() for clip in test])
     assert all(prediction.none_probability is not None for prediction in predictions)
-    refused = np.mean([backend.operating_point.reason(prediction) is not None for prediction in predictions])
+    refused = np.mean(
+        [backend.operating_point.decide(prediction).reason is not None for prediction in predictions]
+    )
     figures = json.loads((folder / "figures.json").read_text())
     assert refused == pytest.approx(figures["test_digits_refused"], abs=1e-6)
 

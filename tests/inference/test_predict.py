@@ -145,7 +145,7 @@ def test_a_doubtful_file_is_rejected_as_calibrated(
     clip = next(spoken_corpus.glob("*_0.wav"))
     backend = load_backend("mfcc")
     backend.operating_point = OperatingPoint(1.0, 1.0, 0.02, 0.05, 100, 100)
-    monkeypatch.setattr("inference.backends.load_backend", lambda *arguments: backend)
+    monkeypatch.setattr("inference.backends.table.load_backend", lambda *arguments: backend)
     assert predict.main([str(clip), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["label"], record["reason"]) == (None, "low_score")

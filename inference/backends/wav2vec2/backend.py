@@ -18,16 +18,11 @@ from inference.backends.wav2vec2.checkpoint import (
 from inference.backends.wav2vec2.input_values import normalised, padded, plan_batches
 from inference.backends.wav2vec2.runtime import EncoderRuntime
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates, require_modules
-from inference.checkpoint import read_crop_contract, read_json
+from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_json, read_operating_point
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
 from inference.multiply_accumulates import count_wav2vec2
-from inference.prediction import (
-    OPERATING_POINT_FILE,
-    Prediction,
-    prediction_from_probabilities,
-    read_operating_point,
-)
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
 
@@ -102,8 +97,8 @@ class Wav2Vec2Backend(Backend):
             return []
         logits = self.logits(waveforms)
         with stage("post"):
-            temperature = self.operating_point.temperature if self.operating_point else 1.0
-            return [prediction_from_probabilities(values) for values in softmax(logits / temperature)]
+            probabilities = softmax(logits / self.operating_point.temperature)
+            return [prediction_from_probabilities(values) for values in probabilities]
 
     def logits(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """What the network says of at least one waveform: ``(len(waveforms), num_labels)``."""

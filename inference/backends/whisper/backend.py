@@ -27,8 +27,9 @@ from inference.backends.whisper.window import (
     log_mel,
     short_window,
 )
+from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
-from inference.prediction import MOST_PROBABLE, Prediction, read_operating_point
+from inference.prediction import Prediction
 from inference.stage_timer import stage
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class WhisperBackend(Backend):
         self._prompt = label_prompt() if decode == "prompted" else None
         self._scorer = LabelScorer(self._model) if decode == "constrained" else None
         self._decoder = GreedyDecoder(self._model, self._prompt) if window == "short" else None
-        self.operating_point = read_operating_point(folder) or (MOST_PROBABLE if self._scorer else None)
+        self.operating_point = read_operating_point(folder)
         self.checkpoint_files = checkpoint_files(folder)
         self.num_parameters = count_parameters(folder / "model.bin")
 

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from inference.prediction import Answer
+from inference.vocabulary import vocabulary
+
 SCHEMA_VERSION = 1
+#: Candidates of an answer that are shown.
+TOP = 3
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class Event:
     def type(self) -> str:
         """Name of the record in JSON lines."""
         return type(self).__name__.lower()
+
+    def record(self) -> dict[str, Any]:
+        """Its fields in JSON lines."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,8 @@ class Utterance(Event):
         decided: First sample after the frame that made the end certain.
         reason: Why it is not to be recognised, None if it is.
         lead: Samples of the crop before ``start``.
-        least_score: What a classifier without an operating point of its own must be sure by: the less
-            the detector takes it for speech, the more.
+        least_score: What the score of an uncalibrated classifier must reach: the less the detector takes it
+            for speech, the more.
         waveform: The crop for the backend, float32 of shape ``(num_samples,)``.
     """
 
@@ -91,17 +100,12 @@ class Gap(Event):
 
 
 @dataclass(frozen=True)
-class Answer(Event):
-    """The one final answer to an utterance: a digit, or a reject with its reason.
+class Word(Event):
+    """An utterance with its one final answer: a label, or a reject with its reason.
 
     Attributes:
         id: The utterance's.
-        digit: 0 to 9, or the label of another vocabulary; None for a reject.
-        score: The backend's score for its best digit, None where it has none.
-        top: Best digits with their probabilities, best first; empty where undefined.
-        reason: Why it was rejected, None for a digit.
-        forced: Whether the digit would have been rejected without ``--force-emit``.
-        hypothesis: A text recogniser's raw text.
+        answer: What the speaker is shown.
         start: First sample of detected speech.
         end: First sample after the detected speech.
         latency_ms: Stages between the end of speech and the printed line, and their ``total``.
@@ -110,12 +114,7 @@ class Answer(Event):
     """
 
     id: int
-    digit: int | str | None
-    score: float | None
-    top: tuple[tuple[int | str, float], ...]
-    reason: str | None
-    forced: bool
-    hypothesis: str | None
+    answer: Answer
     start: int
     end: int
     latency_ms: dict[str, float]
@@ -125,7 +124,25 @@ class Answer(Event):
     @property
     def type(self) -> str:
         """``digit`` or ``reject``."""
-        return "reject" if self.digit is None else "digit"
+        return "reject" if self.answer.label is None else "digit"
+
+    def record(self) -> dict[str, Any]:
+        """Flat; digits are numbers, and ``digit`` holds any other label too."""
+        answer, symbol = self.answer, vocabulary().symbol
+        return {
+            "id": self.id,
+            "digit": None if answer.label is None else symbol(answer.label),
+            "score": answer.prediction.score,
+            "top": [(symbol(label), probability) for label, probability in answer.top(TOP)],
+            "reason": answer.reason,
+            "forced": answer.forced,
+            "hypothesis": answer.prediction.hypothesis,
+            "start": self.start,
+            "end": self.end,
+            "latency_ms": self.latency_ms,
+            "backend": self.backend,
+            "late": self.late,
+        }
 
 
 @dataclass(frozen=True)
@@ -210,17 +227,17 @@ class Hint(Event):
 
 @dataclass(frozen=True)
 class Score(Event):
-    """Answers compared with labelled digits.
+    """Answers compared with labelled words.
 
     Attributes:
-        labels: Digits that were said.
-        hits: Of these, answered with the right digit.
-        wrong: Answered with another digit.
+        labels: Words that were said.
+        hits: Of these, answered with the right label.
+        wrong: Answered with another label.
         rejected: Answered with a reject.
         merged: Heard only as part of a neighbour.
         missed: Not heard at all; the five counts sum to ``labels``.
-        false_digits: Digits printed where none was said.
-        duplicates: Further answers to a digit that was answered already.
+        false_digits: Labels printed where none was said.
+        duplicates: Further answers to a word that was answered already.
     """
 
     labels: int
@@ -239,7 +256,7 @@ class Summary(Event):
 
     Attributes:
         seconds: Audio heard.
-        digits: Digits printed.
+        digits: Labels printed.
         rejects: Rejects by reason.
         lost_samples: Samples that never reached the engine, at 16 kHz.
         overflows: Blocks that the sound system flagged as incomplete.
@@ -256,7 +273,7 @@ class Summary(Event):
 
 def to_json(event: Event) -> str:
     """One line of JSON, without the newline; floats are rounded to what is meaningful."""
-    fields = {name: value for name, value in asdict(event).items() if value is not None or name == "digit"}
+    fields = {name: value for name, value in event.record().items() if value is not None or name == "digit"}
     return json.dumps({"v": SCHEMA_VERSION, "type": event.type} | _rounded(fields))
 
 

@@ -14,7 +14,6 @@ from inference.audio import SAMPLING_RATE, rms_dbfs
 from inference.crop import CropContract, crop
 from inference.live.engine.endpointing import Endpointer, EndpointSettings, Segment, State
 from inference.live.engine.events import Event, Gap, Level, StateChange, Utterance
-from inference.live.engine.history import History
 from inference.live.engine.push_to_talk import BEFORE_MS, Gate
 from inference.live.engine.voice_activity import SILENCE_DBFS, Detector, NoiseFloor
 
@@ -49,6 +48,7 @@ class LiveEngine:
         sampling_rate: int = SAMPLING_RATE,
         paused: bool = False,
     ):
+        self.detector_name = detector.name
         self._detector = detector
         self._contract = crop_contract
         self._frame_samples = detector.frame_samples
@@ -56,7 +56,7 @@ class LiveEngine:
         self._lead = crop_contract.pre_ms * SAMPLING_RATE // 1000
         self._gate = Gate(detector.frame_samples, is_open=not paused)
         keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
-        self._history = History(keep_ms * SAMPLING_RATE // 1000)
+        self._history = _History(keep_ms * SAMPLING_RATE // 1000)
         self._scores: deque[tuple[int, float]] = deque(
             maxlen=keep_ms * SAMPLING_RATE // 1000 // detector.frame_samples
         )
@@ -257,3 +257,36 @@ class LiveEngine:
         step = self._frame_samples
         peak_dbfs = max(rms_dbfs(speech[first : first + step]) for first in range(0, speech.size, step))
         return peak_dbfs < max(LEAST_PEAK_DBFS, self._noise.dbfs + LEAST_RISE_DB)
+
+
+class _History:
+    """Keeps at least the last ``keep`` samples of an endless waveform in bounded memory.
+
+    Args:
+        keep: Samples that must stay readable.
+    """
+
+    def __init__(self, keep: int):
+        self._keep = keep
+        self._buffer = np.zeros(4 * keep, np.float32)
+        self._filled = 0
+        #: Position in the stream after the last sample.
+        self.end = 0
+
+    def append(self, waveform: np.ndarray) -> None:
+        """Adds samples at the end; float32 of shape ``(num_samples,)``, at most ``keep`` of them."""
+        if self._filled + waveform.size > self._buffer.size:
+            self._buffer[: self._keep] = self._buffer[self._filled - self._keep : self._filled]
+            self._filled = self._keep
+        self._buffer[self._filled : self._filled + waveform.size] = waveform
+        self._filled += waveform.size
+        self.end += waveform.size
+
+    def skip(self, num_samples: int) -> None:
+        """Moves on by samples that are missing; what lies before them cannot be read any more."""
+        self._filled = 0
+        self.end += num_samples
+
+    def since(self, position: int) -> np.ndarray:
+        """Everything from ``position``, or from the oldest sample that is still kept."""
+        return self._buffer[max(0, self._filled - (self.end - position)) : self._filled].copy()

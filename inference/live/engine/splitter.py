@@ -32,7 +32,7 @@ USUAL_LOG_SPREAD = 0.35
 #: What an unusual duration costs beside the backend's doubt. On strings of validation clips without a
 #: pause between them, 0.03 made the fewest errors of 0, 0.01, 0.03, 0.05 and 0.1.
 DURATION_WEIGHT = 0.03
-#: Stand-ins for the score of a backend that has none, and of one that hears no digit.
+#: Stand-ins for the score of a backend that has none, and of one that hears no label.
 UNKNOWN_SCORE = 0.5
 LEAST_SCORE = 1e-6
 

@@ -1,4 +1,4 @@
-"""Where the time goes between the end of a word and its printed digit."""
+"""Where the time goes between the end of a word and its printed label."""
 
 import array
 import collections

@@ -24,7 +24,7 @@ class Detector(Protocol):
     frame_samples: int
     #: Utterances whose frames score less on average are no speech.
     least_mean_score: float
-    #: So is what both detector and classifier doubt: the least mean score times the score of the digit.
+    #: So is what both detector and classifier doubt: the least mean score times the score of the label.
     least_joint_score: float
 
     def score(self, frame: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Answers of a replay against a list of labelled digits."""
+"""The words of a replay against a list of what was said."""
 
 import bisect
 import csv
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
-from inference.live.engine.events import Answer, Event, Score
+from inference.live.engine.events import Event, Score, Word
 from inference.vocabulary import vocabulary
 
 COLUMNS = ("start_s", "end_s", "digit")
@@ -14,11 +14,11 @@ COLUMNS = ("start_s", "end_s", "digit")
 
 @dataclass(frozen=True)
 class Label:
-    """One digit that was really said; positions count samples at 16 kHz."""
+    """One word that was really said; positions count samples at 16 kHz."""
 
     start: int
     end: int
-    digit: int | str
+    label: str
 
 
 def read_labels(path: str) -> list[Label]:
@@ -28,7 +28,7 @@ def read_labels(path: str) -> list[Label]:
         The labels in order of time.
 
     Raises:
-        UserError: If the file cannot be read, or a row is no labelled digit.
+        UserError: If the file cannot be read, or a row is no labelled word.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -41,10 +41,10 @@ def read_labels(path: str) -> list[Label]:
         try:
             start, end = (round(float(row[name]) * SAMPLING_RATE) for name in COLUMNS[:2])
             if end < start:
-                raise ValueError("a digit ends after it starts")
+                raise ValueError("a word ends after it starts")
             if row["digit"] not in vocabulary().labels:
                 raise ValueError(f"the vocabulary is {', '.join(vocabulary().labels)}")
-            labels.append(Label(start, end, vocabulary().symbol(row["digit"])))
+            labels.append(Label(start, end, row["digit"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"line {number} of {path} is {row}, expected the columns {', '.join(COLUMNS)}, "
@@ -56,7 +56,7 @@ def read_labels(path: str) -> list[Label]:
 
 
 class Scorer:
-    """An output that keeps the answers and compares them with the labels at the end.
+    """An output that keeps the words and compares them with the labels at the end.
 
     Args:
         labels: In order of time, without overlap.
@@ -64,45 +64,45 @@ class Scorer:
 
     def __init__(self, labels: list[Label]):
         self._labels = labels
-        self._answers: list[Answer] = []
+        self._words: list[Word] = []
 
     def show(self, event: Event) -> None:
-        """Keeps answers."""
-        if isinstance(event, Answer):
-            self._answers.append(event)
+        """Keeps words."""
+        if isinstance(event, Word):
+            self._words.append(event)
 
     def score(self) -> Score:
-        """Counts each label once, by the first answer that lies mostly on it."""
-        first_answer: dict[int, Answer] = {}
+        """Counts each label once, by the first word heard that lies mostly on it."""
+        first_heard: dict[int, Word] = {}
         touched: set[int] = set()
         duplicates = false_digits = 0
-        for answer in self._answers:
-            overlaps = self._overlaps(answer)
+        for word in self._words:
+            overlaps = self._overlaps(word)
             touched |= overlaps.keys()
             if not overlaps:
-                false_digits += answer.digit is not None
+                false_digits += word.answer.label is not None
                 continue
             best = max(overlaps, key=lambda index: overlaps[index])
-            duplicates += best in first_answer
-            first_answer.setdefault(best, answer)
-        answered = [(self._labels[index].digit, answer.digit) for index, answer in first_answer.items()]
+            duplicates += best in first_heard
+            first_heard.setdefault(best, word)
+        answered = [(self._labels[index].label, word.answer.label) for index, word in first_heard.items()]
         return Score(
             labels=len(self._labels),
             hits=sum(said == heard for said, heard in answered),
             wrong=sum(heard is not None and said != heard for said, heard in answered),
             rejected=sum(heard is None for _, heard in answered),
-            merged=len(touched) - len(first_answer),
+            merged=len(touched) - len(first_heard),
             missed=len(self._labels) - len(touched),
             false_digits=false_digits,
             duplicates=duplicates,
         )
 
-    def _overlaps(self, answer: Answer) -> dict[int, int]:
-        """Index of each label that the answer's interval touches -> samples in common."""
-        index = bisect.bisect_right(self._labels, answer.start, key=lambda label: label.end)
+    def _overlaps(self, word: Word) -> dict[int, int]:
+        """Index of each label that the word's interval touches -> samples in common."""
+        index = bisect.bisect_right(self._labels, word.start, key=lambda label: label.end)
         overlaps = {}
-        while index < len(self._labels) and self._labels[index].start < answer.end:
+        while index < len(self._labels) and self._labels[index].start < word.end:
             label = self._labels[index]
-            overlaps[index] = min(label.end, answer.end) - max(label.start, answer.start)
+            overlaps[index] = min(label.end, word.end) - max(label.start, word.start)
             index += 1
         return overlaps

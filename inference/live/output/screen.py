@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from inference.live.engine.events import (
-    Answer,
+    TOP,
     Cleared,
     DigitString,
     Event,
@@ -23,6 +23,7 @@ from inference.live.engine.events import (
     Recording,
     Recovered,
     StateChange,
+    Word,
 )
 from inference.live.output.keyboard import KEYS_HELP, Keyboard
 from inference.live.output.terminal import describe
@@ -35,7 +36,7 @@ NUM_BARS = 12
 EXPENDABLE = ("backend", "noise", "bars")
 #: Width of a full score bar.
 BAR_CELLS = 10
-#: Width of one candidate: the digit, its bar and its score.
+#: Width of one candidate: the label, its bar and its probability.
 CANDIDATE_CELLS = BAR_CELLS + 9
 FORCED = "  forced"
 LABELS = {
@@ -99,12 +100,12 @@ class Screen:
                 self._is_recording = bool(event.path)
             case Gap():
                 self._lost_samples += event.num_samples
-            case Answer() if event.digit is not None:
+            case Word() if event.answer.label is not None:
                 self._totals_ms.append(event.latency_ms["total"])
         line = describe(event)
         if line is not None:
             self._console.print(
-                self._permanent(event, line), no_wrap=isinstance(event, Answer), overflow="crop"
+                self._permanent(event, line), no_wrap=isinstance(event, Word), overflow="crop"
             )
         if isinstance(event, Ready) and Keyboard.is_available():
             self._console.print(Text(f"keys: {KEYS_HELP}", style="dim"))
@@ -115,19 +116,22 @@ class Screen:
     def _permanent(self, event: Event, line: str) -> Text:
         if isinstance(event, DigitString):
             return Text(line, style="bold red" if False in (event.length_ok, event.luhn_ok) else "bold cyan")
-        if not isinstance(event, Answer):
+        if not isinstance(event, Word):
             return Text(line, style="dim")
-        if event.digit is None:
+        answer = event.answer
+        if answer.label is None:
             mark = "\N{MIDDLE DOT}" if self._unicode else "-"
             return Text(f"{mark}{line[1:]}", style="dim")
-        parts: list[str | tuple[str, str]] = [(line[0], "bold green"), line[1:10]]
-        room = self._console.width - cell_len(line[:10]) - (cell_len(FORCED) if event.forced else 0)
-        for digit, score in event.top[: room // CANDIDATE_CELLS]:
-            bar = self._glyphs[-1] * round(BAR_CELLS * score)
-            parts += [f"  {digit} ", (f"{bar:{BAR_CELLS}}", "green"), f" {score:.2f}"]
-        if not event.top:
-            parts.append(line[10:])
-        if event.forced:
+        delay = f"  {event.latency_ms['total']:4.0f} ms"
+        parts: list[str | tuple[str, str]] = [(answer.label, "bold green"), delay]
+        taken = cell_len(answer.label + delay) + (cell_len(FORCED) if answer.forced else 0)
+        top = answer.top(TOP)
+        for label, probability in top[: max(0, self._console.width - taken) // CANDIDATE_CELLS]:
+            bar = self._glyphs[-1] * round(BAR_CELLS * probability)
+            parts += [f"  {label} ", (f"{bar:{BAR_CELLS}}", "green"), f" {probability:.2f}"]
+        if not top and answer.prediction.hypothesis:
+            parts.append(f"  {answer.prediction.hypothesis}")
+        if answer.forced:
             parts.append((FORCED, "yellow"))
         return Text.assemble(*parts)
 

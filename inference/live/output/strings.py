@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from inference.audio import SAMPLING_RATE
 from inference.live.engine.events import (
-    Answer,
     Cleared,
     DigitString,
     Event,
@@ -16,6 +15,7 @@ from inference.live.engine.events import (
     StateChange,
     Summary,
     Withdrawn,
+    Word,
 )
 from inference.live.output.terminal import Output
 
@@ -52,60 +52,60 @@ class Strings:
     def __init__(self, settings: StringSettings, outputs: Sequence[Output]):
         self._settings = settings
         self._outputs = outputs
-        self._answers: list[Answer] = []
+        self._words: list[Word] = []
         self._is_speaking = False
 
     def show(self, event: Event) -> None:
-        """Follows the answers, and the silence after them."""
+        """Follows the words, and the silence after them."""
         match event:
-            case Answer() if event.digit is not None or event.reason in DOUBTFUL_REASONS:
+            case Word() if event.answer.label is not None or event.answer.reason in DOUBTFUL_REASONS:
                 self._add(event)
             case StateChange():
                 self._is_speaking = event.state == "speech"
-            case Level() if self._answers and not self._is_speaking:
-                if event.position - self._answers[-1].end >= self._samples(self._settings.gap_ms):
+            case Level() if self._words and not self._is_speaking:
+                if event.position - self._words[-1].end >= self._samples(self._settings.gap_ms):
                     self._finish()
-            case Withdrawn() if any(answer.id == event.id for answer in self._answers):
-                self._answers = [answer for answer in self._answers if answer.id != event.id]
+            case Withdrawn() if any(word.id == event.id for word in self._words):
+                self._words = [word for word in self._words if word.id != event.id]
                 self._show(Partial(self._text(), self._ids()))
             case Cleared():
-                self._answers = []
+                self._words = []
             case Lost() | Summary():
                 self._finish()
 
-    def _add(self, answer: Answer) -> None:
-        self._answers.append(answer)
+    def _add(self, word: Word) -> None:
+        self._words.append(word)
         self._show(Partial(self._text(), self._ids()))
-        if len(self._answers) == self._settings.length:
+        if len(self._words) == self._settings.length:
             self._finish()
 
     def _finish(self) -> None:
-        answers, length = self._answers, self._settings.length
-        if not answers:
+        words, length = self._words, self._settings.length
+        if not words:
             return
-        digits = "".join(map(_symbol, answers))
+        digits = "".join(map(_symbol, words))
         string = DigitString(
             digits=digits,
             text=self._text(),
             ids=self._ids(),
-            scores=tuple(answer.score for answer in answers),
-            start=answers[0].start,
-            end=answers[-1].end,
-            length_ok=None if length is None else len(answers) == length,
+            scores=tuple(word.answer.prediction.score for word in words),
+            start=words[0].start,
+            end=words[-1].end,
+            length_ok=None if length is None else len(words) == length,
             luhn_ok=is_luhn(digits) if self._settings.luhn else None,
         )
-        self._answers = []
+        self._words = []
         self._show(string)
 
     def _text(self) -> str:
-        text = _symbol(self._answers[0]) if self._answers else ""
-        for previous, answer in itertools.pairwise(self._answers):
-            pause = answer.start - previous.end >= self._samples(PAUSE_MS)
-            text += f"{' ' * pause}{_symbol(answer)}"
+        text = _symbol(self._words[0]) if self._words else ""
+        for previous, word in itertools.pairwise(self._words):
+            pause = word.start - previous.end >= self._samples(PAUSE_MS)
+            text += f"{' ' * pause}{_symbol(word)}"
         return text
 
     def _ids(self) -> tuple[int, ...]:
-        return tuple(answer.id for answer in self._answers)
+        return tuple(word.id for word in self._words)
 
     def _show(self, event: Event) -> None:
         for output in self._outputs:
@@ -116,8 +116,8 @@ class Strings:
         return milliseconds * SAMPLING_RATE // 1000
 
 
-def _symbol(answer: Answer) -> str:
-    return UNKNOWN if answer.digit is None else str(answer.digit)
+def _symbol(word: Word) -> str:
+    return UNKNOWN if word.answer.label is None else word.answer.label
 
 
 def is_luhn(digits: str) -> bool:

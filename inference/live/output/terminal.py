@@ -1,12 +1,13 @@
 """What a person sees: a status line and permanent lines on a terminal, plain lines in a pipe."""
 
 import os
+from collections.abc import Sequence
 from typing import Protocol, TextIO
 
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.live.engine.events import (
-    Answer,
+    TOP,
     Cleared,
     DigitString,
     Event,
@@ -21,7 +22,15 @@ from inference.live.engine.events import (
     Summary,
     Utterance,
     Withdrawn,
+    Word,
     to_json,
+)
+from inference.live.engine.voice_activity import SILENCE_DBFS
+
+#: (level at most, for this many seconds, what to say); the first that applies is said.
+SILENCE_HINTS = (
+    (SILENCE_DBFS, 3.0, "the microphone delivers nothing but zeros: it is muted or blocked."),
+    (-70.0, 10.0, "hardly any sound: raise the microphone's level, or choose another with --device."),
 )
 
 
@@ -33,27 +42,27 @@ class Output(Protocol):
 
 
 class PlainOutput:
-    """Digits, one a line, to one stream; everything else to another.
+    """Labels, one a line, to one stream; everything else to another.
 
     Args:
-        digits: Where digits go, None to leave them out.
+        labels: Where labels go, None to leave them out.
         diagnostics: Where the rest goes.
         strings: Whether digits are to come as whole strings.
     """
 
-    def __init__(self, digits: TextIO | None, diagnostics: TextIO, strings: bool = False):
-        self._digits = digits
+    def __init__(self, labels: TextIO | None, diagnostics: TextIO, strings: bool = False):
+        self._labels = labels
         self._diagnostics = diagnostics
         self._strings = strings
 
     def show(self, event: Event) -> None:
         """Writes the line of an event, if it has one, and flushes."""
         if isinstance(event, DigitString):
-            _write(self._digits, event.digits)
-            if self._digits is None or event.length_ok is False or event.luhn_ok is False:
+            _write(self._labels, event.digits)
+            if self._labels is None or event.length_ok is False or event.luhn_ok is False:
                 _write(self._diagnostics, describe(event))
-        elif isinstance(event, Answer) and event.digit is not None and not self._strings:
-            _write(self._digits, str(event.digit))
+        elif isinstance(event, Word) and event.answer.label is not None and not self._strings:
+            _write(self._labels, event.answer.label)
         else:
             _write(self._diagnostics, describe(event))
 
@@ -74,6 +83,37 @@ class JsonLines:
             _write(self._stream, to_json(event))
 
 
+class SilenceWatch:
+    """An output that adds a hint when the microphone stays silent; once, until sound comes back.
+
+    Args:
+        outputs: Who is shown the hints.
+    """
+
+    def __init__(self, outputs: Sequence[Output]):
+        self._outputs = outputs
+        self._since: list[int | None] = [None] * len(SILENCE_HINTS)
+        self._said = False
+
+    def show(self, event: Event) -> None:
+        """Follows the level events."""
+        if not isinstance(event, Level):
+            return
+        for index, (most_dbfs, seconds, text) in enumerate(SILENCE_HINTS):
+            if event.dbfs > most_dbfs:
+                self._since[index] = None
+                continue
+            since = self._since[index]
+            if since is None:
+                self._since[index] = event.position
+            elif event.position - since >= seconds * SAMPLING_RATE and not self._said:
+                self._said = True
+                for output in self._outputs:
+                    output.show(Hint(text))
+        if event.dbfs > SILENCE_HINTS[-1][0]:
+            self._said = False
+
+
 def describe(event: Event) -> str | None:
     """The line a person is given for an event, None where there is nothing to say."""
     match event:
@@ -82,8 +122,8 @@ def describe(event: Event) -> str | None:
                 f"listening to {event.source} at {event.sampling_rate} Hz with {event.backend} "
                 f"({event.detector} detector); Ctrl-C ends"
             )
-        case Answer():
-            return describe_answer(event)
+        case Word():
+            return describe_word(event)
         case DigitString():
             return describe_string(event)
         case Withdrawn():
@@ -111,14 +151,15 @@ def describe(event: Event) -> str | None:
     return None
 
 
-def describe_answer(answer: Answer) -> str:
-    """A digit with its runners-up and delay, or a reject with its reason."""
-    runners_up = "  ".join(f"{digit} {score:.2f}" for digit, score in answer.top)
-    score = runners_up or (answer.hypothesis or "")
-    if answer.digit is None:
-        return f"\N{MIDDLE DOT}  {answer.reason}  {score}".rstrip()
+def describe_word(word: Word) -> str:
+    """A label with its runners-up and delay, or a reject with its reason."""
+    answer = word.answer
+    runners_up = "  ".join(f"{label} {probability:.2f}" for label, probability in answer.top(TOP))
+    evidence = runners_up or (answer.prediction.hypothesis or "")
+    if answer.label is None:
+        return f"\N{MIDDLE DOT}  {answer.reason}  {evidence}".rstrip()
     forced = "  forced" if answer.forced else ""
-    return f"{answer.digit}  {answer.latency_ms['total']:4.0f} ms  {score}{forced}".rstrip()
+    return f"{answer.label}  {word.latency_ms['total']:4.0f} ms  {evidence}{forced}".rstrip()
 
 
 def describe_string(string: DigitString) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
-from inference.live.engine.events import Answer, Event, Utterance
+from inference.live.engine.events import Event, Utterance, Word
 from inference.live.source.items import Block, Item, Opening, Source
 
 
@@ -104,8 +104,8 @@ class UtteranceFolder:
         """Writes an utterance once its answer is known."""
         if isinstance(event, Utterance):
             self._waveform = event.waveform
-        elif isinstance(event, Answer):
-            name = f"{event.id:06}_{event.reason if event.digit is None else event.digit}.wav"
+        elif isinstance(event, Word):
+            name = f"{event.id:06}_{event.answer.label or event.answer.reason}.wav"
             with _open_wave(self._folder / name, SAMPLING_RATE) as writer:
                 writer.writeframes(to_int16(self._waveform))
 

@@ -9,8 +9,9 @@ from benchmarks.live.parts import summary, write_part
 from benchmarks.live.sounds import SCENE_DBFS, SCENE_SECONDS, noise_minutes
 from benchmarks.live.stream import GAP_SECONDS, SPEECH_DBFS, build_stream, locate, trim
 from inference.audio import SAMPLING_RATE, rms_dbfs
-from inference.live.engine.events import Answer
+from inference.live.engine.events import Word
 from inference.live.output.scoring import Label
+from inference.prediction import Answer, Prediction
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -23,8 +24,8 @@ def test_silence_around_a_clip_is_cut_off():
 
 
 def test_labels_lie_on_the_words_and_pauses_are_as_long_as_promised():
-    stream = build_stream([(digit, np.pad(tone(0.3), 800)) for digit in range(8)], 20.0, 1e9, seed=1)
-    assert [label.digit for label in stream.labels] == list(range(8))
+    stream = build_stream([(label, np.pad(tone(0.3), 800)) for label in "01234567"], 20.0, 1e9, seed=1)
+    assert [label.label for label in stream.labels] == list("01234567")
     for label in stream.labels:
         assert rms_dbfs(stream.waveform[label.start : label.end]) == pytest.approx(SPEECH_DBFS, abs=0.5)
     gaps = [b.start - a.end for a, b in zip(stream.labels, stream.labels[1:], strict=False)]
@@ -34,7 +35,7 @@ def test_labels_lie_on_the_words_and_pauses_are_as_long_as_promised():
 
 
 def test_a_stream_ends_with_the_clip_that_fills_it():
-    stream = build_stream([(7, tone(0.4))] * 100, 20.0, 10.0, seed=1)
+    stream = build_stream([("7", tone(0.4))] * 100, 20.0, 10.0, seed=1)
     assert 10 <= stream.waveform.size / SAMPLING_RATE < 15
 
 
@@ -51,12 +52,12 @@ def test_an_hour_of_noise_has_the_levels_it_promises():
 
 
 def test_latency_counts_from_the_true_end_and_leaves_strangers_out():
-    def answer(end: int) -> Answer:
+    def word(end: int) -> Word:
         stages = {"detector_lag": 99.0, "hangover": 128.0, "infer": 5.0, "total": 232.0}
-        return Answer(1, 7, 0.9, (), None, False, None, end - 4000, end, stages, "mfcc")
+        return Word(1, Answer("7", None, Prediction("7")), end - 4000, end, stages, "mfcc")
 
-    labels = [Label(10_000, 16_000, 7), Label(40_000, 48_000, 1)]
-    figures = played._latency_figures("stream", "mfcc", labels, [answer(16_320), answer(60_000)])
+    labels = [Label(10_000, 16_000, "7"), Label(40_000, 48_000, "1")]
+    figures = played._latency_figures("stream", "mfcc", labels, [word(16_320), word(60_000)])
     assert {figure.count for figure in figures} == {1}
     assert figures[0].value == pytest.approx(128 + 5 + 20)  # the engine ended the word 20 ms late
     assert figures[0].most == 190
@@ -85,7 +86,7 @@ def test_parts_are_kept_with_their_machine_and_shown_together(tmp_path):
 
 
 def test_words_are_found_after_the_player_fell_silent():
-    clips = [(digit, np.pad(tone(0.2 + 0.05 * digit), 800)) for digit in range(10)] * 3
+    clips = [(str(digit), np.pad(tone(0.2 + 0.05 * digit), 800)) for digit in range(10)] * 3
     stream = build_stream(clips, 20.0, 1e9, seed=2)
     cut = (stream.labels[12].end + stream.labels[13].start) // 2
     before, after = np.split(stream.waveform, [cut])

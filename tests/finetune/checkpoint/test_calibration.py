@@ -6,13 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.checkpoint.calibration import calibrate, fit_temperature, log_softmax, write_calibration
+from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import CheckpointError
-from inference.prediction import (
-    OPERATING_POINT_FILE,
-    OperatingPoint,
-    prediction_from_probabilities,
-    read_operating_point,
-)
+from inference.prediction import OperatingPoint, prediction_from_probabilities
 
 
 def draw(seed: int, num_digits: int, sharpness: float, num_classes: int = 11):
@@ -57,7 +53,7 @@ def test_rates_are_what_the_consumers_of_the_file_see(tmp_path: Path, num_classe
         (others, 1 - operating_point.false_accept_rate),
     ):
         probabilities = np.exp(log_softmax(rows / operating_point.temperature))
-        reasons = [operating_point.reason(prediction_from_probabilities(row)) for row in probabilities]
+        reasons = [operating_point.decide(prediction_from_probabilities(row)).reason for row in probabilities]
         assert np.mean([reason is not None for reason in reasons]) == pytest.approx(expected)
 
 
@@ -76,8 +72,8 @@ def test_doubt_between_two_digits_is_no_sign_of_another_word() -> None:
         for row in ([0.5, 0.45] + [0.0] * 8 + [0.05], [0.5] + [0.0] * 9 + [0.5])
     )
     operating_point = OperatingPoint(temperature=1.0, threshold=0.7)
-    assert operating_point.reason(torn) is None
-    assert operating_point.reason(foreign) == "low_score"
+    assert operating_point.decide(torn).reason is None
+    assert operating_point.decide(foreign).reason == "low_score"
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

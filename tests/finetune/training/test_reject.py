@@ -10,7 +10,7 @@ from transformers import EvalPrediction
 from finetune import train
 from finetune.metrics import compute_metrics
 from inference.backends.table import load_backend
-from inference.prediction import read_operating_point
+from inference.checkpoint import read_operating_point
 from inference.vocabulary import DIGITS, REJECT_LABEL
 
 

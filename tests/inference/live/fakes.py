@@ -4,8 +4,14 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
+from inference.crop import CropContract
+from inference.live.engine.endpointing import EndpointSettings
+from inference.live.engine.events import Level, Word
+from inference.live.engine.live_engine import LiveEngine
+from inference.live.recognition import UtteranceRecogniser
+from inference.live.session import Session
 from inference.live.source.items import Block, Opening, Source
-from inference.prediction import Prediction, prediction_from_probabilities
+from inference.prediction import Answer, Prediction, prediction_from_probabilities
 from inference.vocabulary import DIGITS
 
 
@@ -72,3 +78,37 @@ def words(*seconds: float, amplitude: float = 0.8, sampling_rate: int = SAMPLING
         for index, duration in enumerate(seconds)
     ]
     return np.concatenate(parts)
+
+
+def heard(
+    label: str | None, start: int, end: int, number: int = 1, reason: str | None = None, **answer
+) -> Word:
+    """A word as the session shows it, said with a score of 0.9."""
+    said = Prediction(label, 0.9, answer.pop("probabilities", None))
+    return Word(number, Answer(label, reason, said, **answer), start, end, {"total": 154.4}, "mfcc")
+
+
+class Memory(list):
+    """An output that keeps what it is shown."""
+
+    def show(self, event):
+        if not isinstance(event, Level):
+            self.append(event)
+
+    def of(self, kind):
+        return [event for event in self if isinstance(event, kind)]
+
+
+def run(*items, backend=None, detector=None, **rules):
+    """Runs a session over source items; returns what the screen and the other output were shown."""
+    engine = LiveEngine(EndpointSettings(), detector or AmplitudeDetector(), CropContract())
+    screen, output = Memory(), Memory()
+    recogniser = UtteranceRecogniser(backend or ConstantBackend(), "constant", **rules)
+    session = Session(engine, recogniser, screen, [output])
+    session.run(MemorySource(*items))
+    session.summarise()
+    return screen, output
+
+
+def blocks(waveform, size=160):
+    return [block(waveform[first : first + size]) for first in range(0, waveform.size, size)]

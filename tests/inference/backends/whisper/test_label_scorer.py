@@ -129,7 +129,7 @@ def test_probabilities_of_labels_and_none_sum_to_one(tiny_whisper) -> None:
         assert sum(prediction.probabilities) + prediction.none_probability == pytest.approx(1.0)
         assert prediction.hypothesis is None
         # Random weights hear no digit in noise: the answer stands, and is not shown.
-        assert backend.operating_point.reason(prediction) == "unknown_class"
+        assert backend.operating_point.decide(prediction).reason == "unknown_class"
 
 
 def test_public_vocabularies_need_one_step(tiny_whisper) -> None:

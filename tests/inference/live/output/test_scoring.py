@@ -4,52 +4,49 @@ import pytest
 
 import inference.live.__main__ as live
 from inference.errors import UserError
-from inference.live.engine.events import Answer, Score
+from inference.live.engine.events import Score, Word
 from inference.live.output.scoring import Label, Scorer, read_labels
-from tests.inference.live.fakes import ConstantBackend
+from tests.inference.live.fakes import ConstantBackend, heard
 from tests.inference.live.test_main import three_words  # noqa: F401 (a fixture)
 
-LABELS = [Label(1000, 2000, 1), Label(3000, 4000, 2), Label(5000, 6000, 3)]
+LABELS = [Label(1000, 2000, "1"), Label(3000, 4000, "2"), Label(5000, 6000, "3")]
 
 
-def answer(start: int, end: int, digit: int | None) -> Answer:
-    reason = "low_score" if digit is None else None
-    return Answer(1, digit, None, (), reason, False, None, start, end, {}, "constant")
+def word(start: int, end: int, label: str | None) -> Word:
+    return heard(label, start, end, reason="low_score" if label is None else None)
 
 
-def score(*answers: Answer) -> Score:
+def score(*words: Word) -> Score:
     scorer = Scorer(LABELS)
-    for one in answers:
+    for one in words:
         scorer.show(one)
     return scorer.score()
 
 
 def test_a_perfect_replay():
-    found = score(answer(900, 2100, 1), answer(3000, 4000, 2), answer(5100, 5900, 3))
+    found = score(word(900, 2100, "1"), word(3000, 4000, "2"), word(5100, 5900, "3"))
     assert found == Score(3, hits=3, wrong=0, rejected=0, merged=0, missed=0, false_digits=0, duplicates=0)
 
 
 def test_each_kind_of_mistake_is_counted_once():
-    found = score(
-        answer(900, 2100, 7), answer(3000, 4000, None), answer(2100, 2900, 4), answer(7000, 8000, None)
-    )
+    found = score(word(900, 2100, "7"), word(3000, 4000, None), word(2100, 2900, "4"), word(7000, 8000, None))
     assert found == Score(3, hits=0, wrong=1, rejected=1, merged=0, missed=1, false_digits=1, duplicates=0)
 
 
 def test_one_answer_over_two_digits_is_one_hit_and_one_merge():
-    found = score(answer(900, 3900, 1))
+    found = score(word(900, 3900, "1"))
     assert (found.hits, found.merged, found.missed) == (1, 1, 1)
 
 
 def test_two_answers_to_one_digit_are_a_duplicate_and_the_first_counts():
-    found = score(answer(1000, 1400, 1), answer(1500, 2000, 9))
+    found = score(word(1000, 1400, "1"), word(1500, 2000, "9"))
     assert (found.hits, found.wrong, found.duplicates) == (1, 0, 1)
 
 
 def test_labels_are_read_in_seconds_and_sorted(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("start_s,end_s,digit\n2.0,2.5,7\n0.5,1.0,0\n")
-    assert read_labels(str(path)) == [Label(8000, 16000, 0), Label(32000, 40000, 7)]
+    assert read_labels(str(path)) == [Label(8000, 16000, "0"), Label(32000, 40000, "7")]
 
 
 @pytest.mark.parametrize(("content", "problem"), [

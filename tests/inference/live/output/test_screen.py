@@ -6,16 +6,17 @@ import re
 import pytest
 from rich.console import Console
 
-from inference.live.engine.events import Answer, Gap, Level, Lost, Ready, StateChange, Summary
+from inference.live.engine.events import Gap, Level, Lost, Ready, StateChange, Summary, Word
 from inference.live.output.screen import Screen
 from inference.live.output.terminal import describe
+from tests.inference.live.fakes import heard
 
 READY = Ready("Desk microphone", 16_000, "mfcc", "silero")
-TOP = ((7, 0.9), (1, 0.1), (4, 0.0))
+PROBABILITIES = (0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0, 0.0)
 
 
-def answer(digit: int | None = 7, reason: str | None = None, forced: bool = False) -> Answer:
-    return Answer(1, digit, 0.9, TOP, reason, forced, None, 0, 8000, {"total": 154.4}, "mfcc")
+def word(label: str | None = "7", reason: str | None = None, forced: bool = False) -> Word:
+    return heard(label, 0, 8000, reason=reason, forced=forced, probabilities=PROBABILITIES)
 
 
 def show(*events, width: int = 100, encoding: str = "utf-8") -> str:
@@ -35,32 +36,34 @@ def lines(output: str) -> list[str]:
 
 
 def test_a_digit_is_a_permanent_line_with_delay_and_score_bars():
-    assert "7   154 ms  7 █████████  0.90  1 █          0.10  4            0.00" in lines(
-        show(READY, answer())
-    )
+    assert "7   154 ms  7 █████████  0.90  1 █          0.10  0            0.00" in lines(show(READY, word()))
+
+
+def test_a_label_of_several_letters_is_whole():
+    assert any(line.startswith("stop   154 ms  7 ███") for line in lines(show(READY, word("stop"))))
 
 
 def test_a_reject_is_a_dot_with_its_reason_and_a_forced_digit_says_so():
-    output = lines(show(READY, answer(None, "low_score"), answer(forced=True)))
+    output = lines(show(READY, word(None, "low_score"), word(forced=True)))
     assert any(line.startswith("·  low_score") for line in output)
     assert any(line.endswith("forced") for line in output)
 
 
 def test_the_status_line_follows_the_state():
-    output = show(READY, StateChange("speech", 0), answer(), Gap(0, 1600), Lost("unplugged"))
+    output = show(READY, StateChange("speech", 0), word(), Gap(0, 1600), Lost("unplugged"))
     assert re.search(r"● SPEECH.* mfcc  p50 154 ms", "\n".join(lines(output)))
     assert re.search(r"● LOST.*lost 100 ms", "\n".join(lines(output)))
 
 
 @pytest.mark.parametrize("width", [20, 40])
 def test_nothing_is_wider_than_a_narrow_terminal(width):
-    output = lines(show(READY, Level(0, -30.0, -60.0), answer(), answer(None, "low_score"), width=width))
+    output = lines(show(READY, Level(0, -30.0, -60.0), word(), word(None, "low_score"), width=width))
     assert max(map(len, output)) <= width
     assert sum("154 ms" in line and line.startswith("7") for line in output) == 1
 
 
 def test_a_line_holds_whole_candidates_and_the_status_what_fits():
-    output = lines(show(READY, Level(0, -30.0, -60.0), answer(), answer(forced=True), width=36))
+    output = lines(show(READY, Level(0, -30.0, -60.0), word(), word(forced=True), width=36))
     assert "7   154 ms  7 █████████  0.90" in output
     assert "7   154 ms  forced" in output
     assert "● LISTENING  p50 154 ms" in output
@@ -73,7 +76,7 @@ def test_the_summary_fits_a_narrow_terminal():
 
 
 def test_a_terminal_without_unicode_gets_ascii():
-    output = lines(show(READY, Level(0, -30.0, -60.0), answer(), answer(None, "low_score"), encoding="ascii"))
+    output = lines(show(READY, Level(0, -30.0, -60.0), word(), word(None, "low_score"), encoding="ascii"))
     assert any(line.startswith("-  low_score") for line in output)
     assert any("%%%%%%%%%" in line for line in output)
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import inference.live.__main__ as live
 from inference.live.engine.events import (
-    Answer,
     Cleared,
     DigitString,
     Level,
@@ -16,16 +15,16 @@ from inference.live.engine.events import (
     StateChange,
     Summary,
     Withdrawn,
+    Word,
 )
 from inference.live.output.strings import Strings, StringSettings, is_luhn
+from tests.inference.live.fakes import heard
 
 MS = 16
 
 
-def answer(number: int, digit: int | None, start_ms: int, reason: str | None = None) -> Answer:
-    return Answer(
-        number, digit, 0.9, (), reason, False, None, start_ms * MS, (start_ms + 300) * MS, {}, "mfcc"
-    )
+def word(number: int, label: str | None, start_ms: int, reason: str | None = None) -> Word:
+    return heard(label, start_ms * MS, (start_ms + 300) * MS, number, reason)
 
 
 def collect(*events, **settings) -> list:
@@ -49,7 +48,7 @@ def level(ms: int) -> Level:
     return Level(ms * MS, -60.0, -60.0)
 
 
-FIVES = [answer(1, 5, 0), answer(2, 5, 400), answer(3, 0, 1200), answer(4, 1, 1600)]
+FIVES = [word(1, "5", 0), word(2, "5", 400), word(3, "0", 1200), word(4, "1", 1600)]
 
 
 def test_a_string_ends_with_silence_and_keeps_its_pauses():
@@ -74,7 +73,7 @@ def test_the_expected_length_ends_it_at_once_and_a_shorter_one_says_so():
 
 
 def test_a_doubtful_word_keeps_its_place_and_a_noise_has_none():
-    events = [answer(1, 5, 0), answer(2, None, 400, "low_score"), answer(3, None, 800, "too_short")]
+    events = [word(1, "5", 0), word(2, None, 400, "low_score"), word(3, None, 800, "too_short")]
     assert strings(collect(*events, level(9000)))[0].digits == "5?"
 
 
