@@ -23,8 +23,8 @@ from finetune.corpus.synthetic import (
     PITCH,
     TRAINING_VARIANTS,
     WORDS_PER_MINUTE,
-    Utterance,
-    load_utterances,
+    SpokenWord,
+    load_spoken_words,
 )
 from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
@@ -70,7 +70,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 KINDS = ("word",) * 5 + ("reversed", "cut", "joined", "noise", "music")
 
 
-def nondigits(
+def non_words(
     digits: Sequence[Clip], part: str, num_clips: int, folder: Path | None = None
 ) -> tuple[Clip, ...]:
     """Clips of the class ``REJECT_LABEL`` for one part of a split.
@@ -101,14 +101,14 @@ def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
     return tuple(_words(part, num_clips))
 
 
-def word_plan(part: str, num_clips: int) -> list[Utterance]:
+def word_plan(part: str, num_clips: int) -> list[SpokenWord]:
     """Draws a voice for each word that is none of the vocabulary; a pure function of it and the arguments."""
     generator = random.Random(f"words that are no digits, {part}")
     names = vocabulary().label_of_name
     words = [word for word in WORDS[part] if word not in names]
     generator.shuffle(words)  # a list in the order of the alphabet would give few sounds its beginning only
     return [
-        Utterance(
+        SpokenWord(
             label=words[number % len(words)],
             voice=f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
             index=number,
@@ -124,13 +124,13 @@ def _words(part: str, num_clips: int) -> list[Clip]:
     if not num_clips:
         return []
     return [
-        replace(clip, clip_id=f"nondigits/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
-        for clip in load_utterances(f"words-{part}", word_plan(part, num_clips))
+        replace(clip, clip_id=f"non_words/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
+        for clip in load_spoken_words(f"words-{part}", word_plan(part, num_clips))
     ]
 
 
 def _made(kind: str, part: str, number: int, digits: Sequence[Clip]) -> Clip:
-    clip_id = f"nondigits/{part}/{kind}_{number}"
+    clip_id = f"non_words/{part}/{kind}_{number}"
     generator = clip_generator(0, 0, clip_id)
     chosen = digits[int(generator.integers(len(digits)))]
     others = [clip for clip in digits if clip.speaker == chosen.speaker and clip.label != chosen.label]
@@ -190,7 +190,7 @@ def _own(folder: Path, part: str) -> list[Clip]:
     parts = ("train", "train", "train", "validation", "test")
     return [
         Clip(
-            f"nondigits/own/{path.relative_to(folder)}",
+            f"non_words/own/{path.relative_to(folder)}",
             REJECT_LABEL,
             "own",
             number,

@@ -23,6 +23,7 @@ from inference.backends.wav2vec2.checkpoint import (
 )
 from inference.backends.wav2vec2.select_runtime import Choice
 from inference.errors import CheckpointError
+from inference.files import cache_folder
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
 CACHE_NAME = ".runtimes"
@@ -41,7 +42,7 @@ def converted_folder(checkpoint: EncoderCheckpoint, choice: Choice) -> Path:
     """
     key = _key(checkpoint.folder, choice)
     beside = checkpoint.folder / CACHE_NAME
-    places = (beside / key, _user_cache() / key)
+    places = (beside / key, cache_folder() / "runtimes" / key)
     for place in places:
         if place.is_dir():
             return place
@@ -124,11 +125,6 @@ def _key(folder: Path, choice: Choice) -> str:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     version = importlib.metadata.version(choice.runtime)
     return f"{choice.runtime}-{version}-{choice.precision}-{digest.hexdigest()[:16]}"
-
-
-def _user_cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "spoken-digits" / "runtimes"
 
 
 def _is_writable(folder: Path) -> bool:

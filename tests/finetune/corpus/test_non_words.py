@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finetune.corpus.loading import load_corpus
-from finetune.corpus.non_words import KINDS, VARIANTS, WORDS, nondigits, word_plan
+from finetune.corpus.non_words import KINDS, VARIANTS, WORDS, non_words, word_plan
 from finetune.corpus.synthetic import TRAINING_VARIANTS
 from inference.errors import CorpusError
 from inference.vocabulary import DIGITS, REJECT_LABEL
@@ -56,12 +56,12 @@ def test_plan_depends_on_part_and_number_alone() -> None:
 def test_sounds_of_every_kind_the_same_each_time(spoken_corpus: Path, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     digits = load_corpus(str(spoken_corpus)).clips[::9]
-    clips = nondigits(digits, "validation", 20)
+    clips = non_words(digits, "validation", 20)
     assert {clip.label for clip in clips} == {REJECT_LABEL}
     assert len({clip.clip_id for clip in clips}) == 20
     made = Counter(clip.clip_id.split("/")[2].split("_")[0] for clip in clips)
     assert all(made[kind] == 2 * KINDS.count(kind) for kind in set(KINDS) - {"word"})
-    again = nondigits(digits, "validation", 20)
+    again = non_words(digits, "validation", 20)
     for clip, same in zip(clips, again, strict=True):
         waveform = clip.waveform()
         assert np.isfinite(waveform).all()
@@ -71,8 +71,8 @@ def test_sounds_of_every_kind_the_same_each_time(spoken_corpus: Path, monkeypatc
 
 def test_own_sounds_fall_into_one_part_each(spoken_corpus: Path, tmp_path: Path) -> None:
     digits = load_corpus(str(spoken_corpus)).clips
-    own = [{clip.clip_id for clip in nondigits(digits, part, 0, spoken_corpus)} for part in PARTS]
+    own = [{clip.clip_id for clip in non_words(digits, part, 0, spoken_corpus)} for part in PARTS]
     assert sum(map(len, own)) == len(set.union(*own)) == len(digits)
     assert all(own)
     with pytest.raises(CorpusError, match="no audio files"):
-        nondigits(digits, "train", 0, tmp_path)
+        non_words(digits, "train", 0, tmp_path)
