@@ -125,7 +125,7 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     """Fits one split and writes its checkpoint."""
     from finetune.baselines.recipe import recipe
     from finetune.checkpoint.calibration import write_calibration
-    from finetune.checkpoint.writer import Run, prepare_folder, write_checkpoint
+    from finetune.checkpoint.writer import Provenance, prepare_folder, write_checkpoint
     from finetune.corpus.synthetic import with_synthetic
     from finetune.training.resumption import write_failures_explained
     from finetune.training.tracking import tracked
@@ -143,21 +143,21 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
     operating_point = None
     if split.validation:
         # A model that has not heard the validation clips: its curve, figures and operating point.
-        validated = chosen.fit((*split.lessons, *sounds("train")), split.validation)
+        validated = chosen.fit((*split.training_clips, *sounds("train")), split.validation)
         figures = {"validation_clips": len(split.validation)}
         figures |= _figures("validation", validated, split.validation)
         history = validated.history
         if options.reject:
             operating_point = _calibrate(validated, split.validation, sounds("validation"))
     started = time.perf_counter()
-    final = chosen.fit((*split.lessons, *split.validation, *sounds("train")), ())
+    final = chosen.fit((*split.training_clips, *split.validation, *sounds("train")), ())
     figures["fit_seconds"] = time.perf_counter() - started
     figures["test_clips"] = len(split.test)
     figures |= {**final.choices, **_figures("test", final, split.test)}
     if operating_point:
         figures |= _operating_point(operating_point, final, split.test, sounds("test"))
     figures["parameters"] = final.num_parameters
-    run = Run(
+    run = Provenance(
         title=chosen.title,
         command=command,
         corpus=corpus,
@@ -184,20 +184,20 @@ def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | 
 
 def _sounds(options: argparse.Namespace, split: Split, part: str) -> tuple[Clip, ...]:
     """Sounds that are no digit, of one part of the split: to learn from, as many as there are recordings."""
-    from finetune.corpus.non_words import nondigits
+    from finetune.corpus.non_words import non_words
 
     digits = getattr(split, part)
     num_sounds = len(digits) if part == "train" else max(len(digits) // 4, NUM_SOUNDS)
-    return nondigits(digits, part, num_sounds, options.reject_folder)
+    return non_words(digits, part, num_sounds, options.reject_folder)
 
 
 def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]) -> OperatingPoint:
     import numpy as np
 
     from finetune.checkpoint.calibration import calibrate
-    from finetune.corpus.in_noise import heard
+    from finetune.corpus.in_noise import in_noise
 
-    digits, others = (*digits, *heard(digits)), (*others, *heard(others))
+    digits, others = (*digits, *in_noise(digits)), (*others, *in_noise(others))
     references = np.array([vocabulary().label2id[clip.label] for clip in digits])
     return calibrate(
         np.log(fitted.probabilities(digits) + LEAST_PROBABILITY),

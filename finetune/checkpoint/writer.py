@@ -24,7 +24,7 @@ FIGURES_NAME = "figures.json"
 
 
 @dataclass(frozen=True)
-class Run:
+class Provenance:
     """How a checkpoint came to be.
 
     Attributes:
@@ -92,7 +92,7 @@ def claim_folder(folder: Path, settings: dict[str, Any], work: str = "checkpoint
 
 
 def write_checkpoint(
-    folder: Path, save_model: Callable[[Path], object], contract: CropContract, run: Run
+    folder: Path, save_model: Callable[[Path], object], contract: CropContract, run: Provenance
 ) -> None:
     """Writes all files into a temporary sub-folder and moves them into place when they are complete.
 

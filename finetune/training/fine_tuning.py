@@ -9,19 +9,17 @@ from typing import Any, cast
 from transformers import set_seed
 
 from finetune.checkpoint.calibration import calibrate
-from finetune.checkpoint.writer import Run, claim_folder, prepare_folder, write_checkpoint
-from finetune.corpus.in_noise import heard
+from finetune.checkpoint.writer import Provenance, claim_folder, prepare_folder, write_checkpoint
+from finetune.corpus.in_noise import in_noise
 from finetune.corpus.loading import Clip, load_corpus
-from finetune.corpus.non_words import nondigits
+from finetune.corpus.non_words import non_words
 from finetune.corpus.splits import Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
 from finetune.metrics import compute_metrics
 from finetune.training.arguments import DataArguments
-from finetune.training.clip_dataset import ClipDataset
-from finetune.training.clip_trainer import ClipTrainer
-from finetune.training.collator import WaveformCollator
+from finetune.training.clip_dataset import ClipDataset, WaveformCollator
+from finetune.training.clip_trainer import ClipTrainer, EarlyStopping
 from finetune.training.command_line import Arguments
-from finetune.training.early_stopping import EarlyStopping
 from finetune.training.modeling import build_model
 from finetune.training.outcome import card_figures, save_model, training_notes
 from finetune.training.publication import upload_checkpoint
@@ -79,7 +77,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         split = with_synthetic(split, data.synthetic_share, corpus.name)
         others = {part: _others(part, clips, data) for part, clips in _parts(split).items()}
         spoken = (split.validation, others["validation"]) if data.reject else ()
-        copies = [heard(clips) for clips in spoken]
+        copies = [in_noise(clips) for clips in spoken]
         sources = (corpus.clips, split.synthetic, *others.values(), *copies)
         caches: Any = [WaveformCache(clips, show_progress=main_process) for clips in sources if clips]
     dataset = partial(
@@ -94,7 +92,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         args=training,
         data_collator=WaveformCollator(feature_extractor),
         train_dataset=dataset(
-            (*split.lessons, *others["train"]),
+            (*split.training_clips, *others["train"]),
             augmentation=arguments.augmentation.settings(),
             seed=training.seed,
         ),
@@ -116,7 +114,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
                 digits, sounds = (trainer.predict(dataset((*clips, *again))) for clips, again in pairs)
                 operating_point = calibrate(digits.predictions, digits.label_ids, sounds.predictions)
         if main_process:
-            run = Run(
+            run = Provenance(
                 title=f"{type(model).__name__} for {vocabulary().title}",
                 command=command,
                 corpus=corpus,
@@ -143,4 +141,4 @@ def _others(part: str, digits: tuple[Clip, ...], data: DataArguments) -> tuple[C
     if not data.reject:
         return ()
     num_clips = max(round(len(digits) * data.reject_share / (1 - data.reject_share)), 1)
-    return nondigits(digits, part, num_clips, Path(data.reject_folder) if data.reject_folder else None)
+    return non_words(digits, part, num_clips, Path(data.reject_folder) if data.reject_folder else None)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from finetune import fit_baseline
-from finetune.baselines.svm import best_steepness, choose, collapse
+from finetune.baselines.svm import best_steepness, choose_point, collapse
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
@@ -86,8 +86,8 @@ def test_the_grid_is_chosen_over_held_out_speakers() -> None:
     bands = [np.full((20, 40), -20.0, np.float32) for _ in label_ids]
     for matrix, label_id in zip(bands, shifted, strict=True):
         matrix[:, 4 * label_id : 4 * label_id + 4] = generator.normal(0.0, 0.1, (20, 4))
-    _, by_speakers = choose("mfcc-svm", bands, label_ids, speakers)
-    _, by_clips = choose("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
+    _, by_speakers = choose_point("mfcc-svm", bands, label_ids, speakers)
+    _, by_clips = choose_point("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
     assert by_speakers < 0.2
     assert by_clips > 0.9
 
