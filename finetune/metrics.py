@@ -110,6 +110,18 @@ def roc_auc(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
+def detection_auc(scores: np.ndarray, other_scores: np.ndarray) -> float:
+    """Chance that a word has a higher score than another sound, ties counting half.
+
+    Args:
+        scores: Of words of the vocabulary, ``(num_words,)``.
+        other_scores: Of what is none, ``(num_others,)``.
+    """
+    label_ids = np.repeat([0, 1], [len(scores), len(other_scores)])
+    merged = np.concatenate([scores, other_scores])
+    return roc_auc(np.stack([merged, -merged], axis=1), label_ids)
+
+
 def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray, num_bins: int = 15) -> float:
     """Expected calibration error of the best label (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 

@@ -45,7 +45,6 @@ HOMES = {
         "finetune/training/fine_tuning.py",
         "finetune/metrics.py",
         "finetune/training/modeling.py",
-        "finetune/training/outcome.py",
         "finetune/training/short_clips.py",
         "finetune/training/tracking.py",
     },

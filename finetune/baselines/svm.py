@@ -1,7 +1,6 @@
 """Principal components of MFCC statistics, and an RBF machine or a logistic regression on them."""
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations, product
@@ -20,12 +19,13 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
-from finetune.baselines.recipe import class_ids
+from finetune.baselines.table import class_ids
 from finetune.corpus.clip import Clip
 from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
+from inference.files import write_json
 from inference.vocabulary import vocabulary
 
 _SPOKEN_FASTER_OR_SLOWER = AugmentationSettings(
@@ -115,7 +115,7 @@ class FittedStatistics:
     def save(self, folder: Path) -> None:
         """Writes ``model.safetensors`` and ``features.json``."""
         save_file(self.classifier.arrays(), folder / "model.safetensors")
-        (folder / "features.json").write_text(json.dumps(asdict(self.point.settings), indent=2) + "\n")
+        write_json(folder / "features.json", asdict(self.point.settings))
 
 
 def fit_statistics(
