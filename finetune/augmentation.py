@@ -78,7 +78,7 @@ def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class Pace:
+class SpeedDraw:
     """The first draws of a variation: how long it is can be told from them without making it.
 
     Attributes:
@@ -99,12 +99,12 @@ class Pace:
         return min(padded, _max_samples(settings))
 
 
-def draw_pace(settings: AugmentationSettings, generator: np.random.Generator) -> Pace:
+def draw_speed(settings: AugmentationSettings, generator: np.random.Generator) -> SpeedDraw:
     """Draws what ``augment`` draws first."""
     speed = generator.uniform(*settings.speed)
     formants = generator.uniform(*settings.formants)
     before, after = (int(ms * SAMPLING_RATE / 1000) for ms in generator.uniform(*settings.pad_ms, size=2))
-    return Pace(speed, formants, before, after)
+    return SpeedDraw(speed, formants, before, after)
 
 
 def augment(
@@ -125,10 +125,10 @@ def augment(
     Returns:
         Float32 waveform in [-1, 1] of another length.
     """
-    pace = draw_pace(settings, generator)
-    waveform = shift_formants(change_speed(waveform, pace.speed), pace.formants)
+    drawn = draw_speed(settings, generator)
+    waveform = shift_formants(change_speed(waveform, drawn.speed), drawn.formants)
     speech_rms = max(float(np.sqrt(np.mean(np.square(waveform)))), 1e-6)
-    waveform = _pad(waveform, pace, settings, generator)
+    waveform = _pad(waveform, drawn, settings, generator)
     if generator.random() < settings.reverberation_probability:
         decay_ms = generator.uniform(*settings.decay_ms)
         ratio_db = generator.uniform(*settings.direct_to_reverberant_db)
@@ -148,16 +148,19 @@ def _max_samples(settings: AugmentationSettings) -> int:
 
 
 def _pad(
-    waveform: np.ndarray, pace: Pace, settings: AugmentationSettings, generator: np.random.Generator
+    waveform: np.ndarray,
+    drawn: SpeedDraw,
+    settings: AugmentationSettings,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Pads both sides and cuts to the longest duration allowed, around the word where it fits."""
-    padded = np.pad(waveform, (pace.samples_before, pace.samples_after))
+    padded = np.pad(waveform, (drawn.samples_before, drawn.samples_after))
     max_samples = _max_samples(settings)
     surplus = padded.size - max_samples
     if surplus <= 0:
         return padded
     word = trim_silence(waveform)
-    start = pace.samples_before + (word.ctypes.data - waveform.ctypes.data) // waveform.itemsize
+    start = drawn.samples_before + (word.ctypes.data - waveform.ctypes.data) // waveform.itemsize
     # A window in these limits holds the whole word, or nothing but the word where that is longer.
     limits = (max(start + word.size - max_samples, 0), min(start, surplus))
     first = int(generator.integers(min(limits), max(limits) + 1))

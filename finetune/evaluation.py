@@ -4,7 +4,6 @@ python -m finetune.evaluation runs/mine
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from inference.backends.table import BACKENDS, load_backend
 from inference.checkpoint import read_json
 from inference.command_line import EXIT_OK, path_argument, reports_user_errors
 from inference.errors import CheckpointError
+from inference.files import write_json
 from inference.vocabulary import add_vocabulary_argument
 
 CLIPS_PER_CALL = 32
@@ -64,8 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = options.out or options.checkpoint / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     report = {"checkpoint": str(options.checkpoint), "split": split.caption, "part": options.part, **report}
-    text = json.dumps(report, indent=2)
-    (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "evaluation.json", report)
     # Imported here: --help and wrong options need not wait for matplotlib.
     from finetune.plots import draw_confusion, draw_history
 

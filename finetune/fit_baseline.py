@@ -12,24 +12,22 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.corpus.loading import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
-from finetune.corpus.splits import PROTOCOLS, Split, make_split
+from finetune.baselines.table import STATISTICS_TITLES, SYNTHETIC_SHARES, FittedBaseline, find_baseline
+from finetune.corpus.clip import Clip
+from finetune.corpus.mixture import load_corpora
+from finetune.training.data import DataArguments, add_data_arguments, gather
 from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
 from inference.errors import UserError
-from inference.prediction import OperatingPoint, Prediction, prediction_from_probabilities
-from inference.vocabulary import REJECT_LABEL, add_vocabulary_argument, vocabulary
+from inference.vocabulary import add_vocabulary_argument
 
 if TYPE_CHECKING:
-    from finetune.baselines.recipe import Fitted
+    import numpy as np
 
-#: Model -> share of synthetic voices that it learns from by default.
-MODELS = {"mfcc-svm": 0.0, "mfcc-logreg": 0.0, "mfcc-cnn": 0.4, "logmel-dscnn": 0.4, "speech-embedding": 0.4}
-#: Fewest sounds that are no digit; in a test part they decide how finely a rate is known.
-NUM_SOUNDS = 300
 LEAST_PROBABILITY = 1e-12
 
 
@@ -39,40 +37,19 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m finetune.fit_baseline", description="Fits a small baseline."
     )
     parser.add_argument(
-        "--model", choices=MODELS, default="mfcc-svm", help="what to fit (default: %(default)s)"
+        "--model",
+        choices=SYNTHETIC_SHARES,
+        default="mfcc-svm",
+        help="what to fit; networks learn from a share of 0.4 of synthetic voices unless told otherwise "
+        "(default: %(default)s)",
     )
-    parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     add_vocabulary_argument(parser)
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="official", help="default: %(default)s")
-    parser.add_argument("--fold", help="held-out speaker of the protocol loso (default: each in turn)")
+    add_data_arguments(parser, {"reject_share": 0.5, "synthetic_share": None})
     parser.add_argument(
-        "--seed", type=natural_number, default=0, help="of split and augmentation (default: 0)"
-    )
-    shares = ", ".join(f"{share} for {model}" for model, share in MODELS.items())
-    parser.add_argument(
-        "--synthetic_share",
-        type=float,
-        help=f"share of the training clips that are synthetic voices (default: {shares})",
+        "--seed", type=natural_number, default=0, help="of weights, order and augmentation (default: 0)"
     )
     parser.add_argument(
         "--steps", type=positive_int, help="optimizer steps of the networks (default: each one's own number)"
-    )
-    parser.add_argument(
-        "--skip_validation",
-        action="store_true",
-        help="learn from the validation clips at once instead of fitting twice: no figures and no curve on "
-        "clips that the model has not heard, in half the time",
-    )
-    parser.add_argument(
-        "--reject",
-        action="store_true",
-        help="learn a class of sounds that are no digit (other words, broken digits, noise) as well, and "
-        "calibrate when an answer is refused on validation clips",
-    )
-    parser.add_argument(
-        "--reject_folder",
-        type=path_argument,
-        help="recordings of your own for that class, beside the made ones",
     )
     parser.add_argument(
         "--report_to",
@@ -89,163 +66,93 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
-    from finetune.baselines.recipe import STATISTICS_TITLES
-
-    if options.synthetic_share is None:
-        options.synthetic_share = MODELS[options.model]
-    if options.reject and options.skip_validation:
-        raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
+    data = _data_arguments(options)
     if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
-    if options.reject_folder and not options.reject:
-        raise UserError("--reject_folder goes with --reject.")
     if options.report_to:
         from finetune.training.tracking import prepare_trackers
 
         prepare_trackers(options.report_to)  # before any work is done
     folder = options.out or Path("runs") / options.model
-    corpus = load_corpus(options.dataset)
     words = ["python", "-m", "finetune.fit_baseline", *(sys.argv[1:] if argv is None else argv)]
-    command = environment_prefix(options.dataset) + shlex.join(words)
-    if options.protocol == "loso" and options.fold is None:
+    command = data.environment_prefix + shlex.join(words)
+    if data.all_folds:
         # Imported here: --help must not wait for scipy and scikit-learn.
         from finetune.training.folds import run_folds
 
-        names = ("model", "seed", "synthetic_share", "steps", "skip_validation", "reject")
-        settings = {name: getattr(options, name) for name in names}
-        settings["reject_folder"] = str(options.reject_folder)
-        table = run_folds(corpus, folder, settings, command, partial(_fit, options, corpus, command))
+        names = ("model", "seed", "steps")
+        settings = asdict(data) | {name: getattr(options, name) for name in names}
+        corpus = load_corpora(data.datasets[:1], data.streaming)[0]
+        table = run_folds(
+            corpus,
+            folder,
+            settings,
+            command,
+            lambda speaker, place: _fit(options, replace(data, fold=speaker), command, place),
+        )
         sys.stderr.write(f"{table.markdown()}\nwrote {folder / 'loso.md'}\n")
     else:
-        _fit(options, corpus, command, options.fold, folder)
+        _fit(options, data, command, folder)
     return EXIT_OK
 
 
-def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | None, folder: Path) -> None:
+def _data_arguments(options: argparse.Namespace) -> DataArguments:
+    values = {option.name: getattr(options, option.name) for option in fields(DataArguments)}
+    if values["synthetic_share"] is None:
+        values["synthetic_share"] = SYNTHETIC_SHARES[options.model]
+    return DataArguments(**values)
+
+
+def _fit(options: argparse.Namespace, arguments: DataArguments, command: str, folder: Path) -> None:
     """Fits one split and writes its checkpoint."""
-    from finetune.baselines.recipe import recipe
-    from finetune.checkpoint.calibration import write_calibration
-    from finetune.checkpoint.writer import Run, prepare_folder, write_checkpoint
-    from finetune.corpus.synthetic import with_synthetic
+    from finetune.checkpoint.writer import prepare_folder
+    from finetune.training.recipe import measure_test, validate, write
     from finetune.training.resumption import write_failures_explained
     from finetune.training.tracking import tracked
 
-    split = make_split(corpus.clips, options.protocol, options.seed, fold)
-    if options.skip_validation:
-        split = split.without_validation()
-    split = with_synthetic(split, options.synthetic_share, corpus.name)
+    data = gather(arguments)
     prepare_folder(folder)
-    sys.stderr.write(f"{corpus.description}; {split.caption}\n")
-    chosen = recipe(options.model, options.seed, options.steps)
-    sounds = partial(_sounds, options, split) if options.reject else lambda part: ()
-    figures: dict[str, float] = {}
-    history: list[dict[str, float]] = []
-    operating_point = None
-    if split.validation:
-        # A model that has not heard the validation clips: its curve, figures and operating point.
-        validated = chosen.fit((*split.lessons, *sounds("train")), split.validation)
-        figures = {"validation_clips": len(split.validation)}
-        figures |= _figures("validation", validated, split.validation)
-        history = validated.history
-        if options.reject:
-            operating_point = _calibrate(validated, split.validation, sounds("validation"))
+    sys.stderr.write(f"{data.description}\n")
+    baseline = find_baseline(options.model, options.seed, options.steps)
+    validation, notes = data.split.validation, _NOTES_WITHOUT_VALIDATION
     started = time.perf_counter()
-    final = chosen.fit((*split.lessons, *split.validation, *sounds("train")), ())
-    figures["fit_seconds"] = time.perf_counter() - started
-    figures["test_clips"] = len(split.test)
-    figures |= {**final.choices, **_figures("test", final, split.test)}
-    if operating_point:
-        figures |= _operating_point(operating_point, final, split.test, sounds("test"))
-    figures["parameters"] = final.num_parameters
-    run = Run(
-        title=chosen.title,
-        command=command,
-        corpus=corpus,
-        split=split,
-        figures=figures,
-        notes=_NOTES if split.validation else _NOTES_WITHOUT_VALIDATION,
-        history=history or final.history,
-        classes=(*vocabulary().labels, REJECT_LABEL) if options.reject else vocabulary().labels,
-    )
-
-    def save(unfinished: Path) -> None:
-        final.save(unfinished)
-        if operating_point:
-            write_calibration(unfinished, operating_point)
-
+    # A model that has not heard the validation clips: its curve, figures and operating point.
+    fitted = baseline.fit(data.training_clips, validation)
+    figures, operating_point = validate(partial(_logits, fitted), data, arguments.max_false_accept_rate)
+    history = fitted.history
+    if validation and data.validation_apart:
+        notes = _NOTES_VALIDATION_APART
+    elif validation:
+        notes, started = _NOTES, time.perf_counter()
+        fitted = baseline.fit((*data.training_clips, *validation), ())
+    figures |= {"fit_seconds": time.perf_counter() - started, **fitted.choices}
+    figures |= measure_test(partial(_logits, fitted), data, operating_point)
+    figures["parameters"] = fitted.num_parameters
     with write_failures_explained(folder):
-        write_checkpoint(folder, save, chosen.contract, run)
-    described = {"model": options.model, "seed": options.seed, "protocol": options.protocol, "fold": fold}
-    with tracked(options.report_to, folder, described) as report:
-        for step, record in enumerate((*run.history, figures)):
+        write(
+            folder,
+            fitted.save,
+            baseline.contract,
+            data,
+            arguments,
+            operating_point,
+            title=baseline.title,
+            command=command,
+            figures=figures,
+            notes=notes,
+            history=history,
+        )
+    described = {"model": options.model, "seed": options.seed, "protocol": arguments.protocol}
+    with tracked(options.report_to, folder, described | {"fold": arguments.fold}) as report:
+        for step, record in enumerate((*history, figures)):
             report(record, step)
     sys.stderr.write(f"test accuracy {figures['test_accuracy']:.4f}; wrote {folder}\n")
 
 
-def _sounds(options: argparse.Namespace, split: Split, part: str) -> tuple[Clip, ...]:
-    """Sounds that are no digit, of one part of the split: to learn from, as many as there are recordings."""
-    from finetune.corpus.non_words import nondigits
-
-    digits = getattr(split, part)
-    num_sounds = len(digits) if part == "train" else max(len(digits) // 4, NUM_SOUNDS)
-    return nondigits(digits, part, num_sounds, options.reject_folder)
-
-
-def _calibrate(fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]) -> OperatingPoint:
+def _logits(fitted: FittedBaseline, clips: Sequence[Clip]) -> "np.ndarray":
     import numpy as np
 
-    from finetune.checkpoint.calibration import calibrate
-    from finetune.corpus.in_noise import heard
-
-    digits, others = (*digits, *heard(digits)), (*others, *heard(others))
-    references = np.array([vocabulary().label2id[clip.label] for clip in digits])
-    return calibrate(
-        np.log(fitted.probabilities(digits) + LEAST_PROBABILITY),
-        references,
-        np.log(fitted.probabilities(others) + LEAST_PROBABILITY),
-    )
-
-
-def _operating_point(
-    operating_point: OperatingPoint, fitted: "Fitted", digits: Sequence[Clip], others: Sequence[Clip]
-) -> dict[str, float]:
-    """Rates of the stored operating point on test digits and on test sounds."""
-    digits_rate, others_rate = (
-        sum(
-            operating_point.decide(prediction).label is not None
-            for prediction in _predictions(operating_point, fitted, clips)
-        )
-        / len(clips)
-        for clips in (digits, others)
-    )
-    return {
-        "test_digits_refused": 1.0 - digits_rate,
-        "test_sounds_without_a_digit": len(others),
-        "test_sounds_shown_as_a_digit": others_rate,
-    }
-
-
-def _predictions(
-    operating_point: OperatingPoint, fitted: "Fitted", clips: Sequence[Clip]
-) -> list[Prediction]:
-    import numpy as np
-
-    from finetune.checkpoint.calibration import log_softmax
-
-    logits = np.log(fitted.probabilities(clips) + LEAST_PROBABILITY) / operating_point.temperature
-    return [prediction_from_probabilities(row) for row in np.exp(log_softmax(logits))]
-
-
-def _figures(part: str, fitted: "Fitted", clips: Sequence[Clip]) -> dict[str, float]:
-    from finetune.metrics import macro_f1
-
-    answers = fitted.probabilities(clips)[:, : len(vocabulary().labels)].argmax(axis=1).tolist()
-    references = [vocabulary().label2id[clip.label] for clip in clips]
-    hits = sum(answer == reference for answer, reference in zip(answers, references, strict=True))
-    return {
-        f"{part}_accuracy": hits / len(clips),
-        f"{part}_macro_f1": macro_f1(answers, references),
-    }
+    return np.log(fitted.probabilities(clips) + LEAST_PROBABILITY)
 
 
 _NOTES = (
@@ -253,6 +160,10 @@ _NOTES = (
     "them as well. No choice was made on test clips."
 )
 _NOTES_WITHOUT_VALIDATION = "Everything was fixed before the fit; no choice was made on test clips."
+_NOTES_VALIDATION_APART = (
+    "The validation clips come from corpora of their own and were not learned from; no choice was made on "
+    "test clips."
+)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Accuracy, F1, ROC area and calibration: after each epoch, in evaluations and in the benchmark."""
 
+import functools
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
@@ -9,19 +10,43 @@ import numpy as np
 from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
+    from evaluate import EvaluationModule
     from transformers import EvalPrediction
 
 
 def compute_metrics(prediction: "EvalPrediction") -> dict[str, float]:
-    """Accuracy and macro F1 of logits ``(num_clips, num_classes)`` against label ids.
+    """What the Trainer asks after each epoch: the module of ``evaluation_module`` on its logits."""
+    return evaluation_module().compute(predictions=prediction.predictions, references=prediction.label_ids)
 
-    Where all clips are digits a reject class is left out; among other sounds it is an answer as well.
+
+@functools.cache
+def evaluation_module() -> "EvaluationModule":
+    """Accuracy and macro F1 as a module of the ``evaluate`` library, loaded from here and not from the Hub.
+
+    Its predictions are logits or probabilities ``(num_clips, num_classes)``, its references label ids. Where
+    all clips are words of the vocabulary a reject class is left out; among other sounds it is an answer too.
     """
-    references = np.asarray(prediction.label_ids).tolist()
-    closed = max(references) < len(vocabulary().labels)
-    logits = np.asarray(prediction.predictions)[:, : len(vocabulary().labels) if closed else None]
-    predictions = logits.argmax(axis=-1).tolist()
-    return {"accuracy": accuracy(predictions, references), "macro_f1": macro_f1(predictions, references)}
+    # Imported here: the libraries take seconds, for which who only counts need not wait.
+    import datasets
+    import evaluate
+
+    class LabelMetrics(evaluate.Metric):
+        def _info(self) -> evaluate.MetricInfo:
+            row, label_id = datasets.List(datasets.Value("float32")), datasets.Value("int64")
+            return evaluate.MetricInfo(
+                description="Accuracy and macro F1 of the most probable label.",
+                citation="",
+                features=datasets.Features({"predictions": row, "references": label_id}),
+            )
+
+        def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
+            num_labels = len(vocabulary().labels)
+            rows = np.asarray(predictions)[:, : num_labels if max(references) < num_labels else None]
+            answers = rows.argmax(axis=1).tolist()
+            return {"accuracy": accuracy(answers, references), "macro_f1": macro_f1(answers, references)}
+
+    # In memory: processes that validate side by side would share a file of the user's cache.
+    return LabelMetrics(keep_in_memory=True)
 
 
 def accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
@@ -83,6 +108,18 @@ def roc_auc(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
             ranks = rankdata(probabilities[:, label_id])[positive].sum()
             areas.append((ranks - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
     return float(np.mean(areas)) if areas else float("nan")
+
+
+def detection_auc(scores: np.ndarray, other_scores: np.ndarray) -> float:
+    """Chance that a word has a higher score than another sound, ties counting half.
+
+    Args:
+        scores: Of words of the vocabulary, ``(num_words,)``.
+        other_scores: Of what is none, ``(num_others,)``.
+    """
+    label_ids = np.repeat([0, 1], [len(scores), len(other_scores)])
+    merged = np.concatenate([scores, other_scores])
+    return roc_auc(np.stack([merged, -merged], axis=1), label_ids)
 
 
 def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray, num_bins: int = 15) -> float:

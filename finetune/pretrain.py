@@ -80,9 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     from finetune.corpus.non_words import spoken_words
     from finetune.corpus.splits import fingerprint
     from finetune.corpus.synthetic import training_voices
-    from finetune.training.clip_dataset import ClipDataset
+    from finetune.training.clip_dataset import ClipDataset, WaveformCollator
     from finetune.training.clip_trainer import ClipTrainer
-    from finetune.training.collator import WaveformCollator
     from finetune.training.embedding_student import (
         EmbeddingStudent,
         embeddings,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from finetune.corpus.loading import environment_prefix, load_corpus
+from finetune.corpus.mixture import load_corpora
 from finetune.training.command_line import Arguments, parse_arguments
 from finetune.training.fine_tuning import fine_tune
 from finetune.training.resumption import outcome_settings, remove_checkpoints
@@ -60,7 +60,7 @@ def _series(arguments: Arguments, words: list[str]) -> Fit:
                 parse_arguments([*single, f"--{option}", value])  # a typing error is found before training
         fit = over_grid(fit, asked.grid_axes, series)
     if data.all_folds:
-        fit = over_folds(fit, load_corpus(data.dataset, streaming=data.streaming), series)
+        fit = over_folds(fit, load_corpora(data.datasets[:1], data.streaming)[0], series)
     if asked.seeds:
         fit = over_seeds(fit, asked.seeds, series)
     return fit
@@ -84,7 +84,7 @@ def _command(arguments: Arguments, words: list[str]) -> str:
     if arguments.training.world_size > 1:
         program[2:2] = ["--multi_gpu", "--num_processes", str(arguments.training.world_size)]
     # The command goes into the card for all to read.
-    return environment_prefix(arguments.data.dataset) + shlex.join([*program, *_without(SECRETS, words)])
+    return arguments.data.environment_prefix + shlex.join([*program, *_without(SECRETS, words)])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Is the Hugging Face Hub there? Asked once, quickly, before a library starts its minutes of retries."""
+"""The Hugging Face Hub: whether it answers, asked before a library starts its minutes of retries; its ids."""
 
 import http.client
 import queue
+import re
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 #: An HTTP status from here on means that nothing behind the endpoint can serve files now.
 _FIRST_SERVER_ERROR = 500
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def hub_is_reachable(timeout_s: float = 4.0) -> bool:
@@ -37,6 +40,14 @@ def hub_is_reachable(timeout_s: float = 4.0) -> bool:
         return answers.get(timeout=timeout_s)
     except queue.Empty:
         return False
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether "owner/name" of a model or data set was meant, and no folder.
+
+    "runs/mine" could be an id; it is none where there is a folder "runs".
+    """
+    return _HUB_ID.fullmatch(name) is not None and not Path(name).parent.is_dir()
 
 
 def _answers(endpoint: str, timeout_s: float) -> bool:

@@ -35,11 +35,12 @@ def recordings() -> Path:
 def spoken_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of synthetic clips: 4 voices, 7 takes of each digit, in a cache of its own."""
     from finetune.corpus import synthetic
+    from inference.files import cache_folder
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         synthetic.load_synthetic(seed=1, num_voices=4, num_takes=7)
-        (folder,) = synthetic.cache_folder().iterdir()
+        (folder,) = cache_folder().iterdir()
     return folder
 
 

@@ -15,6 +15,7 @@ import soundfile
 from benchmarks.run.records import read_records
 from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE
+from inference.files import cache_folder
 from inference.vocabulary import VARIABLE, VOCABULARY_FILE, use_vocabulary, vocabulary
 from tests.conftest import PROJECT
 
@@ -38,7 +39,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         use_vocabulary(folder / "words.yaml")
         assert vocabulary().labels == WORDS
         synthetic.load_synthetic(seed=1, num_voices=4, num_takes=8)
-        (made,) = synthetic.cache_folder().iterdir()
+        (made,) = cache_folder().iterdir()
         made.rename(folder / "corpus")
         yield folder
 

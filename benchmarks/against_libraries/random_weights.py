@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from finetune.corpus.synthetic import cache_folder
+from inference.files import cache_folder
 from inference.vocabulary import vocabulary
 
 #: Raise it when a builder below changes.

@@ -1,6 +1,5 @@
 """Small baselines without a held-out speaker, fitted when a run needs them and kept for the next one."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from finetune.checkpoint.split_card import CARD_NAME
 from finetune.corpus.loading import Corpus
 from finetune.corpus.splits import fingerprint
 from inference.errors import UserError
+from inference.files import cache_folder
 
 #: Backend -> the baseline that is fitted for each fold in seconds.
 FITTED = {"mfcc": "mfcc-svm"}
@@ -32,7 +32,7 @@ class BaselineFitter:
     def folder(self, row: Row, evaluation: Evaluation, fold: Fold) -> Path:
         """Where the checkpoint of a fold lies, or will."""
         assert fold.speaker is not None
-        return _cache_folder() / self._key(evaluation.corpus) / row.spec.name / fold.speaker
+        return cache_folder() / "folds" / self._key(evaluation.corpus) / row.spec.name / fold.speaker
 
     def __call__(self, row: Row, evaluation: Evaluation, fold: Fold) -> Path:
         """The checkpoint of a fold, fitted unless it is in the cache.
@@ -64,8 +64,3 @@ class BaselineFitter:
     def _key(self, corpus: Corpus) -> str:
         """Changes with the clips, the seed and the code that fits."""
         return combined_hash(fingerprint(corpus.clips), str(self._seed), code_hash("finetune", "inference"))
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "spoken-digits" / "folds"

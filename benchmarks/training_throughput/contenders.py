@@ -22,9 +22,8 @@ from transformers.utils.logging import set_verbosity_error
 from benchmarks.training_throughput.plain_recipe import plain_trainer
 from finetune.corpus.loading import Clip, load_corpus
 from finetune.corpus.splits import make_split
-from finetune.training.clip_dataset import ClipDataset
+from finetune.training.clip_dataset import ClipDataset, WaveformCollator
 from finetune.training.clip_trainer import ClipTrainer
-from finetune.training.collator import WaveformCollator
 from finetune.training.command_line import Arguments, parse_arguments
 from finetune.training.modeling import build_model
 from finetune.training.waveform_cache import WaveformCache

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from torch.optim import swa_utils
 from tqdm import tqdm
 
 from finetune.baselines.networks import LogMelDscnn, MfccCnn
-from finetune.baselines.recipe import class_ids
 from finetune.baselines.speech_embedding import N_MELS, NUM_FRAMES, SpeechEmbedding
+from finetune.baselines.table import class_ids
 from finetune.baselines.window_batches import VariationSettings, WordBank
 from finetune.corpus.clip import Clip
 from finetune.metrics import macro_f1
@@ -25,6 +24,7 @@ from inference.backends.cnn import MODEL_NAME
 from inference.cpu_features import cpu_multiplies_in_bf16
 from inference.crop import CropContract, prepare
 from inference.features import WindowSettings, log_mel_window, word_log_mel
+from inference.files import write_json
 from inference.vocabulary import vocabulary
 
 
@@ -135,7 +135,7 @@ class FittedCnn:
             node.metadata_props.clear()
         program.model.metadata_props["num_parameters"] = str(self.num_parameters)
         program.save(folder / MODEL_NAME)
-        (folder / "features.json").write_text(json.dumps(asdict(self.window), indent=2) + "\n")
+        write_json(folder / "features.json", asdict(self.window))
 
 
 def fit_cnn(

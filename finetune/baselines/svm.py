@@ -1,7 +1,6 @@
 """Principal components of MFCC statistics, and an RBF machine or a logistic regression on them."""
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations, product
@@ -20,12 +19,13 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
-from finetune.baselines.recipe import class_ids
+from finetune.baselines.table import class_ids
 from finetune.corpus.clip import Clip
 from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
+from inference.files import write_json
 from inference.vocabulary import vocabulary
 
 _SPOKEN_FASTER_OR_SLOWER = AugmentationSettings(
@@ -59,7 +59,7 @@ GAMMAS = {"mfcc-svm": (1.0, 1.5), "mfcc-logreg": (1.0,)}
 
 
 @dataclass(frozen=True)
-class Choice:
+class GridPoint:
     """One point of the grid.
 
     Attributes:
@@ -79,14 +79,14 @@ class FittedStatistics:
 
     Attributes:
         classifier: The arrays.
-        choice: The point of the grid.
+        point: The point of the grid.
         contract: The crop it is made for.
         cross_validation: Accuracy of that point over held-out training speakers.
         history: Empty: there are no epochs.
     """
 
     classifier: LinearClassifier
-    choice: Choice
+    point: GridPoint
     contract: CropContract
     cross_validation: float
     history: list[dict[str, float]] = field(default_factory=list)
@@ -100,22 +100,22 @@ class FittedStatistics:
     def choices(self) -> dict[str, float]:
         """The chosen point of the grid and its cross-validated accuracy, for the card."""
         return {
-            "chosen_segments": self.choice.settings.num_segments,
-            "chosen_C": self.choice.regularisation,
-            "chosen_gamma (over number of statistics)": self.choice.gamma,
+            "chosen_segments": self.point.settings.num_segments,
+            "chosen_C": self.point.regularisation,
+            "chosen_gamma (over number of statistics)": self.point.gamma,
             "cross_validated_accuracy": self.cross_validation,
         }
 
     def probabilities(self, clips: Sequence[Clip]) -> np.ndarray:
         """Probabilities ``(num_clips, num_classes)``."""
-        settings = self.choice.settings
+        settings = self.point.settings
         rows = [mfcc_statistics(prepare(clip.waveform(), self.contract), settings) for clip in clips]
         return self.classifier.probabilities(np.stack(rows))
 
     def save(self, folder: Path) -> None:
         """Writes ``model.safetensors`` and ``features.json``."""
         save_file(self.classifier.arrays(), folder / "model.safetensors")
-        (folder / "features.json").write_text(json.dumps(asdict(self.choice.settings), indent=2) + "\n")
+        write_json(folder / "features.json", asdict(self.point.settings))
 
 
 def fit_statistics(
@@ -141,39 +141,39 @@ def fit_statistics(
     speakers = np.array([clip.speaker for clip in clips])
     digits = np.flatnonzero(label_ids < len(vocabulary().labels))
     words = [versions[0][row] for row in digits]
-    choice, accuracy = choose(model, words, label_ids[digits], speakers[digits])
-    statistics = np.concatenate([_statistics(version, choice.settings) for version in versions])
+    point, accuracy = choose_point(model, words, label_ids[digits], speakers[digits])
+    statistics = np.concatenate([_statistics(version, point.settings) for version in versions])
     repeats = len(versions)
     fit = fit_kernel if model == "mfcc-svm" else fit_linear
     groups = np.tile(_groups(speakers, label_ids), repeats)
-    classifier = fit(statistics, np.tile(label_ids, repeats), groups, choice)
-    return FittedStatistics(classifier, choice, contract, accuracy)
+    classifier = fit(statistics, np.tile(label_ids, repeats), groups, point)
+    return FittedStatistics(classifier, point, contract, accuracy)
 
 
-def choose(
+def choose_point(
     model: str, bands: Sequence[np.ndarray], label_ids: np.ndarray, speakers: np.ndarray
-) -> tuple[Choice, float]:
+) -> tuple[GridPoint, float]:
     """The point of the grid that recognises held-out training speakers best, and how well.
 
     A corpus of one speaker is divided by clips instead.
     """
     groups = _groups(speakers, label_ids)
     folds = _folds(label_ids, groups)
-    found: list[tuple[float, Choice]] = []
+    found: list[tuple[float, GridPoint]] = []
     for num_segments in tqdm(NUM_SEGMENTS, desc="grid", unit="pooling", disable=None):
         settings = FeatureSettings(num_segments=num_segments, floor_db=FLOOR_DB)
         statistics = _statistics(bands, settings)
         for regularisation, gamma in product(REGULARISATION[model], GAMMAS[model]):
-            choice = Choice(settings, regularisation, gamma)
-            pipeline = make_pipeline(*_front(), _estimator(model, choice, statistics.shape[1]))
+            point = GridPoint(settings, regularisation, gamma)
+            pipeline = make_pipeline(*_front(), _estimator(model, point, statistics.shape[1]))
             scores = cross_val_score(pipeline, statistics, label_ids, groups=groups, cv=folds)
-            found.append((float(scores.mean()), choice))
-    accuracy, choice = max(found, key=lambda pair: pair[0])
-    return choice, accuracy
+            found.append((float(scores.mean()), point))
+    accuracy, point = max(found, key=lambda pair: pair[0])
+    return point, accuracy
 
 
 def fit_kernel(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice
+    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, point: GridPoint
 ) -> KernelClassifier:
     """Fits the machine, and the steepness at which its margins become probabilities.
 
@@ -185,9 +185,9 @@ def fit_kernel(
         statistics: ``(num_rows, num_statistics)``.
         label_ids: Classes of the rows.
         groups: Rows of one group stay together when the margins are made.
-        choice: The point of the grid.
+        point: The point of the grid.
     """
-    machine = _estimator("mfcc-svm", choice, statistics.shape[1])
+    machine = _estimator("mfcc-svm", point, statistics.shape[1])
     front = make_pipeline(*_front())
     rows = front.fit_transform(statistics)
     margins = cross_val_predict(
@@ -229,11 +229,11 @@ def _towards_first(margins: np.ndarray) -> np.ndarray:
 
 
 def fit_linear(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, choice: Choice
+    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, point: GridPoint
 ) -> LinearClassifier:
     """Fits a multinomial logistic regression; the arguments are those of ``fit_kernel``."""
     front = make_pipeline(*_front())
-    regression = _estimator("mfcc-logreg", choice, statistics.shape[1])
+    regression = _estimator("mfcc-logreg", point, statistics.shape[1])
     regression.fit(front.fit_transform(statistics), label_ids)
     return LinearClassifier(
         **_projection(front),
@@ -266,12 +266,12 @@ def _folds(label_ids: np.ndarray, groups: np.ndarray) -> StratifiedGroupKFold:
     return StratifiedGroupKFold(min(MAX_FOLDS, least))
 
 
-def _estimator(model: str, choice: Choice, width: int) -> LogisticRegression | SVC:
+def _estimator(model: str, point: GridPoint, width: int) -> LogisticRegression | SVC:
     if model == "mfcc-logreg":
-        return LogisticRegression(C=choice.regularisation, max_iter=2000)
+        return LogisticRegression(C=point.regularisation, max_iter=2000)
     return SVC(
-        C=choice.regularisation,
-        gamma=choice.gamma / width,
+        C=point.regularisation,
+        gamma=point.gamma / width,
         decision_function_shape="ovo",
         cache_size=CACHE_MB,
     )

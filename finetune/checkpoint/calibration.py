@@ -3,7 +3,6 @@
 Written as ``calibration.json`` and applied by whoever shows answers; see ``inference.prediction``.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from inference.checkpoint import OPERATING_POINT_FILE
+from inference.files import write_json
 from inference.prediction import OperatingPoint, confidence
 from inference.vocabulary import vocabulary
 
@@ -23,26 +23,31 @@ def calibrate(
     logits: np.ndarray,
     label_ids: np.ndarray,
     other_logits: np.ndarray,
-    max_false_reject_rate: float = MAX_FALSE_REJECT_RATE,
+    max_false_accept_rate: float | None = None,
 ) -> OperatingPoint:
     """Chooses the operating point.
 
     The temperature makes the probabilities of the digits as likely as possible (Guo et al. 2017,
     https://arxiv.org/abs/1706.04599), but never sharper than the model's own. The threshold is the
-    highest that refuses no more digits than allowed.
+    highest that refuses no more than ``MAX_FALSE_REJECT_RATE`` of the digits, or the lowest that shows no
+    more than the given share of the other sounds.
 
     Args:
         logits: Of validation digits, ``(num_digits, num_classes)``: logits or log-probabilities, the
             reject class last if the model has one.
         label_ids: Their labels, ``(num_digits,)``.
         other_logits: Of validation sounds that are no digit, ``(num_others, num_classes)``.
-        max_false_reject_rate: Share of the digits that may be refused.
+        max_false_accept_rate: Share of the other sounds that may be shown; None for the first rule.
     """
     temperature = fit_temperature(logits, label_ids)
-    scores = _scores(logits, temperature)
-    other_scores = _scores(other_logits, temperature)
-    allowed = int(max_false_reject_rate * len(scores))
-    threshold = float(np.sort(scores)[allowed])
+    scores = refusal_scores(logits, temperature)
+    other_scores = refusal_scores(other_logits, temperature)
+    if max_false_accept_rate is None:
+        threshold = float(np.sort(scores)[int(MAX_FALSE_REJECT_RATE * len(scores))])
+    else:
+        num_shown = int(max_false_accept_rate * len(other_scores))
+        refused = np.sort(other_scores)[: len(other_scores) - num_shown]
+        threshold = float(np.nextafter(refused.max(), 2.0)) if refused.size else 0.0
     return OperatingPoint(
         temperature=temperature,
         threshold=threshold,
@@ -67,8 +72,7 @@ def fit_temperature(logits: np.ndarray, label_ids: np.ndarray) -> float:
 
 def write_calibration(folder: Path, operating_point: OperatingPoint) -> None:
     """Writes ``calibration.json``."""
-    text = json.dumps(asdict(operating_point), indent=2)
-    (folder / OPERATING_POINT_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / OPERATING_POINT_FILE, asdict(operating_point))
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -77,8 +81,8 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
 
 
-def _scores(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """What the consumers of ``calibration.json`` hold against the threshold."""
+def refusal_scores(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """What the consumers of ``calibration.json`` hold against the threshold, ``(num_clips,)``."""
     probabilities = np.exp(log_softmax(logits / temperature))
     num_labels = len(vocabulary().labels)
     best, none = probabilities[:, :num_labels].max(axis=1), probabilities[:, num_labels:]

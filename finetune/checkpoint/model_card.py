@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from finetune.checkpoint.split_card import SplitCard
+from finetune.checkpoint.split_card import CARD_NAME, SplitCard
 from finetune.corpus.in_noise import BACKGROUND
 from finetune.intervals import wilson_interval
 from inference.prediction import OperatingPoint
@@ -17,6 +17,8 @@ _FSDD_LICENCE = """The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar
 no recording is part of this folder. Code and weights: Apache-2.0."""
 _OTHER_LICENCE = "The licences of the recordings and of any weights that training started from apply."
 _CLOSED_SET = "Closed set: any sound is answered with a digit."
+#: More speakers are counted, not named.
+MAX_NAMES = 40
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
 
 
@@ -50,16 +52,6 @@ def model_card(
         for name, value in figures.items()
     )
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
-    speakers = "\n".join(
-        f"- {part} speakers: {', '.join(names) or 'none'}"
-        for part, names in (
-            ("training", card.train_speakers),
-            ("validation", card.validation_speakers),
-            ("test", card.test_speakers),
-        )
-    )
-    if card.num_synthetic_clips:
-        speakers += f"\n- {card.num_synthetic_clips} clips of synthetic voices (espeak-ng), in training only"
     return f"""---
 {_metadata(title, card, figures)}
 ---
@@ -70,13 +62,13 @@ Recognises one word per clip, of {vocabulary().title}; the labels are {", ".join
 
 ## Data
 
-{corpus_description}.
+{_recordings(card) or f"{corpus_description}."}
 Split: {split_caption}; seed {card.seed}. Test fingerprint `{card.fingerprint}`;
 the {len(card.train_clips)} clips learned from or chosen by are listed in `train_clips.txt`.
 
-{speakers}
+{_speakers(card)}
 
-{_FSDD_LICENCE if card.corpus == "fsdd" else _OTHER_LICENCE}
+{_licences(card)}
 
 ## Figures
 
@@ -102,6 +94,46 @@ rooms did not show, the model has not learned.
 """
 
 
+def _recordings(card: SplitCard) -> str:
+    """A line for each corpus, where there are several."""
+    if len(card.sources) < 2:
+        return ""
+    return "\n".join(f"- {source.use}: {source.description}" for source in card.sources) + "\n"
+
+
+def _speakers(card: SplitCard) -> str:
+    lines = [
+        f"- {part} speakers: {', '.join(names) or 'none'}"
+        if len(names) <= MAX_NAMES
+        else f"- {part} speakers: {len(names)}, named in `{CARD_NAME}`"
+        for part, names in (
+            ("training", card.train_speakers),
+            ("validation", card.validation_speakers),
+            ("test", card.test_speakers),
+        )
+    ]
+    if card.num_synthetic_clips:
+        lines.append(f"- {card.num_synthetic_clips} clips of synthetic voices (espeak-ng), in training only")
+    return "\n".join(lines)
+
+
+def _licences(card: SplitCard) -> str:
+    """What is owed to whom: what a ``NOTICE`` says, and what is known of FSDD."""
+    known = [_FSDD_LICENCE] if card.corpus == "fsdd" else []
+    if not _is_free(card):
+        known.append(_OTHER_LICENCE)
+    for source in card.sources:
+        if source.notice:
+            quoted = "\n".join(f"> {line}".rstrip() for line in source.notice.splitlines())
+            known.append(f"{source.description}:\n\n{quoted}")
+    return "\n\n".join(known)
+
+
+def _is_free(card: SplitCard) -> bool:
+    """Whether nothing but FSDD, whose licence is known, was learned from."""
+    return card.corpus == "fsdd" and len(card.sources) < 2
+
+
 def _metadata(title: str, card: SplitCard, figures: Mapping[str, float]) -> str:
     """The YAML header that the Hub reads."""
     results = [
@@ -118,7 +150,7 @@ def _metadata(title: str, card: SplitCard, figures: Mapping[str, float]) -> str:
     ]
     return ModelCardData(
         language="en",
-        license="apache-2.0" if card.corpus == "fsdd" else "other",
+        license="apache-2.0" if _is_free(card) else "other",
         pipeline_tag="audio-classification",
         tags=["audio-classification", *(["spoken-digits"] if vocabulary().is_digits else [])],
         metrics=["accuracy", "f1"],
@@ -143,5 +175,5 @@ def _refusals(point: OperatingPoint) -> str:
         f"are refused: in validation {point.false_reject_rate:.1%} of {point.num_digits} digits, "
         f"while {point.false_accept_rate:.1%} of {point.num_others} sounds that are no digit were "
         f"shown as one, each heard as recorded and in noise of {least_db:g} to {most_db:g} dB. "
-        "Half of the sounds are words of espeak-ng; people and rooms will differ."
+        "People and rooms will differ."
     )

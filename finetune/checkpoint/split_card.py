@@ -1,15 +1,16 @@
 """What travels with a checkpoint, so that nobody tests it on clips it has learned from."""
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.mixture import CorpusSource
 from finetune.corpus.splits import Split
 from inference.audio import waveform_hash
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError
+from inference.files import write_json, write_text
 
 CARD_NAME = "split_card.json"
 TRAIN_CLIPS_NAME = "train_clips.txt"
@@ -32,6 +33,7 @@ class SplitCard:
         train_clips: Ids of the clips learned from or used for choices.
         num_synthetic_clips: Synthetic clips learned from besides.
         train_hashes: ``waveform_hash`` of those clips; empty in cards of older checkpoints.
+        sources: All corpora that had a part in it; empty in cards of older checkpoints.
     """
 
     corpus: str
@@ -45,11 +47,25 @@ class SplitCard:
     train_clips: frozenset[str]
     num_synthetic_clips: int = 0
     train_hashes: frozenset[str] = frozenset()
+    sources: tuple[CorpusSource, ...] = ()
 
     @classmethod
-    def from_split(cls, corpus: Corpus, split: Split) -> "SplitCard":
-        """The card of a model trained on a split's training and validation clips, which are decoded."""
-        learned = (*split.train, *split.validation)
+    def from_split(
+        cls,
+        corpus: Corpus,
+        split: Split,
+        sources: Sequence[CorpusSource] = (),
+        recorded_non_words: Sequence[Clip] = (),
+    ) -> "SplitCard":
+        """The card of a model trained on a split's training and validation clips, which are decoded.
+
+        Args:
+            corpus: The one that was split.
+            split: What was learned from, chosen by and tested on, of all corpora.
+            sources: All corpora that had a part in it.
+            recorded_non_words: Recordings of the reject class that were learned from or chosen by.
+        """
+        learned = (*split.train, *split.validation, *recorded_non_words)
         return cls(
             corpus=corpus.name,
             protocol=split.protocol,
@@ -62,17 +78,17 @@ class SplitCard:
             train_clips=frozenset(clip.clip_id for clip in learned),
             num_synthetic_clips=len(split.synthetic),
             train_hashes=frozenset(waveform_hash(clip.waveform()) for clip in learned),
+            sources=tuple(sources),
         )
 
     def write(self, folder: Path) -> None:
         """Writes ``split_card.json`` and, one a line, ``train_clips.txt`` and ``train_hashes.txt``."""
         lists = {TRAIN_CLIPS_NAME: self.train_clips, TRAIN_HASHES_NAME: self.train_hashes}
-        fields = {key: value for key, value in vars(self).items() if not isinstance(value, frozenset)}
-        text = json.dumps({**fields, "num_train_clips": len(self.train_clips)}, indent=2)
-        (folder / CARD_NAME).write_text(text + "\n", encoding="utf-8")
+        fields = {key: value for key, value in asdict(self).items() if not isinstance(value, frozenset)}
+        write_json(folder / CARD_NAME, {**fields, "num_train_clips": len(self.train_clips)})
         for name, entries in lists.items():
             lines = "".join(f"{entry}\n" for entry in sorted(entries))
-            (folder / name).write_text(lines, encoding="utf-8")
+            write_text(folder / name, lines)
 
     def leaked(
         self,
@@ -129,9 +145,10 @@ def read_split_card(folder: Path) -> SplitCard | None:
             validation_speakers=tuple(fields["validation_speakers"]),
             test_speakers=tuple(fields["test_speakers"]),
             fingerprint=fields["fingerprint"],
-            train_clips=frozenset(clip_list.read_text(encoding="utf-8").split()),
+            train_clips=frozenset(clip_list.read_text(encoding="utf-8").splitlines()),
             num_synthetic_clips=fields.get("num_synthetic_clips", 0),
             train_hashes=frozenset(hash_list.read_text().split() if hash_list.is_file() else ()),
+            sources=tuple(CorpusSource(**source) for source in fields.get("sources", ())),
         )
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is not a split card: {error}") from error

@@ -1,6 +1,5 @@
 """Writes a checkpoint folder: weights, labels, crop contract, split card, model card, history."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -11,11 +10,13 @@ from typing import Any
 
 from finetune.checkpoint.model_card import model_card
 from finetune.checkpoint.split_card import CARD_NAME, SplitCard
-from finetune.corpus.clip import Corpus
+from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.mixture import CorpusSource
 from finetune.corpus.splits import Split
 from inference.checkpoint import read_json, read_operating_point
 from inference.crop import CropContract
 from inference.errors import UserError
+from inference.files import write_json, write_text
 from inference.vocabulary import vocabulary
 
 SETTINGS_NAME = "run_settings.json"
@@ -23,7 +24,7 @@ FIGURES_NAME = "figures.json"
 
 
 @dataclass(frozen=True)
-class Run:
+class Provenance:
     """How a checkpoint came to be.
 
     Attributes:
@@ -35,6 +36,8 @@ class Run:
         notes: What the figures rest on, one paragraph.
         history: Log records of the epochs; empty where there are none.
         classes: The names of the model's outputs, in order.
+        sources: All corpora that had a part in it.
+        recorded_non_words: Recordings of the reject class that were learned from or chosen by.
     """
 
     title: str
@@ -45,6 +48,8 @@ class Run:
     notes: str
     history: list[dict[str, Any]]
     classes: tuple[str, ...]
+    sources: tuple[CorpusSource, ...] = ()
+    recorded_non_words: tuple[Clip, ...] = ()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -87,11 +92,11 @@ def claim_folder(folder: Path, settings: dict[str, Any], work: str = "checkpoint
                 f"{folder} holds an unfinished run with another {', '.join(changed)}; remove it, choose "
                 "another folder, or use the same options to go on."
             )
-    _write_json(path, settings)
+    write_json(path, settings)
 
 
 def write_checkpoint(
-    folder: Path, save_model: Callable[[Path], object], contract: CropContract, run: Run
+    folder: Path, save_model: Callable[[Path], object], contract: CropContract, made: Provenance
 ) -> None:
     """Writes all files into a temporary sub-folder and moves them into place when they are complete.
 
@@ -99,37 +104,33 @@ def write_checkpoint(
         folder: The checkpoint's folder; files of the same names are replaced.
         save_model: Writes the weights and their settings into the folder it is given.
         contract: The crop the model was trained for.
-        run: Provenance, for the cards.
+        made: For the cards.
     """
     unfinished = folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     save_model(unfinished)
-    card = SplitCard.from_split(run.corpus, run.split)
+    card = SplitCard.from_split(made.corpus, made.split, made.sources, made.recorded_non_words)
     card.write(unfinished)
-    _write_json(unfinished / "labels.json", list(run.classes))
+    write_json(unfinished / "labels.json", list(made.classes))
     vocabulary().save(unfinished)
-    _write_json(unfinished / "crop.json", asdict(contract))
-    _write_json(unfinished / FIGURES_NAME, run.figures)
-    if run.history:
-        _write_json(unfinished / "history.json", run.history)
+    write_json(unfinished / "crop.json", asdict(contract))
+    write_json(unfinished / FIGURES_NAME, made.figures)
+    if made.history:
+        write_json(unfinished / "history.json", made.history)
     text = model_card(
-        run.title,
-        run.command,
-        run.corpus.description,
-        run.split.caption,
+        made.title,
+        made.command,
+        made.corpus.description,
+        made.split.caption,
         card,
-        run.figures,
-        run.notes,
+        made.figures,
+        made.notes,
         read_operating_point(unfinished),
     )
-    (unfinished / "README.md").write_text(text, encoding="utf-8")
+    write_text(unfinished / "README.md", text)
     # The split card comes last: its presence says that the checkpoint is complete.
     for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
         path.chmod(0o644)  # safetensors writes files that only their owner may read
         os.replace(path, folder / path.name)
     unfinished.rmdir()
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -22,13 +22,13 @@ BACKGROUND = AugmentationSettings(
 )
 
 
-def heard(clips: Sequence[Clip]) -> tuple[Clip, ...]:
+def in_noise(clips: Sequence[Clip]) -> tuple[Clip, ...]:
     """Each clip in a background that is the same every time."""
     return tuple(
-        replace(clip, clip_id=f"heard/{clip.clip_id}", official_test=False, read=partial(_heard, clip))
+        replace(clip, clip_id=f"in-noise/{clip.clip_id}", official_test=False, read=partial(_in_noise, clip))
         for clip in clips
     )
 
 
-def _heard(clip: Clip) -> bytes:
+def _in_noise(clip: Clip) -> bytes:
     return wav_bytes(augment(clip.waveform(), BACKGROUND, clip_generator(0, 0, clip.clip_id)))

@@ -1,7 +1,7 @@
 """Sounds that are no word of the vocabulary: other words, broken digits, noise, music, silence.
 
-They make the class ``REJECT_LABEL``. Every sound is an ordinary clip whose audio is made when it is
-read. Words, voices and digits behind the three parts of a split are disjoint.
+They make the class ``REJECT_LABEL``. Every sound is an ordinary clip, recorded or made when it is read.
+Words, voices and digits behind the three parts of a split are disjoint.
 """
 
 import random
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from finetune.augmentation import clip_generator
-from finetune.corpus.clip import Clip, wav_bytes
+from finetune.corpus.clip import Clip, clip_from_path, wav_bytes
 from finetune.corpus.folder import AUDIO_SUFFIXES
 from finetune.corpus.synthetic import (
     ACCENTS,
@@ -23,8 +23,8 @@ from finetune.corpus.synthetic import (
     PITCH,
     TRAINING_VARIANTS,
     WORDS_PER_MINUTE,
-    Utterance,
-    load_utterances,
+    SpokenWord,
+    load_spoken_words,
 )
 from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
@@ -66,34 +66,47 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "validation": HELD_OUT_VARIANTS[:4],
     "test": HELD_OUT_VARIANTS[4:],
 }
-#: What the sounds beside a user's own consist of, in tenths.
+#: What the sounds consist of, in tenths.
 KINDS = ("word",) * 5 + ("reversed", "cut", "joined", "noise", "music")
 
 
-def nondigits(
-    digits: Sequence[Clip], part: str, num_clips: int, folder: Path | None = None
+def non_words(
+    digits: Sequence[Clip], part: str, num_clips: int, recorded: Sequence[Clip] = ()
 ) -> tuple[Clip, ...]:
     """Clips of the class ``REJECT_LABEL`` for one part of a split.
 
-    Half of them are words of espeak-ng. A model should also learn digits of its voices
-    (``--synthetic_share``), or the class becomes "sounds like espeak-ng".
+    Half of them are other words: recorded ones, and words of espeak-ng where there are not enough. A model
+    should also learn digits of those voices (``--synthetic_share``), or the class becomes "sounds like
+    espeak-ng".
 
     Args:
         digits: Digits of the same part, to be reversed, cut and joined.
         part: "train", "validation" or "test".
-        num_clips: How many to make.
-        folder: A user's own sounds, added to them; each file always falls into the same part.
+        num_clips: How many there should be; more where more than half as many were recorded.
+        recorded: Recordings of other words, all of which are used.
 
     Raises:
-        CorpusError: If espeak-ng is missing or the folder holds no audio.
+        CorpusError: If espeak-ng is missing.
     """
     kinds = [KINDS[number % len(KINDS)] for number in range(num_clips)]
-    words = iter(_words(part, kinds.count("word")))
-    clips = [
-        next(words) if kind == "word" else _made(kind, part, number, digits)
-        for number, kind in enumerate(kinds)
-    ]
-    return (*clips, *(_own(folder, part) if folder else ()))
+    made = [_made(kind, part, number, digits) for number, kind in enumerate(kinds) if kind != "word"]
+    num_words = max(kinds.count("word") - len(recorded), 0)
+    return (*recorded, *_words(part, num_words), *made)
+
+
+def recorded_non_words(folders: Sequence[str], part: str | None = None) -> tuple[Clip, ...]:
+    """Recordings of what is no word of the vocabulary, as clips of the class ``REJECT_LABEL``.
+
+    Args:
+        folders: Where they lie, under any name; one like a clip's tells who speaks.
+        part: "train", "validation" or "test"; a speaker, or a file that names none, is in one of them only.
+            All recordings if None.
+
+    Raises:
+        CorpusError: If a folder holds no audio, or a file bears the name of a word of the vocabulary.
+    """
+    clips = (clip for folder in folders for clip in _recorded(Path(folder)))
+    return tuple(clip for clip in clips if part in (None, _part_of(clip.speaker)))
 
 
 def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
@@ -101,14 +114,14 @@ def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
     return tuple(_words(part, num_clips))
 
 
-def word_plan(part: str, num_clips: int) -> list[Utterance]:
+def word_plan(part: str, num_clips: int) -> list[SpokenWord]:
     """Draws a voice for each word that is none of the vocabulary; a pure function of it and the arguments."""
     generator = random.Random(f"words that are no digits, {part}")
     names = vocabulary().label_of_name
     words = [word for word in WORDS[part] if word not in names]
     generator.shuffle(words)  # a list in the order of the alphabet would give few sounds its beginning only
     return [
-        Utterance(
+        SpokenWord(
             label=words[number % len(words)],
             voice=f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
             index=number,
@@ -124,13 +137,13 @@ def _words(part: str, num_clips: int) -> list[Clip]:
     if not num_clips:
         return []
     return [
-        replace(clip, clip_id=f"nondigits/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
-        for clip in load_utterances(f"words-{part}", word_plan(part, num_clips))
+        replace(clip, clip_id=f"non_words/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
+        for clip in load_spoken_words(f"words-{part}", word_plan(part, num_clips))
     ]
 
 
 def _made(kind: str, part: str, number: int, digits: Sequence[Clip]) -> Clip:
-    clip_id = f"nondigits/{part}/{kind}_{number}"
+    clip_id = f"non_words/{part}/{kind}_{number}"
     generator = clip_generator(0, 0, clip_id)
     chosen = digits[int(generator.integers(len(digits)))]
     others = [clip for clip in digits if clip.speaker == chosen.speaker and clip.label != chosen.label]
@@ -183,23 +196,28 @@ def _music(generator: np.random.Generator) -> np.ndarray:
     return (sound * level / max(float(np.sqrt(np.mean(sound**2))), 1e-9)).astype(np.float32)
 
 
-def _own(folder: Path, part: str) -> list[Clip]:
+def _part_of(speaker: str) -> str:
+    """Three speakers in five are learned from."""
+    parts = ("train", "train", "train", "validation", "test")
+    return parts[zlib.crc32(speaker.encode()) % len(parts)]
+
+
+def _recorded(folder: Path) -> list[Clip]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise CorpusError(f"{folder} holds no audio files; expected recordings of what is no digit.")
-    parts = ("train", "train", "train", "validation", "test")
-    return [
-        Clip(
-            f"nondigits/own/{path.relative_to(folder)}",
-            REJECT_LABEL,
-            "own",
-            number,
-            False,
-            partial(Path, path),
-        )
-        for number, path in enumerate(paths)
-        if parts[zlib.crc32(path.name.encode()) % len(parts)] == part
-    ]
+    clips = []
+    for number, path in enumerate(paths):
+        named = clip_from_path(path)
+        if named and named.label.lower() in vocabulary().label_of_name:
+            raise CorpusError(
+                f"{path} bears the name of {named.label}, a word of the vocabulary: keep such recordings out "
+                "of the folders of --non_words and --validation_non_words."
+            )
+        clip_id = f"non_words/{folder.parent.name}-{folder.name}/{path.relative_to(folder)}"
+        speaker = named.speaker if named else path.stem
+        clips.append(Clip(clip_id, REJECT_LABEL, speaker, number, False, partial(Path, path)))
+    return clips
 
 
 def _wav(make: Callable[[], np.ndarray]) -> bytes:

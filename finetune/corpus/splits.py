@@ -38,7 +38,7 @@ class Split:
     synthetic: tuple[Clip, ...] = ()
 
     @property
-    def lessons(self) -> tuple[Clip, ...]:
+    def training_clips(self) -> tuple[Clip, ...]:
         """Everything to learn from: recordings and synthetic voices."""
         return (*self.train, *self.synthetic)
 

@@ -28,6 +28,7 @@ from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
 from inference.errors import CorpusError, UserError
 from inference.features import trim_silence
+from inference.files import cache_folder
 from inference.vocabulary import DIGITS, vocabulary
 
 NUM_VOICES = 12
@@ -52,7 +53,7 @@ LEVEL_DBFS = (-32.0, -18.0)
 
 
 @dataclass(frozen=True)
-class Utterance:
+class SpokenWord:
     """How one synthetic clip is spoken; ``label`` is one of the vocabulary, or the word itself."""
 
     label: str
@@ -113,33 +114,33 @@ def training_voices(num_utterances: int) -> tuple[Clip, ...]:
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
-    return load_utterances("training", training_plan(num_utterances))
+    return load_spoken_words("training", training_plan(num_utterances))
 
 
-def load_utterances(name: str, utterances: Sequence[Utterance]) -> tuple[Clip, ...]:
+def load_spoken_words(name: str, words: Sequence[SpokenWord]) -> tuple[Clip, ...]:
     """The clips of a plan, made first where the cache does not hold them; sorted by file name.
 
     Args:
         name: Of the plan, for people who look into the cache.
-        utterances: What is spoken, and how.
+        words: What is spoken, and how.
 
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
     origin = f"{_origin()}-{name}"
-    digest = hashlib.sha256(repr(list(utterances)).encode()).hexdigest()[:8]
-    folder = cache_folder() / f"{origin}-{len(utterances)}-{digest}"
+    digest = hashlib.sha256(repr(list(words)).encode()).hexdigest()[:8]
+    folder = cache_folder() / f"{origin}-{len(words)}-{digest}"
     if not folder.is_dir():
-        _make(utterances, folder)
+        _make(words, folder)
     clips = filter(None, map(clip_from_path, sorted(folder.iterdir())))
     return tuple(replace(clip, clip_id=f"{origin}/{clip.clip_id}", official_test=False) for clip in clips)
 
 
-def training_plan(num_utterances: int) -> list[Utterance]:
+def training_plan(num_utterances: int) -> list[SpokenWord]:
     """Draws a voice for each utterance of each label; a pure function of its argument and the vocabulary."""
     generator = random.Random("synthetic training voices")
     return [
-        Utterance(
+        SpokenWord(
             label=label,
             voice=f"{generator.choice(ACCENTS)}+{generator.choice(TRAINING_VARIANTS)}",
             index=index,
@@ -152,12 +153,12 @@ def training_plan(num_utterances: int) -> list[Utterance]:
     ]
 
 
-def plan(seed: int, num_voices: int, num_takes: int) -> list[Utterance]:
+def plan(seed: int, num_voices: int, num_takes: int) -> list[SpokenWord]:
     """Draws voices, rates, pitches and levels; a pure function of its arguments and the vocabulary."""
     generator = random.Random(f"synthetic corpus {seed}")
     voices = [f"{accent}+{variant}" for accent in ACCENTS for variant in VARIANTS]
     return [
-        Utterance(
+        SpokenWord(
             label=label,
             voice=voice,
             index=index,
@@ -169,12 +170,6 @@ def plan(seed: int, num_voices: int, num_takes: int) -> list[Utterance]:
         for label in vocabulary().labels
         for index in range(num_takes)
     ]
-
-
-def cache_folder() -> Path:
-    """Where made clips are kept: ``$XDG_CACHE_HOME/spoken-digits`` or ``~/.cache/spoken-digits``."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "spoken-digits"
 
 
 def _origin() -> str:
@@ -224,14 +219,14 @@ def _espeak(*arguments: str) -> bytes:
         raise CorpusError(f"espeak-ng failed: {error.stderr.decode(errors='replace').strip()}") from error
 
 
-def _make(utterances: Sequence[Utterance], folder: Path) -> None:
+def _make(words: Sequence[SpokenWord], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         # Threads suffice: the work is in the espeak-ng processes. The bar is for terminals only.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            made = pool.map(lambda utterance: _write(utterance, unfinished), utterances)
-            for _ in tqdm(made, total=len(utterances), desc="synthetic corpus", unit="clip", disable=None):
+            made = pool.map(lambda word: _write(word, unfinished), words)
+            for _ in tqdm(made, total=len(words), desc="synthetic corpus", unit="clip", disable=None):
                 pass
         # Another process may have been faster; its clips are the same.
         with contextlib.suppress(OSError):
@@ -240,9 +235,9 @@ def _make(utterances: Sequence[Utterance], folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _write(utterance: Utterance, folder: Path) -> None:
-    word = vocabulary().spoken_forms.get(utterance.label, (utterance.label,))[0]
-    waveform = speak(word, utterance.voice, utterance.words_per_minute, utterance.pitch)
+def _write(word: SpokenWord, folder: Path) -> None:
+    text = vocabulary().spoken_forms.get(word.label, (word.label,))[0]
+    waveform = speak(text, word.voice, word.words_per_minute, word.pitch)
     rms = float(np.sqrt(np.mean(np.square(waveform))))
-    waveform = waveform * (10 ** (utterance.level_dbfs / 20) / rms)
-    (folder / utterance.file_name).write_bytes(wav_bytes(waveform))
+    waveform = waveform * (10 ** (word.level_dbfs / 20) / rms)
+    (folder / word.file_name).write_bytes(wav_bytes(waveform))

@@ -1,4 +1,4 @@
-"""Options of ``finetune.train``; checks without I/O."""
+"""Options of ``finetune.train`` beside those in ``data``; checks without I/O."""
 
 from dataclasses import dataclass, field
 
@@ -6,77 +6,14 @@ import torch
 from transformers import TrainingArguments
 
 from finetune.augmentation import AugmentationSettings
-from finetune.corpus.loading import DATASET_HELP
-from finetune.corpus.splits import PROTOCOLS
 from inference.cpu_features import multiplies_in_bf16
 from inference.crop import CropContract
 from inference.errors import UserError
-from inference.vocabulary import REJECT_LABEL, VOCABULARY_HELP, vocabulary
 
 #: Beside a GPU one worker prepares some 300 clips a second.
 MAX_WORKERS = 4
 #: The faintest background that is drawn.
 MAX_SNR_DB = 40.0
-
-
-@dataclass
-class DataArguments:
-    """Which clips, and how they are split."""
-
-    dataset: str = field(default="auto", metadata={"help": DATASET_HELP})
-    vocabulary: str | None = field(default=None, metadata={"help": VOCABULARY_HELP})
-    streaming: bool = field(default=False, metadata={"help": "read a Hub dataset without a copy on disk"})
-    protocol: str = field(default="official", metadata={"help": ", ".join(PROTOCOLS)})
-    fold: str | None = field(
-        default=None, metadata={"help": "held-out speaker of the protocol loso (default: each in turn)"}
-    )
-    split_seed: int = field(default=0, metadata={"help": "seed of the split"})
-    synthetic_share: float = field(
-        default=0.0, metadata={"help": "share of the training clips that are synthetic voices (espeak-ng)"}
-    )
-
-    skip_validation: bool = field(
-        default=False,
-        metadata={
-            "help": "learn from the validation clips as well and keep the last epoch; for settled recipes"
-        },
-    )
-    reject: bool = field(
-        default=False,
-        metadata={
-            "help": "train a class 'none' on other words, broken digits and noise, and calibrate when an "
-            "answer is refused; wants --synthetic_share too, or 'none' means synthetic speech"
-        },
-    )
-    reject_share: float = field(
-        default=0.2, metadata={"help": "with --reject: share of 'none' among the clips"}
-    )
-    reject_folder: str | None = field(
-        default=None, metadata={"help": "with --reject: a folder of your own sounds that are no digit"}
-    )
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.reject_share < 1.0:
-            raise UserError(f"--reject_share {self.reject_share}: expected a share above 0 and below 1.")
-        if self.reject_folder is not None and not self.reject:
-            raise UserError("--reject_folder goes with --reject.")
-        if self.reject and self.skip_validation:
-            raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
-        if self.protocol not in PROTOCOLS:
-            raise UserError(f"--protocol {self.protocol} is unknown; choose one of: {', '.join(PROTOCOLS)}.")
-        if self.fold is not None and self.protocol != "loso":
-            raise UserError(f"--fold {self.fold} goes with --protocol loso, not with {self.protocol}.")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the model's outputs, in order."""
-        labels = vocabulary().labels
-        return (*labels, REJECT_LABEL) if self.reject else labels
-
-    @property
-    def all_folds(self) -> bool:
-        """Whether each speaker is to be held out in turn."""
-        return self.protocol == "loso" and self.fold is None
 
 
 @dataclass

@@ -1,22 +1,31 @@
-"""Clips as a torch dataset: decoded once, varied anew in every epoch."""
+"""Clips as a torch dataset, decoded once and varied anew in every epoch, and the batches made of them."""
 
 import multiprocessing
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    Wav2Vec2FeatureExtractor,
+)
 
 from finetune.augmentation import (
     MAX_BABBLE_VOICES,
     AugmentationSettings,
     augment,
     clip_generator,
-    draw_pace,
+    draw_speed,
 )
 from finetune.corpus.clip import Clip
 from finetune.effects import mix
+from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract, prepare
 from inference.vocabulary import vocabulary
 
@@ -110,8 +119,8 @@ class ClipDataset(Dataset):
         for clip, size in zip(self._clips, sizes, strict=True):
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
             self._draw_voices(generator)
-            pace = draw_pace(self._augmentation, generator)
-            lengths.append(pace.num_samples(size, self._augmentation))
+            drawn = draw_speed(self._augmentation, generator)
+            lengths.append(drawn.num_samples(size, self._augmentation))
         return lengths
 
     @property
@@ -122,6 +131,34 @@ class ClipDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch's variations."""
         self._epoch.value = epoch
+
+
+@dataclass(frozen=True)
+class WaveformCollator:
+    """Normalises each waveform and pads the batch to its longest.
+
+    The attention mask is present exactly where the checkpoint's feature extractor asks for one:
+    encoders with layer norm need it, those with group norm (wav2vec2-base) were trained without.
+
+    Attributes:
+        feature_extractor: The checkpoint's own.
+    """
+
+    feature_extractor: Wav2Vec2FeatureExtractor
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, and ``labels``.
+
+        Labels are ids ``(batch,)``, or probabilities ``(batch, num_labels)`` where clips are mixed.
+        """
+        batch = self.feature_extractor(
+            [example["input_values"] for example in examples],
+            sampling_rate=SAMPLING_RATE,
+            padding=True,
+            return_tensors="pt",
+        )
+        labels = torch.as_tensor(np.array([example["labels"] for example in examples]))
+        return {**batch, "labels": labels}
 
 
 class EpochAnnouncer(TrainerCallback):

@@ -1,6 +1,6 @@
 """Reads the options of ``finetune.train`` from the command line and a YAML file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ from transformers.trainer_utils import IntervalStrategy
 
 from finetune.training.arguments import (
     AugmentationArguments,
-    DataArguments,
     FineTuningArguments,
     ModelArguments,
     SeriesArguments,
 )
+from finetune.training.data import DataArguments
 from inference.errors import UserError
 from inference.vocabulary import use_vocabulary
 
+#: Options that may be given more than once.
+REPEATABLE = {option.name for option in fields(DataArguments) if option.metadata.get("action") == "extend"}
 DESCRIPTION = """Fine-tunes Wav2Vec2 (or any encoder of raw waveforms) with a classification head.
 Options on the command line win over those of the configuration file. Started again with the same
 command after a kill, it goes on from the last checkpoint that was saved."""
@@ -68,8 +70,13 @@ def parse_arguments(words: list[str]) -> Arguments:
     chosen, _ = parser.parse_known_args(words)
     if chosen.config:
         options = _read_config(Path(chosen.config), {action.dest for action in parser._actions})
-        if any(word.partition("=")[0] == "--model" for word in words):
-            options.pop("from_config", None)  # the command line wins
+        # The command line wins, also over an option that it would add to.
+        given = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in words}
+        options = {name: value for name, value in options.items() if name not in given}
+        if "model" in given:
+            options.pop("from_config", None)
+        for name in REPEATABLE & options.keys():
+            options[name] = options[name] if isinstance(options[name], list) else [options[name]]
         parser.set_defaults(**options)
     try:
         *parsed, _, unknown = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)

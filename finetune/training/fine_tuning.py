@@ -1,30 +1,27 @@
-"""One fine-tuning run: from arguments to a finished checkpoint."""
+"""One fine-tuning run: from arguments to a finished checkpoint, uploaded where that was asked for."""
 
 import sys
 from collections import ChainMap
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from transformers import set_seed
+import numpy as np
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HTTPError
+from transformers import PreTrainedModel, TrainerState, Wav2Vec2FeatureExtractor, set_seed
 
-from finetune.checkpoint.calibration import calibrate
-from finetune.checkpoint.writer import Run, claim_folder, prepare_folder, write_checkpoint
-from finetune.corpus.in_noise import heard
-from finetune.corpus.loading import Clip, load_corpus
-from finetune.corpus.non_words import nondigits
-from finetune.corpus.splits import Split, fingerprint, make_split
-from finetune.corpus.synthetic import with_synthetic
+from finetune.checkpoint.writer import claim_folder, prepare_folder
+from finetune.corpus.clip import Clip
 from finetune.metrics import compute_metrics
-from finetune.training.arguments import DataArguments
-from finetune.training.clip_dataset import ClipDataset
-from finetune.training.clip_trainer import ClipTrainer
-from finetune.training.collator import WaveformCollator
+from finetune.training.arguments import FineTuningArguments
+from finetune.training.clip_dataset import ClipDataset, WaveformCollator
+from finetune.training.clip_trainer import ClipTrainer, EarlyStopping
 from finetune.training.command_line import Arguments
-from finetune.training.early_stopping import EarlyStopping
+from finetune.training.data import TrainingData, gather
 from finetune.training.modeling import build_model
-from finetune.training.outcome import card_figures, save_model, training_notes
-from finetune.training.publication import upload_checkpoint
+from finetune.training.recipe import measure_test, validate, write
 from finetune.training.resumption import (
     last_checkpoint,
     outcome_settings,
@@ -37,6 +34,9 @@ from inference.errors import UserError
 from inference.vocabulary import vocabulary
 from inference.weights import hub_is_reachable
 
+#: Not uploaded: what going on needs, and what belongs to this machine.
+NOT_UPLOADED = ("checkpoint-*", ".runtimes/*")
+
 
 def fine_tune(arguments: Arguments, command: str) -> None:
     """Trains as asked and writes a checkpoint into ``--output_dir``.
@@ -44,8 +44,55 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     Raises:
         UserError: For whatever the user can mend, before training starts where it can be known.
     """
-    data, training = arguments.data, arguments.training
+    training = arguments.training
     output_dir = Path(training.output_dir or "")
+    _check(training)
+    prepare_trackers(cast(list[str], training.report_to))
+    training.run_name = training.run_name or str(output_dir)
+    with training.main_process_first(desc="making clips"):
+        data = gather(arguments.data)
+    set_seed(training.seed)
+    model, feature_extractor = build_model(arguments.model, arguments.data.classes)
+    main_process = training.process_index == 0
+    if main_process:
+        sys.stderr.write(f"{data.description}\n")
+        prepare_folder(output_dir)
+        clips = {"clips": data.fingerprint, "test clips": data.split.fingerprint}
+        claim_folder(output_dir, outcome_settings(arguments) | clips)
+        # One is being written while the best, and those the user wants to keep, are still there.
+        require_space(output_dir, model.num_parameters(), 2 + (training.save_total_limit or 1))
+    if not feature_extractor.return_attention_mask:
+        # Without a mask padding would change the answers; a clip alone is how the model is used.
+        training.per_device_eval_batch_size = 1
+    with training.main_process_first(desc="decoding clips"):
+        waveforms = _waveforms(data, show_progress=main_process)
+    trainer = _trainer(arguments, data, waveforms, model, feature_extractor)
+    with write_failures_explained(output_dir):
+        trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or last_checkpoint(output_dir))
+        logits = partial(_logits, trainer, arguments, waveforms)
+        figures, operating_point = validate(logits, data, arguments.data.max_false_accept_rate)
+        figures |= measure_test(logits, data, operating_point)
+        if main_process:
+            write(
+                output_dir,
+                partial(_save, model, feature_extractor),
+                arguments.augmentation.crop_contract(),
+                data,
+                arguments.data,
+                operating_point,
+                title=f"{type(model).__name__} for {vocabulary().title}",
+                command=command,
+                figures=figures | _training_figures(model, trainer.state),
+                notes=_notes(training),
+                history=[*trainer.state.log_history, {"step": trainer.state.global_step, **figures}],
+            )
+            sys.stderr.write(f"wrote {output_dir}\n")
+    if main_process and training.push_to_hub:
+        _upload(output_dir, str(trainer.hub_model_id), training)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _check(training: FineTuningArguments) -> None:
     if training.push_to_hub and not hub_is_reachable():
         raise UserError(
             "--push_to_hub: the Hugging Face Hub cannot be reached; leave it out, and upload the finished "
@@ -56,91 +103,99 @@ def fine_tune(arguments: Arguments, command: str) -> None:
             f"one process would split its batches over {training.n_gpu} GPUs; start one process per GPU: "
             f"accelerate launch --num_processes {training.n_gpu} finetune/train.py ..."
         )
-    prepare_trackers(cast(list[str], training.report_to))
-    training.run_name = training.run_name or str(output_dir)
-    corpus = load_corpus(data.dataset, streaming=data.streaming)
-    split = make_split(corpus.clips, data.protocol, data.split_seed, data.fold)
-    if data.skip_validation:
-        split = split.without_validation()
-    set_seed(training.seed)
-    model, feature_extractor = build_model(arguments.model, data.classes)
-    main_process = training.process_index == 0
-    if main_process:
-        sys.stderr.write(f"{corpus.description}; {split.caption}\n")
-        prepare_folder(output_dir)
-        clips = {"clips": fingerprint(corpus.clips), "test clips": split.fingerprint}
-        claim_folder(output_dir, outcome_settings(arguments) | clips)
-        # One is being written while the best, and those the user wants to keep, are still there.
-        require_space(output_dir, model.num_parameters(), 2 + (training.save_total_limit or 1))
-    if not feature_extractor.return_attention_mask:
-        # Without a mask padding would change the answers; a clip alone is how the model is used.
-        training.per_device_eval_batch_size = 1
-    with training.main_process_first(desc="making and decoding clips"):
-        split = with_synthetic(split, data.synthetic_share, corpus.name)
-        others = {part: _others(part, clips, data) for part, clips in _parts(split).items()}
-        spoken = (split.validation, others["validation"]) if data.reject else ()
-        copies = [heard(clips) for clips in spoken]
-        sources = (corpus.clips, split.synthetic, *others.values(), *copies)
-        caches: Any = [WaveformCache(clips, show_progress=main_process) for clips in sources if clips]
+
+
+def _waveforms(data: TrainingData, show_progress: bool) -> ChainMap:
+    """Everything decoded; a corpus is one file of the cache, whichever fold asks for it."""
+    noisy = data.calibration_clips() if data.non_words["validation"] else ()
+    sources = (
+        *(corpus.clips for corpus in data.corpora),
+        data.split.synthetic,
+        *data.non_words.values(),
+        *noisy,
+    )
+    caches: Any = [WaveformCache(clips, show_progress) for clips in sources if clips]
+    return ChainMap(*caches)
+
+
+def _trainer(
+    arguments: Arguments,
+    data: TrainingData,
+    waveforms: ChainMap,
+    model: PreTrainedModel,
+    feature_extractor: Wav2Vec2FeatureExtractor,
+) -> ClipTrainer:
+    training = arguments.training
+    choosing = training.load_best_model_at_end and training.early_stopping_patience > 0
     dataset = partial(
         ClipDataset,
-        waveforms=ChainMap(*caches),
+        waveforms=waveforms,
         contract=arguments.augmentation.crop_contract(),
-        classes=data.classes,
+        classes=arguments.data.classes,
     )
-    choosing = training.load_best_model_at_end and training.early_stopping_patience > 0
-    trainer = ClipTrainer(
+    validation = (*data.split.validation, *data.non_words["validation"])
+    return ClipTrainer(
         model=model,
         args=training,
         data_collator=WaveformCollator(feature_extractor),
         train_dataset=dataset(
-            (*split.lessons, *others["train"]),
-            augmentation=arguments.augmentation.settings(),
-            seed=training.seed,
+            data.training_clips, augmentation=arguments.augmentation.settings(), seed=training.seed
         ),
-        eval_dataset=dataset((*split.validation, *others["validation"])) if split.validation else None,
+        eval_dataset=dataset(validation) if validation else None,
         processing_class=feature_extractor,
         compute_metrics=compute_metrics,
         callbacks=[EarlyStopping(training.early_stopping_patience)] if choosing else [],
     )
-    with write_failures_explained(output_dir):
-        trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or last_checkpoint(output_dir))
-        # Predicted, not evaluated: trackers have closed the run and would open another for these.
-        measured = trainer.predict(dataset(split.test), metric_key_prefix="test").metrics or {}
-        operating_point = None
-        if split.validation:
-            validation = trainer.predict(dataset(split.validation), metric_key_prefix="validation")
-            measured = (validation.metrics or {}) | measured
-            if data.reject:
-                pairs = zip(spoken, copies, strict=True)
-                digits, sounds = (trainer.predict(dataset((*clips, *again))) for clips, again in pairs)
-                operating_point = calibrate(digits.predictions, digits.label_ids, sounds.predictions)
-        if main_process:
-            run = Run(
-                title=f"{type(model).__name__} for {vocabulary().title}",
-                command=command,
-                corpus=corpus,
-                split=split,
-                notes=training_notes(training),
-                figures=card_figures(measured, split, model, trainer.state, operating_point),
-                history=[*trainer.state.log_history, {"step": trainer.state.global_step, **measured}],
-                classes=data.classes,
-            )
-            save = partial(save_model, model, feature_extractor, operating_point)
-            write_checkpoint(output_dir, save, arguments.augmentation.crop_contract(), run)
-            sys.stderr.write(f"wrote {output_dir}\n")
-    if main_process and training.push_to_hub:
-        upload_checkpoint(output_dir, str(trainer.hub_model_id), training)
-    trainer.accelerator.wait_for_everyone()
 
 
-def _parts(split: Split) -> dict[str, tuple[Clip, ...]]:
-    return {"train": split.train, "validation": split.validation}
+def _logits(
+    trainer: ClipTrainer, arguments: Arguments, waveforms: ChainMap, clips: Sequence[Clip]
+) -> np.ndarray:
+    """Logits of clips, by all processes together."""
+    contract = arguments.augmentation.crop_contract()
+    asked = ClipDataset(clips, waveforms, contract, classes=arguments.data.classes)
+    # Predicted, not evaluated: trackers have closed the run and would open another for these.
+    return cast(np.ndarray, trainer.predict(asked).predictions)
 
 
-def _others(part: str, digits: tuple[Clip, ...], data: DataArguments) -> tuple[Clip, ...]:
-    """Sounds that are no digit, beside the digits of a part."""
-    if not data.reject:
-        return ()
-    num_clips = max(round(len(digits) * data.reject_share / (1 - data.reject_share)), 1)
-    return nondigits(digits, part, num_clips, Path(data.reject_folder) if data.reject_folder else None)
+def _save(model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor, folder: Path) -> None:
+    model.save_pretrained(folder)
+    feature_extractor.save_pretrained(folder)
+
+
+def _training_figures(model: PreTrainedModel, state: TrainerState) -> dict[str, float]:
+    figures: dict[str, float] = {"parameters": model.num_parameters(), "epochs": state.epoch or 0}
+    best = [record["epoch"] for record in state.log_history if record["step"] == state.best_global_step]
+    return figures | ({"best_epoch": best[0]} if best else {})
+
+
+def _notes(training: FineTuningArguments) -> str:
+    """What the figures rest on, for the card."""
+    chosen = "epoch of the best validation accuracy" if training.load_best_model_at_end else "last epoch"
+    precision = next((name for name in ("bf16", "fp16") if getattr(training, name)), "fp32")
+    return (
+        f"The {chosen} was kept; no choice was made on test clips. Trained and measured in {precision}, "
+        f"seed {training.seed}. Accuracy and F1 are those of the digits as a closed set."
+    )
+
+
+def _upload(folder: Path, repo_id: str, training: FineTuningArguments) -> None:
+    """Uploads the finished checkpoint in one commit; the Trainer's own would replace the card by a draft.
+
+    Raises:
+        UserError: If the Hub does not take it; the folder stays as it is.
+    """
+    try:
+        HfApi(token=training.hub_token).upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            commit_message="Checkpoint and card",
+            ignore_patterns=list(NOT_UPLOADED),
+            revision=training.hub_revision,
+        )
+    except (HTTPError, OSError) as error:
+        excluded = " ".join(f'--exclude "{pattern}"' for pattern in NOT_UPLOADED)
+        raise UserError(
+            f"{folder} is complete, but {repo_id} did not take it ({error}). Upload it later: "
+            f"hf upload {repo_id} {folder} {excluded}"
+        ) from error

@@ -3,7 +3,6 @@
 Each fold is a checkpoint of its own in a sub-folder named after the speaker whom it has not heard.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from finetune.corpus.splits import fingerprint, make_split
 from finetune.intervals import CONFIDENCE, Interval, speaker_interval
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError
+from inference.files import write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class FoldTable:
         """Writes ``loso.json`` and ``loso.md``."""
         low, high, _ = self.interval
         content = asdict(self) | {"mean": self.mean, "t_interval": [low, high], "worst": self.worst}
-        (folder / "loso.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "loso.json", content)
         text = f"{self.description}. Leave one speaker out.\n\n{self.markdown()}\n\n"
-        (folder / "loso.md").write_text(f"{text}```\n{self.command}\n```\n", encoding="utf-8")
+        write_text(folder / "loso.md", f"{text}```\n{self.command}\n```\n")
 
 
 def run_folds(

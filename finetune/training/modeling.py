@@ -17,7 +17,7 @@ from transformers import (
 from finetune.training.arguments import ModelArguments
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
-from inference.weights import hub_is_reachable
+from inference.weights import hub_is_reachable, is_hub_id
 
 
 def build_model(
@@ -79,7 +79,7 @@ def _from_config(
 def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
     source = {"pretrained_model_name_or_path": name}
     local = Path(name).is_dir()
-    if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+    if not local and not is_hub_id(name):
         raise CheckpointError(
             f"--model {name} does not exist; expected a folder, such as python -m finetune.pretrain makes, "
             "or a Hub id owner/name."

@@ -5,7 +5,6 @@ inside each fold inside each seed. Runs that are finished are not repeated.
 """
 
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from typing import Any
 
 from finetune.checkpoint.split_card import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME, claim_folder
-from finetune.corpus.loading import Corpus
+from finetune.corpus.clip import Corpus
 from finetune.training.folds import FoldTable, run_folds
 from inference.checkpoint import read_json
+from inference.files import write_json, write_text
 
 #: Trains with further options into a folder, which then holds ``figures.json``.
 Fit = Callable[[Sequence[str], Path], None]
@@ -56,7 +56,7 @@ def over_folds(fit: Fit, corpus: Corpus, series: Series) -> Fit:
             series.command,
             lambda speaker, fold_folder: fit((*options, "--fold", speaker), fold_folder),
         )
-        _write_figures(folder, _figures_of_folds(table))
+        write_json(folder / FIGURES_NAME, _figures_of_folds(table))
 
     return fit_folds
 
@@ -77,7 +77,7 @@ def over_seeds(fit: Fit, seeds: Sequence[int], series: Series) -> Fit:
         if len(seeds) > 1:
             rows.append(["standard deviation", *(f"{stdev(values):.4f}" for values in columns.values())])
         _write_table(folder / "seeds", ["", *names], rows, {"seeds": figures}, series.command)
-        _write_figures(folder, {name: mean(values) for name, values in columns.items()})
+        write_json(folder / FIGURES_NAME, {name: mean(values) for name, values in columns.items()})
 
     return fit_seeds
 
@@ -126,17 +126,11 @@ def _figures_of_folds(table: FoldTable) -> dict[str, float]:
     return {"mean_accuracy": table.mean, "worst_accuracy": table.accuracy[table.worst]}
 
 
-def _write_figures(folder: Path, figures: dict[str, float]) -> None:
-    (folder / FIGURES_NAME).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
 def _write_table(
     path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], content: dict, command: str
 ) -> None:
     """Writes ``path.json`` and ``path.md``."""
-    path.with_suffix(".json").write_text(
-        json.dumps({"command": command, **content}, indent=2) + "\n", encoding="utf-8"
-    )
+    write_json(path.with_suffix(".json"), {"command": command, **content})
     lines = [" | ".join(row) for row in (header, ["---"] * len(header), *rows)]
     table = "\n".join(f"| {line} |" for line in lines)
-    path.with_suffix(".md").write_text(f"{table}\n\n```\n{command}\n```\n", encoding="utf-8")
+    write_text(path.with_suffix(".md"), f"{table}\n\n```\n{command}\n```\n")

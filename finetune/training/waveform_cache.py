@@ -11,9 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from finetune.corpus.clip import Clip
-from finetune.corpus.synthetic import cache_folder
 from inference.audio import SAMPLING_RATE
 from inference.errors import CorpusError
+from inference.files import cache_folder
 
 #: Raised whenever ``decode_audio`` gives other samples than before.
 DECODER_VERSION = 1

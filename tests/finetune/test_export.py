@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune import exporting
+from finetune import export as export_command
 from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
@@ -46,7 +46,7 @@ def test_an_export_is_a_checkpoint_like_any_other(
 ) -> None:
     pytest.importorskip(module, reason="needs the extra 'export'")
     if "int8" in options:
-        monkeypatch.setattr(exporting, "MIN_AGREEMENT", 0.5)  # random weights decide by a hair
+        monkeypatch.setattr(export_command, "MIN_AGREEMENT", 0.5)  # random weights decide by a hair
     out = tmp_path / "exported"
     assert export(checkpoint, out, spoken_corpus, *options) == 0
     assert not (out / "unfinished").exists()
@@ -74,11 +74,11 @@ def test_calibration_hears_training_clips_only(
     checkpoint: Path, spoken_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    split = exporting._training_split(checkpoint, str(spoken_corpus))
+    split = export._training_split(checkpoint, str(spoken_corpus))
     monkeypatch.setattr(
         type(split.train[0]), "waveform", lambda clip: heard.append(clip.clip_id) or np.ones(8000)
     )
-    exporting._calibration(exporting.read_encoder_checkpoint(checkpoint), split.train)
+    export._calibration(export.read_encoder_checkpoint(checkpoint), split.train)
     assert heard
     assert set(heard) <= {clip.clip_id for clip in split.train}
 
@@ -86,7 +86,7 @@ def test_calibration_hears_training_clips_only(
 def test_an_export_that_answers_otherwise_is_not_written(
     checkpoint: Path, spoken_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr(exporting, "MIN_AGREEMENT", 1.1)
+    monkeypatch.setattr(export_command, "MIN_AGREEMENT", 1.1)
     assert export(checkpoint, tmp_path / "out", spoken_corpus, "--format", "onnx") == 2
     assert "nothing was written" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune import fit_baseline, fold_evaluation, pretrain, preview, train
+from finetune import fit_baseline, pretrain, preview, train
 
 
 def corpus_of(folder: Path, *names: str) -> list[str]:
@@ -76,8 +76,6 @@ def test_an_upload_without_a_hub_is_refused_before_any_work(config: Path, tmp_pa
         (fit_baseline.main, ["--model", "mfcc-svm", "--steps", "5"], "--steps is for networks"),
         (preview.main, ["--out", "clips.xyz"], "expected a file that ends in .png, .svg"),
         (preview.main, ["--out", "clips"], "expected a file that ends in .png, .svg"),
-        (fold_evaluation.main, ["mfcc"], "expected BACKEND=FOLDER"),
-        (fold_evaluation.main, ["mfc=runs/x"], "unknown backend mfc; choose one of"),
     ],
 )
 def test_options_that_cannot_be_meant(main, words, message, capsys) -> None:
@@ -87,17 +85,3 @@ def test_options_that_cannot_be_meant(main, words, message, capsys) -> None:
         status = end.code
     assert status == 2
     assert message in capsys.readouterr().err
-
-
-def test_folds_that_heard_their_speaker_are_refused(spoken_corpus: Path, tmp_path: Path, capsys) -> None:
-    dataset = ["--dataset", str(spoken_corpus), "--out", str(tmp_path / "out")]
-    assert fold_evaluation.main([f"mfcc={tmp_path}", *dataset]) == 2
-    assert "has no split_card.json; expected a fold made with --protocol loso" in capsys.readouterr().err
-    heard = tmp_path / "heard"
-    assert fit_baseline.main(["--dataset", str(spoken_corpus), "--out", str(heard)]) == 0
-    speakers = {path.stem.split("_")[1] for path in spoken_corpus.glob("*.wav")}
-    for speaker in speakers:
-        shutil.copytree(heard, tmp_path / "folds" / speaker)
-    assert fold_evaluation.main([f"mfcc={tmp_path / 'folds'}", *dataset]) == 2
-    assert "the speaker whom this fold is to meet for the first time" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

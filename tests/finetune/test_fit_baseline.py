@@ -16,10 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from finetune import fit_baseline
-from finetune.baselines.svm import best_steepness, choose, collapse
+from finetune.baselines.svm import best_steepness, choose_point, collapse
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
+from finetune.training import data
 from inference.backends.table import BACKENDS, load_backend
 from inference.errors import CheckpointError
 from inference.vocabulary import DIGITS
@@ -86,8 +87,8 @@ def test_the_grid_is_chosen_over_held_out_speakers() -> None:
     bands = [np.full((20, 40), -20.0, np.float32) for _ in label_ids]
     for matrix, label_id in zip(bands, shifted, strict=True):
         matrix[:, 4 * label_id : 4 * label_id + 4] = generator.normal(0.0, 0.1, (20, 4))
-    _, by_speakers = choose("mfcc-svm", bands, label_ids, speakers)
-    _, by_clips = choose("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
+    _, by_speakers = choose_point("mfcc-svm", bands, label_ids, speakers)
+    _, by_clips = choose_point("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
     assert by_speakers < 0.2
     assert by_clips > 0.9
 
@@ -198,7 +199,7 @@ def test_a_reject_class_comes_with_its_operating_point(
     spoken_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fit_baseline, "NUM_SOUNDS", 40)
+    monkeypatch.setattr(data, "MIN_NON_WORDS", 40)
     folder = tmp_path / "reject"
     arguments = ["--model", "mfcc-svm", "--reject", "--dataset", str(spoken_corpus), "--out", str(folder)]
     assert fit_baseline.main(arguments) == 0
@@ -212,13 +213,13 @@ def test_a_reject_class_comes_with_its_operating_point(
         [backend.operating_point.decide(prediction).reason is not None for prediction in predictions]
     )
     figures = json.loads((folder / "figures.json").read_text())
-    assert refused == pytest.approx(figures["test_digits_refused"], abs=1e-6)
+    assert refused == pytest.approx(figures["test_words_refused"], abs=1e-6)
 
 
 def test_contradicting_options_are_refused(capsys: pytest.CaptureFixture) -> None:
     assert fit_baseline.main(["--reject", "--skip_validation"]) == 2
     assert "leave --skip_validation out" in capsys.readouterr().err
-    assert fit_baseline.main(["--reject_folder", "sounds"]) == 2
+    assert fit_baseline.main(["--non_words", "sounds"]) == 2
     assert "goes with --reject" in capsys.readouterr().err
 
 

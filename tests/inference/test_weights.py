@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -93,3 +94,11 @@ def test_hanging_name_resolution_is_left_in_time(online):
     assert not hub.hub_is_reachable(timeout_s=0.3)
     assert time.perf_counter() - started < 2.0
     release.set()
+
+
+def test_a_hub_id_is_told_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert hub.is_hub_id("facebook/wav2vec2-base")
+    for name in ("runs/mine", "./runs/mine", "/runs/mine", "~/mine", "mine", "a/b/c", "a b/c", ""):
+        assert not hub.is_hub_id(name), name

@@ -25,6 +25,7 @@ from inference.multiply_accumulates import count_wav2vec2
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
+from inference.weights import hub_is_reachable, is_hub_id
 
 _SHIPPED_FILES = (
     *SETTINGS_FILES,
@@ -180,12 +181,10 @@ def find_folder(checkpoint: str) -> Path:
         BackendUnavailableError: If it is a Hub id that cannot be had.
     """
     folder = Path(checkpoint).expanduser()
-    if folder.is_dir() or not _is_hub_id(checkpoint):
+    if folder.is_dir() or not is_hub_id(checkpoint):
         return folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError
-
-    from inference.weights import hub_is_reachable
 
     try:
         copy = snapshot_download(
@@ -200,9 +199,3 @@ def find_folder(checkpoint: str) -> Path:
             "Connect once, or pass the folder of a checkpoint.",
         ) from error
     return Path(copy)
-
-
-def _is_hub_id(checkpoint: str) -> bool:
-    """Whether "owner/name" was meant: "runs/mine" could be an id, unless there is a folder "runs"."""
-    path = Path(checkpoint)
-    return len(path.parts) == 2 and not checkpoint.startswith((".", "/", "~")) and not path.parent.is_dir()

@@ -8,7 +8,6 @@ on check clips, and timed; the fastest that agrees is kept beside the checkpoint
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 import logging
 import os
 import shutil
@@ -32,6 +31,7 @@ from inference.backends.wav2vec2.select_runtime import RuntimeChoice
 from inference.checkpoint import read_json
 from inference.cpu_features import instruction_sets
 from inference.errors import CheckpointError
+from inference.files import cache_folder, write_json
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
 CACHE_NAME = ".runtimes"
@@ -93,7 +93,7 @@ def prepared_folder(
     """
     key = _key(checkpoint.folder, candidates)
     beside = checkpoint.folder / CACHE_NAME
-    places = (beside / key, _user_cache() / key)
+    places = (beside / key, cache_folder() / "runtimes" / key)
     for place in places:
         if place.is_dir():
             return read_selection(place), place
@@ -158,7 +158,7 @@ def prepare(checkpoint: EncoderCheckpoint, candidates: Sequence[RuntimeChoice], 
         "check_clips": len(clips),
         "instruction_sets": instruction_sets(),
     }
-    (folder / SELECTION_FILE).write_text(json.dumps(selection, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / SELECTION_FILE, selection)
 
 
 def choose_fastest(results: Sequence[TrialResult]) -> RuntimeChoice:
@@ -257,11 +257,6 @@ def _key(folder: Path, candidates: Sequence[RuntimeChoice]) -> str:
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"{'+'.join(map(str, candidates))}-{digest.hexdigest()[:16]}"
-
-
-def _user_cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "spoken-digits" / "runtimes"
 
 
 def _is_writable(folder: Path) -> bool:

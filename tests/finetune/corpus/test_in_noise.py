@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from finetune.corpus.in_noise import BACKGROUND, heard
+from finetune.corpus.in_noise import BACKGROUND, in_noise
 from finetune.corpus.loading import load_corpus
 from inference.features import trim_silence
 
 
 def test_copies_keep_label_and_word_and_are_the_same_each_time(spoken_corpus: Path) -> None:
     clips = load_corpus(str(spoken_corpus)).clips[::40]
-    copies = heard(clips)
+    copies = in_noise(clips)
     assert [copy.label for copy in copies] == [clip.label for clip in clips]
     assert not {copy.clip_id for copy in copies} & {clip.clip_id for clip in clips}
     for clip, copy in zip(clips, copies, strict=True):

@@ -210,7 +210,7 @@ def test_synthetic_voices_are_learned_from_and_nothing_else(monkeypatch, tmp_pat
     split = make_split(corpus.clips)
     mixed = synthetic.with_synthetic(split, 0.5, corpus.name)
     assert (mixed.train, mixed.validation, mixed.test) == (split.train, split.validation, split.test)
-    assert len(mixed.synthetic) / len(mixed.lessons) == pytest.approx(0.5, abs=0.1)
+    assert len(mixed.synthetic) / len(mixed.training_clips) == pytest.approx(0.5, abs=0.1)
     assert not {clip.clip_id for clip in mixed.synthetic} & {clip.clip_id for clip in corpus.clips}
     assert {clip.label for clip in mixed.synthetic} == {clip.label for clip in corpus.clips}
     assert synthetic.with_synthetic(split, 0.0, corpus.name) == split

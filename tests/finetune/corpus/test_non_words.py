@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from finetune.corpus.loading import load_corpus
-from finetune.corpus.non_words import KINDS, VARIANTS, WORDS, nondigits, word_plan
+from finetune.corpus.non_words import KINDS, VARIANTS, WORDS, non_words, recorded_non_words, word_plan
 from finetune.corpus.synthetic import TRAINING_VARIANTS
 from inference.errors import CorpusError
 from inference.vocabulary import DIGITS, REJECT_LABEL
@@ -42,26 +43,24 @@ def test_no_word_is_a_digit_or_sounds_like_one() -> None:
 
 
 def test_a_few_words_are_drawn_from_the_whole_list() -> None:
-    initials = {utterance.label[0] for utterance in word_plan("train", 200)}
+    initials = {word.label[0] for word in word_plan("train", 200)}
     assert len(initials) > 15
 
 
 def test_plan_depends_on_part_and_number_alone() -> None:
     assert word_plan("test", 5) == word_plan("test", 5)
-    assert {utterance.voice.partition("+")[2] for utterance in word_plan("train", 500)} <= set(
-        TRAINING_VARIANTS
-    )
+    assert {word.voice.partition("+")[2] for word in word_plan("train", 500)} <= set(TRAINING_VARIANTS)
 
 
 def test_sounds_of_every_kind_the_same_each_time(spoken_corpus: Path, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     digits = load_corpus(str(spoken_corpus)).clips[::9]
-    clips = nondigits(digits, "validation", 20)
+    clips = non_words(digits, "validation", 20)
     assert {clip.label for clip in clips} == {REJECT_LABEL}
     assert len({clip.clip_id for clip in clips}) == 20
     made = Counter(clip.clip_id.split("/")[2].split("_")[0] for clip in clips)
     assert all(made[kind] == 2 * KINDS.count(kind) for kind in set(KINDS) - {"word"})
-    again = nondigits(digits, "validation", 20)
+    again = non_words(digits, "validation", 20)
     for clip, same in zip(clips, again, strict=True):
         waveform = clip.waveform()
         assert np.isfinite(waveform).all()
@@ -69,10 +68,38 @@ def test_sounds_of_every_kind_the_same_each_time(spoken_corpus: Path, monkeypatc
         np.testing.assert_array_equal(waveform, same.waveform())
 
 
-def test_own_sounds_fall_into_one_part_each(spoken_corpus: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def recordings_of_words(spoken_corpus: Path, tmp_path: Path) -> Path:
+    """Forty speakers say a word that is no digit; two files bear no speaker's name."""
+    folder = tmp_path / "words"
+    folder.mkdir()
+    sound = next(spoken_corpus.glob("*.wav"))
+    names = [f"bed_{speaker}_{take}" for speaker in range(40) for take in range(2)]
+    for name in (*names, "cough", "door slam"):
+        shutil.copy(sound, folder / f"{name}.wav")
+    return folder
+
+
+def test_recordings_of_a_speaker_are_in_one_part(recordings_of_words: Path) -> None:
+    folders = [str(recordings_of_words)]
+    speakers = [{clip.speaker for clip in recorded_non_words(folders, part)} for part in PARTS]
+    assert all(speakers)
+    assert sum(map(len, speakers)) == len(set.union(*speakers)) == 42
+    clips = recorded_non_words(folders)
+    assert len(clips) == len({clip.clip_id for clip in clips}) == 82
+    assert {clip.label for clip in clips} == {REJECT_LABEL}
+
+
+def test_recordings_stand_in_for_synthetic_words(recordings_of_words: Path, spoken_corpus: Path) -> None:
     digits = load_corpus(str(spoken_corpus)).clips
-    own = [{clip.clip_id for clip in nondigits(digits, part, 0, spoken_corpus)} for part in PARTS]
-    assert sum(map(len, own)) == len(set.union(*own)) == len(digits)
-    assert all(own)
+    recorded = recorded_non_words([str(recordings_of_words)])
+    clips = non_words(digits, "train", 100, recorded)
+    assert set(recorded) < set(clips)
+    assert len(clips) == 50 + len(recorded)  # half of a hundred are no words
+
+
+def test_what_cannot_be_used_is_told(spoken_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no audio files"):
-        nondigits(digits, "train", 0, tmp_path)
+        recorded_non_words([str(tmp_path)])
+    with pytest.raises(CorpusError, match="a word of the vocabulary: keep such recordings out"):
+        recorded_non_words([str(spoken_corpus)])

@@ -10,9 +10,8 @@ from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2Fe
 from finetune.augmentation import AugmentationSettings
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
-from finetune.training.clip_dataset import ClipDataset
+from finetune.training.clip_dataset import ClipDataset, WaveformCollator
 from finetune.training.clip_trainer import classification_loss
-from finetune.training.collator import WaveformCollator
 from finetune.training.command_line import parse_arguments
 from finetune.training.fine_tuning import fine_tune
 from finetune.training.waveform_cache import WaveformCache

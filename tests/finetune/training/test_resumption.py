@@ -19,8 +19,8 @@ from finetune import train
 from finetune.checkpoint.writer import FIGURES_NAME
 from finetune.corpus.loading import load_corpus
 from finetune.training import resumption
+from finetune.training.clip_trainer import EarlyStopping
 from finetune.training.command_line import parse_arguments
-from finetune.training.early_stopping import EarlyStopping
 from finetune.training.resumption import (
     last_checkpoint,
     outcome_settings,

@@ -1,29 +1,35 @@
-"""Small recognisers fitted on the same splits as the big ones."""
+"""The small recognisers: what each is called, how many synthetic voices it wants, and how it is fitted."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+import numpy as np
+
+from finetune.corpus.clip import Clip
 from inference.crop import CropContract
 from inference.vocabulary import REJECT_LABEL, vocabulary
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from finetune.corpus.clip import Clip
-
 #: The shortest clip, in milliseconds; what is shorter is padded.
 MIN_MS = 100
+#: Model -> share of synthetic voices that it learns from by default.
+SYNTHETIC_SHARES = {
+    "mfcc-svm": 0.0,
+    "mfcc-logreg": 0.0,
+    "mfcc-cnn": 0.4,
+    "logmel-dscnn": 0.4,
+    "speech-embedding": 0.4,
+}
+#: Models without optimizer steps, and what a card calls them.
+STATISTICS_TITLES = {
+    "mfcc-svm": "MFCC statistics and an RBF support vector machine",
+    "mfcc-logreg": "MFCC statistics and logistic regression",
+}
 
 
-def class_ids() -> dict[str, int]:
-    """Class of each label; the reject class comes last, where there is one."""
-    return {**vocabulary().label2id, REJECT_LABEL: len(vocabulary().labels)}
-
-
-class Fitted(Protocol):
+class FittedBaseline(Protocol):
     """A baseline ready to be asked or written."""
 
     @property
@@ -38,16 +44,16 @@ class Fitted(Protocol):
     def num_parameters(self) -> int:
         """Number of stored values."""
 
-    def probabilities(self, clips: "Sequence[Clip]") -> "np.ndarray":
-        """Probabilities ``(num_clips, num_labels)``."""
+    def probabilities(self, clips: Sequence[Clip]) -> np.ndarray:
+        """Probabilities ``(num_clips, num_classes)``."""
 
     def save(self, folder: Path) -> None:
         """Writes weights and feature settings."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one model is fitted.
+class Baseline:
+    """A small recogniser that can be fitted.
 
     Attributes:
         title: For the card.
@@ -57,14 +63,14 @@ class Recipe:
 
     title: str
     contract: CropContract
-    fit: "Callable[[Sequence[Clip], Sequence[Clip]], Fitted]"
+    fit: Callable[[Sequence[Clip], Sequence[Clip]], FittedBaseline]
 
 
-def recipe(model: str, seed: int, num_steps: int | None = None) -> Recipe:
-    """The recipe of a model.
+def find_baseline(model: str, seed: int, num_steps: int | None = None) -> Baseline:
+    """The baseline of a name.
 
     Args:
-        model: "mfcc-svm", "mfcc-logreg", "mfcc-cnn", "logmel-dscnn" or "speech-embedding".
+        model: A key of ``SYNTHETIC_SHARES``.
         seed: Seed of everything drawn.
         num_steps: Optimizer steps of the networks; each one's own number if None.
     """
@@ -80,11 +86,9 @@ def recipe(model: str, seed: int, num_steps: int | None = None) -> Recipe:
 
         title = NETWORKS[model].title
         fit = partial(fit_cnn, model, contract=contract, seed=seed, num_steps=num_steps)
-    return Recipe(f"{title} for {vocabulary().title}", contract, fit)
+    return Baseline(f"{title} for {vocabulary().title}", contract, fit)
 
 
-#: Models without optimizer steps, and what a card calls them.
-STATISTICS_TITLES = {
-    "mfcc-svm": "MFCC statistics and an RBF support vector machine",
-    "mfcc-logreg": "MFCC statistics and logistic regression",
-}
+def class_ids() -> dict[str, int]:
+    """Class of each label; the reject class comes last, where there is one."""
+    return {**vocabulary().label2id, REJECT_LABEL: len(vocabulary().labels)}
