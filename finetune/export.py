@@ -13,7 +13,7 @@ from pathlib import Path
 
 from finetune.corpus.loading import DATASET_HELP
 from inference.backends.wav2vec2.select_runtime import PRECISIONS
-from inference.command_line import EXIT_OK, path_argument, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.vocabulary import add_vocabulary_argument
 
 #: Format -> the runtime that reads it.
@@ -22,7 +22,7 @@ FORMATS = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m finetune.export", description="Exports a fine-tuned classifier, checked on its clips."
     )
     parser.add_argument("checkpoint", help="folder written by finetune.train")

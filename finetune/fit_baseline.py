@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 
 from finetune.corpus.loading import DATASET_HELP, Clip, Corpus, environment_prefix, load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, make_split
-from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    natural_number,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 from inference.prediction import OperatingPoint, Prediction, prediction_from_probabilities
 from inference.vocabulary import REJECT_LABEL, add_vocabulary_argument, vocabulary
@@ -35,9 +42,7 @@ LEAST_PROBABILITY = 1e-12
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
-        prog="python -m finetune.fit_baseline", description="Fits a small baseline."
-    )
+    parser = CommandLineParser(prog="python -m finetune.fit_baseline", description="Fits a small baseline.")
     parser.add_argument(
         "--model", choices=MODELS, default="mfcc-svm", help="what to fit (default: %(default)s)"
     )
@@ -50,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     shares = ", ".join(f"{share} for {model}" for model, share in MODELS.items())
     parser.add_argument(
-        "--synthetic_share",
+        "--synthetic-share",
         type=float,
         help=f"share of the training clips that are synthetic voices (default: {shares})",
     )
@@ -58,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps", type=positive_int, help="optimizer steps of the networks (default: each one's own number)"
     )
     parser.add_argument(
-        "--skip_validation",
+        "--skip-validation",
         action="store_true",
         help="learn from the validation clips at once instead of fitting twice: no figures and no curve on "
         "clips that the model has not heard, in half the time",
@@ -70,12 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
         "calibrate when an answer is refused on validation clips",
     )
     parser.add_argument(
-        "--reject_folder",
+        "--reject-folder",
         type=path_argument,
         help="recordings of your own for that class, beside the made ones",
     )
     parser.add_argument(
-        "--report_to",
+        "--report-to",
         nargs="+",
         default=[],
         metavar="TRACKER",
@@ -94,11 +99,11 @@ def main(argv: list[str] | None = None) -> int:
     if options.synthetic_share is None:
         options.synthetic_share = MODELS[options.model]
     if options.reject and options.skip_validation:
-        raise UserError("--reject is calibrated on validation clips: leave --skip_validation out.")
+        raise UserError("--reject is calibrated on validation clips: leave --skip-validation out.")
     if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
     if options.reject_folder and not options.reject:
-        raise UserError("--reject_folder goes with --reject.")
+        raise UserError("--reject-folder goes with --reject.")
     if options.report_to:
         from finetune.training.tracking import prepare_trackers
 

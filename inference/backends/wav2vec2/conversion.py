@@ -23,6 +23,7 @@ from inference.backends.wav2vec2.checkpoint import (
 )
 from inference.backends.wav2vec2.select_runtime import Choice
 from inference.errors import CheckpointError
+from inference.extras import require_packages
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
 CACHE_NAME = ".runtimes"
@@ -36,6 +37,7 @@ def converted_folder(checkpoint: EncoderCheckpoint, choice: Choice) -> Path:
     It lies beside the checkpoint or, where that cannot be written, in the user's cache.
 
     Raises:
+        BackendUnavailableError: If it must be converted and torch is not installed.
         CheckpointError: If the weights are damaged.
         OSError: If there is no room for it.
     """
@@ -45,6 +47,7 @@ def converted_folder(checkpoint: EncoderCheckpoint, choice: Choice) -> Path:
     for place in places:
         if place.is_dir():
             return place
+    require_packages(("torch", "transformers"), f"the first use of {checkpoint.folder}")
     _logger.warning(
         "preparing %s for %s in %s, once per checkpoint", checkpoint.folder, choice.runtime, choice.precision
     )
