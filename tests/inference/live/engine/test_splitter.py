@@ -62,7 +62,7 @@ def test_what_was_cut_off_as_too_long_is_taken_apart_and_other_rejects_are_not()
     assert (stale.id, stale.reason) == (5, "stale")
 
 
-@given(st.lists(st.integers(-4, 4), max_size=40))
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=40))
 def test_minima_and_their_depths_are_those_of_scipy(levels):
     from scipy.signal import find_peaks
 
