@@ -1,6 +1,8 @@
 # make benchmark | test | live | lint; each installs what it needs and skips what is there.
 PYTHON ?= python3
-BIN := .venv/bin
+# Windows: GNU make with a POSIX shell, as Git brings it.
+WINDOWS := $(filter Windows_NT,$(OS))
+BIN := .venv/$(if $(WINDOWS),Scripts,bin)
 SYSTEM_PACKAGES := ffmpeg libportaudio2 espeak-ng
 TEST_PACKAGES := pulseaudio pulseaudio-utils libasound2-plugins chromium strace
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
@@ -22,22 +24,23 @@ lint: setup-dev  ## style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-setup: system .venv/installed  ## virtual environment with everything that runs
+setup: system .venv/installed  ## virtual environment for the benchmark, the page and the microphone
 
 setup-dev: system .venv/installed-dev  ## the same, with the tools of the tests
 
-.venv/installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[pocketsphinx]'
+.venv/installed: pyproject.toml | .venv/made
+	$(BIN)/python -m pip install --quiet --editable '.[app,benchmarks]'
 	touch $@
 
-.venv/installed-dev: pyproject.toml | .venv/bin/python
+.venv/installed-dev: pyproject.toml | .venv/made
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ .venv/installed
 
-.venv/bin/python: | system
+.venv/made: | system
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is $$($(PYTHON) --version); Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
+	touch $@
 
 # $(call need,PACKAGES,TEST): installs the Debian packages unless the shell test says they are there.
 define need
@@ -47,12 +50,12 @@ define need
 	    $(SUDO) apt-get update -qq && \
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
 	  else \
-	    echo "missing system packages: install $(1) with your package manager (see README, Installation)" >&2; exit 1; \
+	    echo "missing system packages: install $(1) with your package manager (see inference/README.md, Installation)" >&2; exit 1; \
 	  fi; }
 endef
 
 # ldconfig lies in /usr/sbin, which is not on every user's path.
-HAS_PORTAUDIO := PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q libportaudio || ls /opt/homebrew/lib/libportaudio* /usr/local/lib/libportaudio* | grep -q .
+HAS_PORTAUDIO := $(if $(WINDOWS),true ||) PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q libportaudio || ls /opt/homebrew/lib/libportaudio* /usr/local/lib/libportaudio* | grep -q .
 
 system:
 	$(call need,$(SYSTEM_PACKAGES) python3-venv,command -v ffmpeg && command -v espeak-ng && $(PYTHON) -c 'import ensurepip' && { $(HAS_PORTAUDIO); })

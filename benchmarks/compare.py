@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 from inference.errors import UserError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.compare",
         description="Lists the clips that run B fixed and broke against run A, the difference in accuracy "
         "with its interval, and the changes in latency, size and memory.",

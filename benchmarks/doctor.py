@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.backends.table import BACKENDS, BackendSpec
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.
@@ -38,7 +38,7 @@ class Finding:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    return argparse.ArgumentParser(
+    return CommandLineParser(
         prog="python -m benchmarks.doctor",
         description="Looks at load, pressure, noisy neighbours, free memory, clock, weights and metrics "
         "before a benchmark; takes two seconds and changes nothing.",

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 
 EXIT_GATE_FAILED = 1
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.gate",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Holds the figures of a run against the limits of a TOML file:\n\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.run.records import SUMMARY_CSV_FILE, SUMMARY_MD_FILE, partial_path, publish, write_text
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does not need.
@@ -28,7 +28,7 @@ README_END = "<!-- results:end -->"
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.report",
         description="Makes the tables (CSV, Markdown, JSON, LaTeX), pictures (SVG, PNG) and the page "
         f"({PAGE_FILE}) of a run again from its records; text is mapped to digits by the present rules.",

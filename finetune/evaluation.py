@@ -14,7 +14,7 @@ from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS, load_backend
 from inference.checkpoint import read_json
-from inference.command_line import EXIT_OK, path_argument, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.errors import CheckpointError
 from inference.files import write_json
 from inference.vocabulary import add_vocabulary_argument
@@ -26,7 +26,7 @@ BACKEND_OF_FILE = {"config.json": "wav2vec2", "model.onnx": "logmel-dscnn", "mod
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m finetune.evaluation", description="Evaluates a checkpoint on the split of its card."
     )
     parser.add_argument("checkpoint", type=path_argument, help="folder written by this project")

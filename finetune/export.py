@@ -35,7 +35,7 @@ from inference.backends.wav2vec2.conversion import convert_checkpoint
 from inference.backends.wav2vec2.input_values import normalised
 from inference.backends.wav2vec2.select_runtime import PRECISIONS, RuntimeChoice, candidates
 from inference.checkpoint import read_crop_contract
-from inference.command_line import EXIT_OK, path_argument, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
 from inference.vocabulary import add_vocabulary_argument, vocabulary
@@ -55,7 +55,7 @@ _CARRIED_SUFFIXES = frozenset({".csv", ".json", ".md", ".png", ".svg", ".txt", "
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m finetune.export", description="Exports a fine-tuned classifier, checked on its clips."
     )
     parser.add_argument("checkpoint", help="folder written by finetune.train")

@@ -21,7 +21,14 @@ from finetune.baselines.table import STATISTICS_TITLES, SYNTHETIC_SHARES, Fitted
 from finetune.corpus.clip import Clip
 from finetune.corpus.mixture import load_corpora
 from finetune.training.data import DataArguments, add_data_arguments, gather
-from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    natural_number,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
 
@@ -33,9 +40,7 @@ LEAST_PROBABILITY = 1e-12
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
-        prog="python -m finetune.fit_baseline", description="Fits a small baseline."
-    )
+    parser = CommandLineParser(prog="python -m finetune.fit_baseline", description="Fits a small baseline.")
     parser.add_argument(
         "--model",
         choices=SYNTHETIC_SHARES,
@@ -52,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps", type=positive_int, help="optimizer steps of the networks (default: each one's own number)"
     )
     parser.add_argument(
-        "--report_to",
+        "--report-to",
         nargs="+",
         default=[],
         metavar="TRACKER",

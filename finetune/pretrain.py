@@ -1,6 +1,6 @@
 """Gives a small encoder of raw waveforms a start: it learns to hear words as Google's speech embedding does.
 
-    python -m finetune.pretrain --output_dir runs/wav2vec2-pretrained
+    python -m finetune.pretrain --out runs/wav2vec2-pretrained
     accelerate launch finetune/train.py --config finetune/configs/wav2vec2-small-pretrained.yaml
 
 The words are spoken by synthetic voices and varied as in fine-tuning, while the embedding that is to be
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from inference.command_line import (
     EXIT_OK,
+    CommandLineParser,
     natural_number,
     path_argument,
     positive_float,
@@ -48,22 +49,23 @@ NUM_LABEL_UTTERANCES = 300
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m finetune.pretrain",
         description="Pretrains a small encoder of raw waveforms on synthetic voices.",
+        renamed={"--output-dir": "--out"},
     )
     parser.add_argument(
-        "--from_config", type=path_argument, default=CONFIG, help="architecture (default: %(default)s)"
+        "--from-config", type=path_argument, default=CONFIG, help="architecture (default: %(default)s)"
     )
     parser.add_argument(
         "--words", type=positive_int, default=7000, help="spoken words to learn from (default: %(default)s)"
     )
     parser.add_argument("--steps", type=positive_int, default=5000, help="default: %(default)s")
-    parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
-    parser.add_argument("--learning_rate", type=positive_float, default=1.5e-3, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=positive_int, default=64, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=positive_float, default=1.5e-3, help="default: %(default)s")
     parser.add_argument("--seed", type=natural_number, default=0, help="default: %(default)s")
     add_vocabulary_argument(parser)
-    parser.add_argument("--output_dir", type=path_argument, default=Path("runs/wav2vec2-pretrained"))
+    parser.add_argument("--out", type=path_argument, default=Path("runs/wav2vec2-pretrained"))
     return parser
 
 
@@ -93,9 +95,9 @@ def main(argv: list[str] | None = None) -> int:
     from finetune.training.waveform_cache import WaveformCache
     from inference.crop import CropContract
 
-    folder: Path = options.output_dir
+    folder: Path = options.out
     if (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --output_dir.")
+        raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --out.")
     teacher = load_teacher()
     set_seed(options.seed)
     encoder, feature_extractor = random_encoder(options.from_config)

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from finetune.corpus.loading import DATASET_HELP, load_corpus
 from finetune.corpus.splits import make_split
-from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    natural_number,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
 
@@ -18,7 +25,7 @@ SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m finetune.preview", description="Draws training clips before and after augmentation."
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)

@@ -11,15 +11,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from accelerate import PartialState
-
-from finetune.corpus.mixture import load_corpora
-from finetune.training.command_line import Arguments, parse_arguments
-from finetune.training.fine_tuning import fine_tune
-from finetune.training.resumption import outcome_settings, remove_checkpoints
-from finetune.training.series import Fit, Series, over_folds, over_grid, over_seeds
 from inference.command_line import EXIT_OK, reports_user_errors
+
+if TYPE_CHECKING:
+    from finetune.training.command_line import Arguments
+    from finetune.training.series import Fit
 
 SERIES_OPTIONS = ("--seeds", "--grid")
 SECRETS = ("--hub_token",)
@@ -28,7 +26,13 @@ SECRETS = ("--hub_token",)
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
-    words = sys.argv[1:] if argv is None else argv
+    # Imported here: whoever lacks the extra is told so.
+    from accelerate import PartialState
+
+    from finetune.training.command_line import parse_arguments, underscored
+    from finetune.training.fine_tuning import fine_tune
+
+    words = underscored(sys.argv[1:] if argv is None else argv)
     arguments = parse_arguments(words)
     if arguments.is_series:
         series = _series(arguments, words)
@@ -41,8 +45,14 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_OK
 
 
-def _series(arguments: Arguments, words: list[str]) -> Fit:
+def _series(arguments: "Arguments", words: list[str]) -> "Fit":
     """The way to train all runs that were asked for: a grid in each fold in each seed."""
+    from finetune.corpus.mixture import load_corpora
+    from finetune.training.command_line import parse_arguments
+    from finetune.training.fine_tuning import fine_tune
+    from finetune.training.resumption import outcome_settings, remove_checkpoints
+    from finetune.training.series import Series, over_folds, over_grid, over_seeds
+
     single = _without(SERIES_OPTIONS, words)
 
     def fit_one(options: Sequence[str], folder: Path) -> None:
@@ -78,7 +88,7 @@ def _without(options: Sequence[str], words: list[str]) -> list[str]:
     return kept
 
 
-def _command(arguments: Arguments, words: list[str]) -> str:
+def _command(arguments: "Arguments", words: list[str]) -> str:
     """What to type for these runs."""
     program = ["accelerate", "launch", "finetune/train.py"]
     if arguments.training.world_size > 1:

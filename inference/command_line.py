@@ -1,21 +1,55 @@
-"""What the command lines share: the backend options, and how a user's mistake is reported."""
+"""What the command lines share: the parser, the backend options, and how a user's mistake is reported."""
 
 import argparse
 import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from inference.backends.table import BACKENDS, DEFAULT_BACKEND
 from inference.errors import UserError
+from inference.extras import missing_package
 from inference.outside_backends import use_backend_modules
 from inference.vocabulary import add_vocabulary_argument
 
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+#: What ``sys.argv[0]`` begins with when a sub-command of the one command runs, see ``inference.commands``.
+COMMAND = "spoken-digits"
+_PROJECT = Path(__file__).resolve().parent.parent
+
+
+class CommandLineParser(argparse.ArgumentParser):
+    """A parser whose options are spelled with hyphens and understood with underscores as well.
+
+    Args:
+        prog: The program's name, unless it runs as a sub-command of ``COMMAND``.
+        renamed: Former name of an option -> the one it has now; accepted for one release.
+        options: Of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, prog: str | None = None, renamed: Mapping[str, str] | None = None, **options: Any):
+        typed = sys.argv[0]
+        super().__init__(prog=typed if typed.startswith(f"{COMMAND} ") else prog, **options)
+        self._renamed = dict(renamed or {})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See ``argparse.ArgumentParser``; options are brought to today's spelling first."""
+        words = list(sys.argv[1:] if args is None else args)
+        options = words[: words.index("--")] if "--" in words else words
+        spelled = [self._spelled(word) for word in options]
+        return super().parse_known_args([*spelled, *words[len(options) :]], namespace)
+
+    def _spelled(self, word: str) -> str:
+        option, equals, value = word.partition("=")
+        if not option.startswith("--") or option in self._option_string_actions:
+            return word
+        hyphenated = option.replace("_", "-")
+        return f"{self._renamed.get(hyphenated, hyphenated)}{equals}{value}"
 
 
 def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +64,7 @@ def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _named_backend_modules(argv: Sequence[str] | None) -> list[str]:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser = CommandLineParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_backend_module_argument(parser)
     try:
         return list(parser.parse_known_args(argv)[0].backend_module)
@@ -135,6 +169,12 @@ def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
         except UserError as error:
             sys.stderr.write(f"error: {error}\n")
             return EXIT_USAGE
+        except ModuleNotFoundError as error:
+            sentence = missing_package(error, _floor_of(main))
+            if sentence is None:
+                raise
+            sys.stderr.write(f"error: {sentence}\n")
+            return EXIT_USAGE
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             return EXIT_INTERRUPTED
@@ -148,3 +188,9 @@ def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
             return EXIT_USAGE
 
     return wrapper
+
+
+def _floor_of(main: Callable[..., int]) -> str:
+    """The top folder of the module with an entry point; its name is ``__main__`` where it was started."""
+    path = Path(main.__code__.co_filename).resolve()
+    return path.relative_to(_PROJECT).parts[0] if path.is_relative_to(_PROJECT) else ""

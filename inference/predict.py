@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from inference.command_line import (
     EXIT_OK,
+    CommandLineParser,
     add_backend_arguments,
     chosen_options,
     path_argument,
@@ -37,7 +38,7 @@ AUDIO_SUFFIXES = frozenset(
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m inference.predict", description="Recognises spoken words in audio files."
     )
     parser.add_argument(

@@ -79,6 +79,8 @@ HELP_WITHOUT_TORCH = (
     "benchmarks.compare",
     "benchmarks.gate",
     "benchmarks.doctor",
+    "benchmarks.training_throughput",
+    "inference.commands",
 )
 
 

@@ -1,4 +1,4 @@
-"""Another vocabulary from the README's file to an answer over HTTP: no code, synthetic voices."""
+"""Another vocabulary, from the README's file to an answer over HTTP: no code, synthetic voices."""
 
 import csv
 import json
@@ -19,7 +19,9 @@ from inference.files import cache_folder
 from inference.vocabulary import VARIABLE, VOCABULARY_FILE, use_vocabulary, vocabulary
 from tests.conftest import PROJECT
 
-SECTION = (PROJECT / "README.md").read_text(encoding="utf-8").split("## Other words than digits")[1]
+SECTION = (
+    (PROJECT / "finetune" / "README.md").read_text(encoding="utf-8").split("## Other words than digits")[1]
+)
 (FILE,) = re.findall(r"```yaml\n(.*?)```", SECTION.split("\n## ")[0], flags=re.DOTALL)
 (BLOCK,) = re.findall(r"```bash\n(.*?)```", SECTION.split("\n## ")[0], flags=re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for line in BLOCK.splitlines()]

@@ -12,12 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
 from benchmarks.against_libraries.start_up import time_start_up
 from inference.backends.table import BACKENDS
-from inference.command_line import EXIT_OK, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ _NAMES = tuple(dict.fromkeys(comparison.backend for comparison in COMPARISONS))
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.against_libraries",
         description="Times each backend in turns with the plain library call on the same weights and clips, "
         "and prints how many times faster it is, whether the answers agree, and the memory of both.",
@@ -164,6 +168,8 @@ def _compare_all(
     args: argparse.Namespace,
 ) -> "tuple[list[Result], list[str]]":
     """The results, and a sentence for each comparison that could not be made."""
+    from tqdm import tqdm
+
     from benchmarks.against_libraries.measure import CLIP_SECONDS, compare, fit_length
     from benchmarks.run.protocol import stratified_subset
     from benchmarks.worker.client import BackendFailure, BackendUnavailable

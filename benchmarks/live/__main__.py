@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 from finetune.corpus.loading import DATASET_HELP, environment_prefix, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS, load_backend
-from inference.command_line import EXIT_OK, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 from inference.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +40,7 @@ SEED = 0
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.live",
         description="Measures the live microphone, through a PulseAudio null sink and by replay.",
         epilog="Parts: stream (delay, misses, accuracy), timing (delay of a full-size Wav2Vec2 with random "

@@ -10,8 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.measure.contention import steal_ms, waiting_us
 from benchmarks.run.entries import PROJECT_ROOT
 from benchmarks.worker.client import worker_environment
@@ -79,6 +77,8 @@ def describe_environment(threads: int) -> dict[str, Any]:
 
 def load_of_machine() -> dict[str, Any]:
     """How busy the machine is and was; a value that this system does not tell is None."""
+    import psutil
+
     return {
         "load_average": load_average(),
         "waiting_us": waiting_us(),

@@ -5,8 +5,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from benchmarks.measure.cold import time_cold_starts
 from benchmarks.measure.latency import clip_pool, time_rounds, warm_up
 from benchmarks.run.inputs import progress, say
@@ -59,6 +57,8 @@ def resident_groups(
     free_bytes: int | None = None,
 ) -> list[list[Outcome]]:
     """All rows together, or where memory is short each with the first one, the reference of the ratios."""
+    import psutil
+
     free = psutil.virtual_memory().available if free_bytes is None else free_bytes
     needed = sum(rss_bytes.get(outcome.name) or 0 for outcome in outcomes)
     if len(outcomes) < 3 or needed < RESIDENT_SHARE * free:

@@ -11,7 +11,13 @@ from benchmarks.run.protocol import PROTOCOL_HELP
 from benchmarks.run.settings import DEFAULT_SUITE, PHASES, SUITES, Settings, Suite
 from finetune.corpus.loading import DATASET_HELP
 from inference.backends.table import BACKENDS
-from inference.command_line import add_backend_module_argument, natural_number, path_argument, positive_int
+from inference.command_line import (
+    CommandLineParser,
+    add_backend_module_argument,
+    natural_number,
+    path_argument,
+    positive_int,
+)
 from inference.vocabulary import add_vocabulary_argument
 
 EPILOG = (
@@ -91,7 +97,7 @@ def parse_request(argv: Sequence[str] | None) -> Request:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.run",
         description="Measures accuracy, latency, size, memory and robustness of backends on the same clips.",
         epilog=EPILOG,

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from benchmarks.run.checkpoints import Assignment, assign_checkpoints
 from benchmarks.run.entries import Row
 from benchmarks.run.protocol import Evaluation, Fold, refuse_overlap
@@ -97,6 +95,8 @@ def say(line: str) -> None:
 
 def progress(items: Iterable[Item], unit: str = "clip") -> Iterable[Item]:
     """Shows how far a loop is and how long it will take; nothing where standard error is no terminal."""
+    from tqdm import tqdm
+
     return tqdm(items, unit=unit, leave=False, disable=None)
 
 

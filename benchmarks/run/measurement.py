@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from benchmarks.measure.answers import Unit, answer_files, answer_row, failures_in, is_given_up, open_tasks
 from benchmarks.measure.footprint import FEW_CALLS, measure_footprint
 from benchmarks.run.content_hashes import weights_hash
@@ -64,6 +62,8 @@ def answer_all(
         settings: Threads and time limits.
         crew: The processes that share the work.
     """
+    from tqdm import tqdm
+
     files = answer_files(units, results)
     tasks = open_tasks(files, crew.share)
     # Nobody may answer before everybody has seen what is missing.

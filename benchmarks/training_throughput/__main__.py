@@ -17,14 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from finetune.corpus.loading import DATASET_HELP
-from inference.command_line import EXIT_OK, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 
 ORDER_SEED = 0
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.training_throughput", description="Clips per second of fine-tuning."
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)

@@ -1,5 +1,6 @@
 """Reads the options of ``finetune.train`` from the command line and a YAML file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Arguments:
         return bool(self.data.all_folds or self.series.grid or self.series.seeds)
 
 
-def parse_arguments(words: list[str]) -> Arguments:
+def parse_arguments(words: Sequence[str]) -> Arguments:
     """Reads the command line and the YAML file named by ``--config``.
 
     Args:
@@ -58,6 +59,7 @@ def parse_arguments(words: list[str]) -> Arguments:
     Raises:
         UserError: If an option is unknown or a value does not fit.
     """
+    words = underscored(words)
     groups: Any = [
         DataArguments,
         ModelArguments,
@@ -88,6 +90,20 @@ def parse_arguments(words: list[str]) -> Arguments:
     if arguments.data.vocabulary:
         use_vocabulary(Path(arguments.data.vocabulary))
     return arguments
+
+
+def underscored(words: Sequence[str]) -> list[str]:
+    """The options as the Trainer spells its own: ``--learning_rate``, whoever types ``--learning-rate``.
+
+    ``--out``, the output option of every other command, stands for ``--output_dir``.
+    """
+    spelled = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option.startswith("--"):
+            option = {"--out": "--output_dir"}.get(option, "--" + option[2:].replace("-", "_"))
+        spelled.append(f"{option}{equals}{value}")
+    return spelled
 
 
 def _read_config(path: Path, known: set[str]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class DataArguments:
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> None:
-    """Adds an option for each field of ``DataArguments`` but the vocabulary, spelled with ``_`` or ``-``.
+    """Adds an option for each field of ``DataArguments`` but the vocabulary.
 
     Args:
         parser: Where they go.
@@ -163,8 +163,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, defaults: Mapping[str, A
             details["choices"] = PROTOCOLS
         if default is not None and hint is not bool:
             details["help"] += " (default: %(default)s)"
-        spellings = dict.fromkeys((f"--{option.name}", f"--{option.name.replace('_', '-')}"))
-        parser.add_argument(*spellings, **details)
+        parser.add_argument(f"--{option.name.replace('_', '-')}", **details)
 
 
 @dataclass(frozen=True)

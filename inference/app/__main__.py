@@ -13,6 +13,7 @@ from pathlib import Path
 
 from inference.command_line import (
     EXIT_OK,
+    CommandLineParser,
     add_backend_arguments,
     chosen_options,
     path_argument,
@@ -29,7 +30,7 @@ MAX_WAITING = 64
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m inference.app",
         description="A page in the browser (microphone, files, every backend) and an HTTP service.",
         epilog=f"With credentials in ${AUTH_VARIABLE} (user:password) or --auth-file, every route but "

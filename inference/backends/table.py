@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
+from inference.extras import install_command
 from inference.outside_backends import OpenTable, import_module
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ BACKENDS = OpenTable(
             default_checkpoint="tiny.en",
             summary="zero-shot Whisper (faster-whisper), transcript mapped to a digit",
             package="faster_whisper",
+            extra="whisper",
             options={"decode": ("free", "constrained", "prompted"), "window": ("standard", "short")},
         ),
         BackendSpec(
@@ -196,10 +198,10 @@ def load_backend(
         raise UserError("an empty checkpoint name was given; name a folder or leave --checkpoint out.")
     spec = BACKENDS[name]
     if importlib.util.find_spec(spec.package) is None:
-        wanted = f"'spoken-digits[{spec.extra}]'" if spec.extra else "spoken-digits"
+        command = install_command(spec.extra) if spec.extra else "pip install spoken-digits"
         raise BackendUnavailableError(
             f"backend {name} needs the package {spec.package}, which is not installed.",
-            f"Install it: pip install {wanted}",
+            f"Install it: {command}",
         )
     chosen = spec.default_checkpoint if checkpoint is None else checkpoint
     return backend_class(spec).load(chosen, threads=threads, **(options or {}))

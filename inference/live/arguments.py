@@ -4,7 +4,7 @@ import argparse
 import itertools
 import os
 
-from inference.command_line import add_backend_arguments, positive_int
+from inference.command_line import CommandLineParser, add_backend_arguments, positive_int
 from inference.live.output.keyboard import KEYS_HELP, Keyboard
 from inference.vocabulary import vocabulary
 
@@ -47,7 +47,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of ``python -m inference.live``."""
-    parser = argparse.ArgumentParser("python -m inference.live", description=DESCRIPTION, epilog=EXIT_CODES)
+    parser = CommandLineParser("python -m inference.live", description=DESCRIPTION, epilog=EXIT_CODES)
     add_backend_arguments(parser)
     source = parser.add_argument_group("source")
     source.add_argument(

@@ -31,6 +31,7 @@ from inference.backends.wav2vec2.select_runtime import RuntimeChoice
 from inference.checkpoint import read_json
 from inference.cpu_features import instruction_sets
 from inference.errors import CheckpointError
+from inference.extras import require_packages
 from inference.files import cache_folder, write_json
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
@@ -88,6 +89,7 @@ def prepared_folder(
         The choice and its folder; ``REFERENCE`` if none of several candidates answers as it should.
 
     Raises:
+        BackendUnavailableError: If it must be converted and torch is not installed.
         CheckpointError: If the weights are damaged, or the only candidate answers otherwise.
         OSError: If there is no room for it.
     """
@@ -97,6 +99,7 @@ def prepared_folder(
     for place in places:
         if place.is_dir():
             return read_selection(place), place
+    require_packages(("torch", "transformers"), f"the first use of {checkpoint.folder}")
     names = " or ".join(map(str, candidates))
     _logger.warning("preparing %s for %s, once per checkpoint", checkpoint.folder, names)
     place = places[0] if _is_writable(beside) else places[1]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract, crop
@@ -116,9 +115,33 @@ def valleys(waveform: np.ndarray) -> list[int]:
     window = np.hanning(SMOOTH_STEPS + 2)[1:-1]
     energy = np.convolve(np.mean(frames**2, axis=1), window / window.sum(), mode="same")
     level_db = 10.0 * np.log10(energy + 1e-10)
-    found, properties = find_peaks(-level_db, prominence=LEAST_DEPTH_DB)
-    deepest = np.sort(np.argsort(-properties["prominences"])[:MAX_VALLEYS])
-    return [int(index) * step + step // 2 for index in found[deepest]]
+    depths_db = {index: depth for index, depth in minima(level_db) if depth >= LEAST_DEPTH_DB}
+    deepest = sorted(depths_db, key=lambda index: -depths_db[index])[:MAX_VALLEYS]
+    return [index * step + step // 2 for index in sorted(deepest)]
+
+
+def minima(levels: np.ndarray) -> list[tuple[int, float]]:
+    """Local minima of a curve ``(num_steps,)``, of a flat one the middle, each with its depth.
+
+    The depth is that below the lower of the two rims, which are the highest points on either side before
+    the curve falls lower still: topographic prominence, upside down.
+    """
+    borders = np.flatnonzero(np.diff(levels)) + 1
+    flats = list(itertools.pairwise([0, *borders.tolist(), levels.size]))
+    heights = [float(levels[start]) for start, _ in flats]
+    found = []
+    for place in range(1, len(flats) - 1):
+        height = heights[place]
+        if height < min(heights[place - 1], heights[place + 1]):
+            rim = min(_rim(heights[:place][::-1], height), _rim(heights[place + 1 :], height))
+            start, end = flats[place]
+            found.append(((start + end - 1) // 2, rim - height))
+    return found
+
+
+def _rim(outwards: list[float], height: float) -> float:
+    """The highest level on the way out before one is lower than the height."""
+    return max(itertools.takewhile(lambda level: level >= height, outwards))
 
 
 def cheapest_path(num_places: int, costs: dict[tuple[int, int], float]) -> list[int]:

@@ -16,7 +16,7 @@ from benchmarks.run.records import read_run, record_writer, whole_lines
 from inference.features import FeatureSettings, num_statistics
 from tests.benchmarks.conftest import PROJECT
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+README = (PROJECT / "inference" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inference.crop import CropContract
 from inference.live.engine.events import Utterance
-from inference.live.engine.splitter import Splitter, cheapest_path, valleys
+from inference.live.engine.splitter import Splitter, cheapest_path, minima, valleys
 from inference.prediction import Prediction
 
 CONTRACT = CropContract(pre_ms=100, post_ms=60, min_ms=100)
@@ -60,6 +60,16 @@ def test_what_was_cut_off_as_too_long_is_taken_apart_and_other_rejects_are_not()
     assert len(splitter.split(utterance(*[0.4] * 4, reason="too_long"))) == 4
     (stale,) = splitter.split(utterance(*[0.4] * 4, reason="stale"))
     assert (stale.id, stale.reason) == (5, "stale")
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=40))
+def test_minima_and_their_depths_are_those_of_scipy(levels):
+    from scipy.signal import find_peaks
+
+    curve = np.array(levels, np.float64)
+    places, properties = find_peaks(-curve, prominence=0)
+    expected = zip(places.tolist(), properties["prominences"].tolist(), strict=True)
+    assert minima(curve) == list(expected)
 
 
 def test_silence_and_clicks_have_no_valleys():

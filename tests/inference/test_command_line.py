@@ -1,0 +1,63 @@
+"""One style of options: hyphens, with the spellings of before understood."""
+
+import argparse
+import importlib
+
+import pytest
+
+from finetune.training.command_line import parse_arguments, underscored
+from inference.command_line import CommandLineParser
+from inference.commands import SUBCOMMANDS
+
+#: Program -> where its command line is built, if not in itself.
+PARSERS = {
+    "benchmarks.run.__main__": "benchmarks.run.arguments",
+    "inference.live.__main__": "inference.live.arguments",
+}
+
+
+def parser_of(module: str) -> argparse.ArgumentParser:
+    return importlib.import_module(PARSERS.get(module, module)).build_parser()
+
+
+@pytest.mark.parametrize("name", sorted(set(SUBCOMMANDS) - {"train"}))
+def test_options_are_spelled_with_hyphens(name: str) -> None:
+    parser = parser_of(SUBCOMMANDS[name].module)
+    assert isinstance(parser, CommandLineParser)
+    options = [option for action in parser._actions for option in action.option_strings]
+    assert not [option for option in options if "_" in option or option in ("--output", "--output-dir")]
+
+
+def test_underscores_and_former_names_are_understood() -> None:
+    parser = CommandLineParser(renamed={"--output-dir": "--out"})
+    parser.add_argument("--out")
+    parser.add_argument("--min-score", type=float)
+    parser.add_argument("--kept_as_is")
+    parser.add_argument("words", nargs="*")
+    for typed in (["--output_dir", "a_b"], ["--output-dir=a_b"], ["--out=a_b"], ["--out", "a_b"]):
+        assert parser.parse_args(typed).out == "a_b"
+    assert parser.parse_args(["--min_score=0.5"]).min_score == 0.5
+    assert parser.parse_args(["--kept_as_is", "x_y"]).kept_as_is == "x_y"
+    assert parser.parse_args(["--", "--min_score"]).words == ["--min_score"]
+
+
+def test_an_unknown_option_is_still_refused(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        CommandLineParser().parse_args(["--no_such", "x"])
+    assert "--no-such" in capsys.readouterr().err
+
+
+def test_the_trainer_takes_both_spellings_and_out() -> None:
+    words = [
+        "--learning-rate",
+        "1e-3",
+        "--out=runs/x-y",
+        "--load_best_model_at_end",
+        "false",
+        "--model",
+        "a-b",
+    ]
+    arguments = parse_arguments(words)
+    assert (arguments.training.output_dir, arguments.training.learning_rate) == ("runs/x-y", 1e-3)
+    # A secret is recognised however it was spelled, and kept out of the card.
+    assert underscored(["--hub-token", "se-cret"]) == ["--hub_token", "se-cret"]

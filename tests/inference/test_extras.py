@@ -1,0 +1,168 @@
+"""Every package has an extra, and whoever lacks one reads a sentence with the command to type."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from inference.backends.table import SHIPPED_CHECKPOINTS
+from inference.extras import EXTRA_OF_MODULE, missing_package
+from tests.conftest import PROJECT
+
+FLOORS = ("inference", "finetune", "benchmarks")
+METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: Module -> the distribution that pip knows, where the names differ or another one brings it.
+DISTRIBUTIONS = {
+    "PIL": "gradio",
+    "anyio": "gradio",
+    "ctranslate2": "faster-whisper",
+    "fastapi": "gradio",
+    "livekit": "livekit-wakeword",
+    "markupsafe": "jinja2",
+    "onnx_ir": "onnxscript",
+    "sklearn": "scikit-learn",
+    "starlette": "gradio",
+    "tokenizers": "faster-whisper",
+    "yaml": "pyyaml",
+}
+#: Starts a module where what the extras bring cannot be found.
+WITH_THE_CORE_ALONE = f"""
+import importlib.util, runpy, sys
+class Blocker:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {set(EXTRA_OF_MODULE)!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+found = importlib.util.find_spec
+extras = {set(EXTRA_OF_MODULE)!r}
+importlib.util.find_spec = lambda name, *rest: None if name in extras else found(name, *rest)
+sys.meta_path.insert(0, Blocker)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+def third_party(floor: str) -> set[str]:
+    found: set[str] = set()
+    for path in (PROJECT / floor).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(str(node.module).partition(".")[0])
+    return found - set(sys.stdlib_module_names) - set(FLOORS)
+
+
+def distributions(requirements: list[str]) -> set[str]:
+    """Names of what the requirements bring, through the project's own extras as well."""
+    found: set[str] = set()
+    for requirement in requirements:
+        own = re.fullmatch(r"spoken-digits\[(.+)\]", requirement)
+        if own:
+            for extra in own[1].split(","):
+                found |= distributions(METADATA["optional-dependencies"][extra])
+        else:
+            found.add(re.match(r"[\w.-]+", requirement)[0])
+    return found
+
+
+CORE = distributions(METADATA["dependencies"])
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_every_package_is_of_the_core_or_of_an_extra(floor: str) -> None:
+    for module in third_party(floor):
+        distribution = DISTRIBUTIONS.get(module, module.replace("_", "-"))
+        if distribution not in CORE:
+            assert module in EXTRA_OF_MODULE
+            assert distribution in distributions(METADATA["optional-dependencies"][EXTRA_OF_MODULE[module]])
+
+
+def test_no_extra_is_named_for_what_nobody_imports() -> None:
+    imported = set().union(*map(third_party, FLOORS))
+    assert set(EXTRA_OF_MODULE) - imported <= {"livekit", "onnxscript"}  # read, or used by torch
+
+
+def test_torch_and_its_decoder_are_pinned_together() -> None:
+    pinned = [text for text in METADATA["optional-dependencies"]["wav2vec2"] if text.startswith("torch")]
+    assert all(re.fullmatch(r"torch(codec)?==[\d.]+", text) for text in pinned)
+    assert len(pinned) == 2
+
+
+@pytest.mark.parametrize(
+    ("package", "floor", "extra"),
+    [
+        ("torch", "inference", "wav2vec2"),
+        ("torch", "finetune", "finetune"),
+        ("sklearn.svm", "benchmarks", "benchmarks"),
+        ("openvino", "benchmarks", "openvino"),
+        ("gradio", "inference", "app"),
+    ],
+)
+def test_the_extra_of_the_floor_comes_first(package: str, floor: str, extra: str) -> None:
+    sentence = missing_package(ModuleNotFoundError(name=package), floor)
+    assert sentence is not None
+    assert sentence.endswith(f"pip install 'spoken-digits[{extra}]'")
+
+
+def test_a_package_of_no_extra_is_no_matter_of_ours() -> None:
+    assert missing_package(ModuleNotFoundError(name="surprise"), "inference") is None
+
+
+def start(*words: str | Path, **variables: str) -> subprocess.CompletedProcess:
+    """Starts a module where only the core is installed."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
+    command = [sys.executable, "-c", WITH_THE_CORE_ALONE, *map(str, words)]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_the_core_recognises_a_file_and_a_stream() -> None:
+    seven = PROJECT / "inference" / "app" / "examples" / "seven.flac"
+    found = start("inference.predict", seven)
+    assert found.stdout.split()[1:2] == ["7"], found.stderr
+    heard = start("inference.live", "--replay", seven)
+    assert heard.stdout.split() == ["7"], heard.stderr
+
+
+#: Program -> what to type so that it must do its work, and the extra that this needs.
+NEED_AN_EXTRA = {
+    "inference.app": ([], "app"),
+    "finetune.train": ([], "finetune"),
+    "finetune.fit_baseline": (["--dataset", "synthetic"], "finetune"),
+    "finetune.pretrain": ([], "finetune"),
+    "finetune.evaluation": (["inference/checkpoints/mfcc"], "finetune"),
+    "finetune.preview": ([], "finetune"),
+    "finetune.export": (["inference/checkpoints/wav2vec2", "--format", "onnx", "--out", "OUT"], "finetune"),
+    "benchmarks.run": (["--out", "OUT"], "benchmarks"),
+    "benchmarks.report": (["results/fsdd"], "benchmarks"),
+    "benchmarks.compare": (["results/fsdd", "results/fsdd"], "benchmarks"),
+    "benchmarks.live": ([], "benchmarks"),
+    "benchmarks.against_libraries": ([], "benchmarks"),
+    "benchmarks.training_throughput": ([], "benchmarks"),
+}
+
+
+@pytest.mark.parametrize("module", NEED_AN_EXTRA)
+def test_without_the_extra_a_program_says_what_to_type(module: str, tmp_path: Path) -> None:
+    words, extra = NEED_AN_EXTRA[module]
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in words]
+    result = start(module, *words, XDG_CACHE_HOME=str(tmp_path), SPOKEN_DIGITS_DATA="")
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.rstrip().endswith(f"pip install 'spoken-digits[{extra}]'")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("backend", ["whisper", "wav2vec2", "pocketsphinx"])
+def test_without_the_extra_a_backend_says_what_to_type(backend: str, tmp_path: Path) -> None:
+    # Without what an earlier use left beside it.
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(SHIPPED_CHECKPOINTS / "wav2vec2", checkpoint, ignore=shutil.ignore_patterns(".*"))
+    words = ("inference.predict", "x.wav", "--backend", backend, "--checkpoint", checkpoint)
+    result = start(*words, XDG_CACHE_HOME=str(tmp_path))
+    assert result.returncode == 2
+    assert result.stderr.rstrip().endswith(f"pip install 'spoken-digits[{backend}]'"), result.stderr
