@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inference.audio import SAMPLING_RATE
+from inference.audio import SAMPLING_RATE, Downmix
 from inference.backends.base import Backend
 from inference.live.engine.endpointing import PROFILES
 from inference.live.engine.events import Answer, Utterance
@@ -23,6 +23,7 @@ class Stream:
         self._engine = LiveEngine(PROFILES["isolated"], build_detector(), backend.crop_contract)
         self._recogniser = Recogniser(backend, name)
         self._sampling_rate = SAMPLING_RATE
+        self._downmix = Downmix("the browser's microphone")
 
     def push(self, sampling_rate: int, block: np.ndarray) -> list[Answer]:
         """Takes the next block and answers what was spoken to its end.
@@ -35,7 +36,7 @@ class Stream:
         if sampling_rate != self._sampling_rate:
             self._engine.skip(0, sampling_rate)
             self._sampling_rate = sampling_rate
-        events = self._engine.push(to_mono(block))
+        events = self._engine.push(self._downmix(to_channels(block)))
         return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
 
     def end(self) -> list[Answer]:
@@ -44,8 +45,7 @@ class Stream:
         return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
 
 
-def to_mono(block: np.ndarray) -> np.ndarray:
-    """Float32 in [-1, 1] of shape ``(num_samples,)``; channels are averaged, integers scaled."""
+def to_channels(block: np.ndarray) -> np.ndarray:
+    """Float32 in [-1, 1] of shape ``(num_channels, num_samples)``; integers are scaled."""
     scale = np.iinfo(block.dtype).max + 1 if np.issubdtype(block.dtype, np.integer) else 1
-    floats = block.astype(np.float32) / np.float32(scale)
-    return floats.mean(axis=1) if floats.ndim == 2 else floats
+    return np.atleast_2d((block.astype(np.float32) / np.float32(scale)).T)
