@@ -34,7 +34,7 @@ def recordings() -> Path:
 @pytest.fixture(scope="session")
 def spoken_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of synthetic clips: 4 voices, 7 takes of each digit, in a cache of its own."""
-    from finetune.corpus.loading import synthetic
+    from finetune.corpus import synthetic
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

@@ -28,7 +28,7 @@ WORDS = ("yes", "no", "stop", "go")
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the README's file and a small corpus of its words; the vocabulary is in use."""
-    from finetune.corpus.loading import synthetic
+    from finetune.corpus import synthetic
 
     folder = tmp_path_factory.mktemp("words")
     (folder / "words.yaml").write_text(FILE)

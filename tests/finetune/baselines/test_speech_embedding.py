@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from finetune import fit_baseline
-from finetune.baselines.recipe import speech_embedding
+from finetune.baselines import speech_embedding
 from finetune.baselines.speech_embedding import EMBEDDING_SIZE, N_MELS, NUM_FRAMES, SpeechEmbedding
 from inference.errors import CheckpointError
 from tests.conftest import PROJECT

@@ -9,8 +9,9 @@ from pathlib import Path
 import datasets
 import pytest
 
+from finetune.corpus import synthetic, tables
 from finetune.corpus.clip import FSDD_SPEAKERS, clip_from_path
-from finetune.corpus.loading import DATA_VARIABLE, load_corpus, synthetic, tables
+from finetune.corpus.loading import DATA_VARIABLE, load_corpus
 from finetune.corpus.splits import make_split
 from inference.errors import CorpusError, HubUnreachableError, UserError
 from inference.vocabulary import DIGITS

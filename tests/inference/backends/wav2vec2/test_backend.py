@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.backends.table import load_backend
+from inference.backends.wav2vec2 import conversion
 from inference.backends.wav2vec2.checkpoint import read_encoder_checkpoint
 from inference.backends.wav2vec2.input_values import (
     MAX_PADDING,
@@ -21,7 +22,7 @@ from inference.backends.wav2vec2.input_values import (
     padded,
     plan_batches,
 )
-from inference.backends.wav2vec2.select_runtime import Choice, choose, conversion
+from inference.backends.wav2vec2.select_runtime import Choice, choose
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
 from inference.stage_timer import collect_stages
 from inference.vocabulary import DIGITS, REJECT_LABEL
