@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _fit(options: argparse.Namespace, corpus: Corpus, command: str, fold: str | None, folder: Path) -> None:
     """Fits one split and writes its checkpoint."""
-    from finetune.baselines import recipe
+    from finetune.baselines.recipe import recipe
     from finetune.checkpoint.calibration import write_calibration
     from finetune.checkpoint.writer import Run, prepare_folder, write_checkpoint
     from finetune.corpus.synthetic import with_synthetic
