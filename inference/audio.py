@@ -1,13 +1,20 @@
-"""The audio border: any audio source becomes one mono float32 waveform at 16 kHz.
+"""The audio border: any audio source becomes mono float32 waveforms.
 
-Nothing below this file knows of files, sampling rates or channels. FFmpeg (through torchcodec)
-decodes every format; plain 16-bit WAV and FLAC take a direct path through libsndfile, which gives
-the same samples bit for bit without loading torch. soxr is the only resampler:
-fast, band-limited, with a stateful form for streams.
+Nothing below this file knows of files, codecs, sampling rates or channels; files, bytes, corpora, long
+recordings and replay all come through it. One decoder reads them: FFmpeg through PyAV, packet by packet
+from the first to the last. Time stamps are not looked at, because a decoder that goes by them (torchcodec's
+ranges do) loses audio that has none, as ADPCM in WAV, or whose first is not 0. PyAV brings FFmpeg along
+and needs no torch. Whole clips of plain 16-bit WAV and FLAC take a direct path through libsndfile, which
+gives the same samples bit for bit in a tenth of the time. soxr is the only resampler: fast, band-limited,
+with a stateful form for streams.
 """
 
+import contextlib
 import hashlib
 import io
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,16 +31,24 @@ MIN_SECONDS = 0.1
 MAX_SECONDS = 30.0
 #: Decoders and resamplers may overshoot full scale slightly; anything beyond is another scale.
 MAX_AMPLITUDE = 2.0
+#: What float samples with whole numbers are divided by: sound of 16 bits that was only converted.
+FULL_SCALE_16_BIT = 32_768
 #: Read from a pipe or device at most; a minute of uncompressed stereo at 48 kHz and 32 bit fits.
 MAX_STREAM_BYTES = 32 * 2**20
+#: Channels cancel each other where their mean has less than this share of the power that the mean of
+#: unrelated channels would have. Two of equal loudness do so when they correlate by less than -0.9.
+CANCELLED_SHARE = 0.1
+#: A damaged header may give any rate.
+SAMPLING_RATES = range(100, 10_000_000)
 
 AudioSource = str | PathLike[str] | bytes | BinaryIO
+_logger = logging.getLogger(__name__)
 
 
 def decode_audio(source: AudioSource, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     """Decodes a path, bytes or an open binary file in any format that FFmpeg reads.
 
-    Channels are averaged.
+    Channels are averaged, see ``Downmix``.
 
     Args:
         source: Path, encoded bytes or file object.
@@ -47,15 +62,65 @@ def decode_audio(source: AudioSource, max_seconds: float = MAX_SECONDS) -> np.nd
         AudioError: If the source is missing, no audio, empty, too short or too long.
     """
     name = describe_source(source)
-    encoded = _readable(source, name)
     # One second more than allowed is enough to see that the audio is too long.
-    samples, rate = _decode_pcm(encoded, max_seconds + 1.0) or _decode_ffmpeg(
-        encoded, max_seconds + 1.0, name
-    )
-    waveform = resample(samples.mean(axis=0, dtype=np.float32), rate, SAMPLING_RATE)
+    most_seconds = max_seconds + 1.0
+    with _opened(source, name, whole=True) as file:
+        waveform, rate = _read_pcm(file, most_seconds, name) or _read_ffmpeg(file, most_seconds, name)
+    waveform = check_waveform(resample(waveform, rate, SAMPLING_RATE), name=name, max_seconds=max_seconds)
     # Lossy decoders overshoot full scale on loud audio; the contract is [-1, 1].
-    waveform = np.clip(waveform, -1.0, 1.0)
-    return check_waveform(waveform, name=name, max_seconds=max_seconds)
+    return np.clip(waveform, -1.0, 1.0)
+
+
+@contextlib.contextmanager
+def open_recording(source: AudioSource) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+    """Opens a recording of any length, to be read piece by piece in bounded memory.
+
+    Args:
+        source: As for ``decode_audio``.
+
+    Yields:
+        The sampling rate in Hz, and an iterator of mono float32 waveforms ``(num_samples,)`` at that rate.
+
+    Raises:
+        AudioError: If the source is missing or holds no audio that FFmpeg can read; also while iterating.
+    """
+    name = describe_source(source)
+    with _opened(source, name, whole=False) as file, _decoded(file, name) as (rate, pieces):
+        yield rate, pieces
+
+
+class Downmix:
+    """Makes one channel of several: their mean, or the loudest where they cancel each other.
+
+    A channel that is inverted, as by a wrongly wired cable, leaves nothing in the mean. Whether that is
+    so is decided on everything heard so far.
+
+    Args:
+        name: What to call the audio in the log, where the loudest channel is taken.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+        self._mean_energy = 0.0
+        self._energies = np.zeros(1)
+        self._said = False
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """Takes the next float32 samples ``(num_channels, num_samples)``; returns ``(num_samples,)``."""
+        num_channels = samples.shape[0]
+        if num_channels == 1:
+            return samples[0]
+        mean = samples.mean(axis=0, dtype=np.float32)
+        if self._energies.size != num_channels:
+            self._mean_energy, self._energies = 0.0, np.zeros(num_channels)
+        self._mean_energy += float(np.einsum("i,i->", mean, mean, dtype=np.float64))
+        self._energies += np.einsum("ij,ij->i", samples, samples, dtype=np.float64)
+        if not self._mean_energy < CANCELLED_SHARE * self._energies.sum() / num_channels**2:
+            return mean
+        if not self._said:
+            _logger.warning("%s: its channels cancel each other; the loudest one is taken", self._name)
+            self._said = True
+        return samples[int(self._energies.argmax())]
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -116,14 +181,7 @@ def check_waveform(
             f"{name} lasts more than {max_seconds:g} s, expected one spoken digit: cut it, or feed "
             "it to the live engine: python -m inference.live --replay FILE"
         )
-    if not np.isfinite(waveform).all():
-        raise AudioError(f"{name} holds NaN or infinite samples, expected finite values.")
-    peak = float(np.abs(waveform).max())
-    if peak > MAX_AMPLITUDE:
-        raise AudioError(
-            f"{name} reaches {peak:g}, expected float32 in [-1, 1]: it looks like integer samples "
-            "that were not divided by full scale (32768 for 16 bit)."
-        )
+    _check_range(waveform, name)
     return waveform
 
 
@@ -148,91 +206,205 @@ def describe_source(source: AudioSource) -> str:
     return str(getattr(source, "name", "the file object"))
 
 
-def _readable(source: AudioSource, name: str) -> Path | bytes:
-    """Checks that a source exists and is not empty; file objects are read into memory."""
+@contextlib.contextmanager
+def _opened(source: AudioSource, name: str, whole: bool) -> Iterator[BinaryIO]:
+    """The open file behind a source; what cannot be read twice is kept in memory if it is wanted whole."""
+    with _open(source, name) as file:
+        if not file.seekable():  # a pipe, as a shell's <(...) is one
+            yield io.BytesIO(file.read(MAX_STREAM_BYTES)) if whole else file
+            return
+        if not file.read(1):
+            raise AudioError(f"{name} is empty (0 bytes), expected an encoded audio file.")
+        file.seek(0)
+        yield file
+
+
+def _open(source: AudioSource, name: str) -> BinaryIO:
+    """Opens a path for the libraries, to which its name may be no valid text, or an address."""
     if isinstance(source, (str, PathLike)):
-        path = Path(source)
         try:
-            if path.is_dir():
+            if Path(source).is_dir():
                 raise AudioError(f"{name} is a folder, expected an audio file.")
-            if not path.is_file():  # a pipe, as a shell's <(...) is one; FFmpeg would want to seek in it
-                return _readable(_read_stream(path), name)
-            with path.open("rb") as file:
-                if not file.read(1):
-                    raise AudioError(f"{name} is an empty file (0 bytes).")
-            if not _is_text(name):  # libraries want names that are valid text
-                return path.read_bytes()
+            return open(source, "rb")
         except FileNotFoundError:
             raise AudioError(f"{name} does not exist.") from None
-        except OSError as error:
-            raise AudioError(f"{name} cannot be read: {error.strerror}.") from error
-        return path
+        except (OSError, ValueError) as error:
+            raise AudioError(f"{name} cannot be read: {_reason(error)}.") from error
     encoded = source if isinstance(source, bytes) else source.read()
     if not isinstance(encoded, bytes):
         raise AudioError(f"{name} gives {type(encoded).__name__}, expected bytes: open it with mode 'rb'.")
-    if not encoded:
-        raise AudioError(f"{name} holds 0 bytes, expected an encoded audio file.")
-    return encoded
+    return io.BytesIO(encoded)
 
 
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _read_stream(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(MAX_STREAM_BYTES)
-
-
-def _decode_pcm(encoded: Path | bytes, max_seconds: float) -> tuple[np.ndarray, int] | None:
+def _read_pcm(file: BinaryIO, most_seconds: float, name: str) -> tuple[np.ndarray, int] | None:
     """Reads 16-bit WAV or FLAC; None for whatever is better left to FFmpeg.
 
     Returns:
-        Samples of shape ``(num_channels, num_samples)`` and their rate in Hz.
+        Mono waveform of shape ``(num_samples,)`` and its rate in Hz.
     """
     try:
-        with soundfile.SoundFile(encoded if isinstance(encoded, Path) else io.BytesIO(encoded)) as file:
-            if file.format not in ("WAV", "FLAC") or file.subtype != "PCM_16":
+        with soundfile.SoundFile(_SoundFileInput(file)) as opened:
+            rate = opened.samplerate
+            if opened.format not in ("WAV", "FLAC") or opened.subtype != "PCM_16":
                 return None
-            frames = file.read(int(max_seconds * file.samplerate), dtype="float32", always_2d=True)
-            return frames.T, file.samplerate
+            if rate not in SAMPLING_RATES:
+                return None
+            samples = opened.read(int(most_seconds * rate), dtype="float32", always_2d=True)
     except soundfile.SoundFileError:
         return None
+    # A recorder that died leaves a header that speaks of no samples, although they follow.
+    return (Downmix(name)(samples.T), rate) if samples.size else None
 
 
-def _decode_ffmpeg(encoded: Path | bytes, max_seconds: float, name: str) -> tuple[np.ndarray, int]:
-    """Decodes anything that FFmpeg reads; shapes as ``_decode_pcm``."""
-    decoder_class = _import_decoder()
+class _SoundFileInput:
+    """What soundfile asks of a file; a damaged header may ask for a place before its beginning.
+
+    An exception would not reach us: soundfile prints it and goes on.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.seek(offset, whence)
+
+
+def _read_ffmpeg(file: BinaryIO, most_seconds: float, name: str) -> tuple[np.ndarray, int]:
+    """Decodes anything that FFmpeg reads, as far as asked; returns what ``_read_pcm`` does."""
+    file.seek(0)
+    taken: list[np.ndarray] = []
+    with _decoded(file, name) as (rate, pieces):
+        most = missing = int(most_seconds * rate)
+        for piece in pieces:
+            taken.append(piece)
+            missing -= piece.size
+            if missing <= 0:
+                break
+    return np.concatenate(taken)[:most], rate
+
+
+@contextlib.contextmanager
+def _decoded(file: BinaryIO, name: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+    """The rate of the best audio stream and its mono pieces, as long as the context is open."""
+    import av  # on first use: --help must stay light
+
+    with _errors_explained(name):
+        # A playlist is no recording: nothing may be opened beside the file itself.
+        container = av.open(file, metadata_errors="replace", options={"protocol_whitelist": "none"})
+    with container:
+        with _errors_explained(name):
+            stream = container.streams.best("audio")
+            if stream is None:
+                raise AudioError(f"{name} holds no audio stream.")
+            frames = _frames(container, stream, name)
+            first = next(frames, None)
+        if first is None:
+            raise AudioError(f"{name} is empty, expected at least {MIN_SECONDS} s of audio.")
+        if first.sample_rate not in SAMPLING_RATES:
+            raise AudioError(f"{name} is damaged: it gives {first.sample_rate} Hz as sampling rate.")
+        is_float = stream.codec_context.name.startswith("pcm_f")
+        yield (
+            first.sample_rate,
+            _mono(itertools.chain([first], frames), first.sample_rate, is_float, name),
+        )
+
+
+def _frames(container: Any, stream: Any, name: str) -> Iterator[Any]:
+    """The stream's decoded frames; damaged packets are left out, as FFmpeg's own program does."""
+    import av
+
+    packets = container.demux(stream)
+    num_damaged = num_frames = 0
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            damage = error
+            num_damaged += 1
+            continue
+        num_frames += len(frames)
+        yield from frames
+    if num_damaged and not num_frames:
+        raise damage
+    if num_damaged:
+        _logger.warning("%s: %d damaged packets are left out (%s)", name, num_damaged, _reason(damage))
+
+
+def _mono(frames: Iterable[Any], sampling_rate: int, is_float: bool, name: str) -> Iterator[np.ndarray]:
+    """Frames as mono waveforms at one rate; a few streams change theirs on the way."""
+    downmix, rescale = Downmix(name), _WholeNumbers(name)
+    with _errors_explained(name):
+        for frame in frames:
+            samples = _samples(frame)
+            waveform = downmix(rescale(samples) if is_float else samples)
+            _check_range(waveform, name)
+            yield resample(waveform, frame.sample_rate, sampling_rate)
+
+
+def _samples(frame: Any) -> np.ndarray:
+    """A frame's samples as float32 of shape ``(num_channels, num_samples)``."""
+    if frame.format.name.startswith("s64"):  # the only format that numpy is not given
+        import av
+
+        (frame,) = av.AudioResampler(format="dblp").resample(frame)
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    if values.dtype == np.uint8:
+        return (values.astype(np.float32) - 128) / 128
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.float32) / (np.iinfo(values.dtype).max + 1)
+    return values.astype(np.float32)
+
+
+class _WholeNumbers:
+    """Brings float samples to [-1, 1] that are 16-bit numbers converted but not divided.
+
+    Nothing but zeros and ones may be the beginning of either kind, and is taken for faint noise until
+    something else comes.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+        self._divisor = 0
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        if not self._divisor and (samples != np.rint(samples)).any():
+            self._divisor = 1
+        if not self._divisor and np.abs(samples).max(initial=0.0) > MAX_AMPLITUDE:
+            self._divisor = FULL_SCALE_16_BIT
+            _logger.warning(
+                "%s: its float samples are whole numbers; divided by %d", self._name, self._divisor
+            )
+        return samples / np.float32(self._divisor or FULL_SCALE_16_BIT)
+
+
+@contextlib.contextmanager
+def _errors_explained(name: str) -> Iterator[None]:
+    """Turns whatever a library raises over one file into that file's error."""
     try:
-        decoder = decoder_class(encoded)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise AudioError(f"{name} is not audio that FFmpeg can read: {_first_line(error)}") from error
-    try:
-        samples = decoder.get_samples_played_in_range(0.0, max_seconds)
-    except RuntimeError as error:
-        raise AudioError(f"{name} could not be decoded: {_first_line(error)}") from error
-    return samples.data.numpy(), samples.sample_rate
+        yield
+    except AudioError:
+        raise
+    except Exception as error:
+        raise AudioError(f"{name} is not audio that FFmpeg can read: {_reason(error)}") from error
 
 
-def _import_decoder() -> Any:
-    # Imported on first use: torchcodec brings torch, and --help must stay light.
-    try:
-        from torchcodec.decoders import AudioDecoder
-    except (ImportError, RuntimeError, OSError) as error:
+def _check_range(waveform: np.ndarray, name: str) -> None:
+    peak = float(np.abs(waveform).max(initial=0.0))
+    if not np.isfinite(peak):
+        raise AudioError(f"{name} holds NaN or infinite samples, expected finite values.")
+    if peak > MAX_AMPLITUDE:
         raise AudioError(
-            "torchcodec could not load FFmpeg's libraries. Install FFmpeg: "
-            "'sudo apt-get install ffmpeg' on Debian or Ubuntu, 'brew install ffmpeg' on macOS, "
-            "'conda install -c conda-forge ffmpeg' elsewhere."
-        ) from error
-    return AudioDecoder
+            f"{name} reaches {peak:g}, expected float32 in [-1, 1]: it looks like integer samples "
+            "that were not divided by full scale (32768 for 16 bit)."
+        )
 
 
-def _first_line(error: Exception) -> str:
-    """The part of a torchcodec message that a person can use: the text after the source location."""
-    lines = str(error).strip().splitlines()
-    line = lines[0] if lines else type(error).__name__
-    return line.rsplit(".cpp:", 1)[-1].partition(", ")[2] or line
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -27,6 +27,7 @@ FORBIDDEN = {
 }
 #: Heavy library -> the only files that may import it.
 HOMES = {
+    "av": {"benchmarks/conditions/distortions.py", "inference/audio.py"},
     "transformers": {
         "benchmarks/against_libraries/library_calls.py",
         "benchmarks/against_libraries/random_whisper.py",
@@ -61,7 +62,7 @@ HOMES = {
     "openvino": {"inference/backends/wav2vec2/openvino_runtime.py"},
     "pocketsphinx": {"inference/backends/pocketsphinx.py"},
     "sounddevice": {"inference/live/source/capture.py", "inference/live/source/devices.py"},
-    "torchcodec": {"inference/audio.py", "inference/live/source/replay.py"},
+    "torchcodec": set(),
 }
 HELP_WITHOUT_TORCH = (
     "inference.predict",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inference.audio import SAMPLING_RATE
+from inference.audio import SAMPLING_RATE, Downmix
 from inference.backends.base import Backend
 from inference.live.engine.events import Event, Utterance, Word
 from inference.live.recognition import UtteranceRecogniser, build_engine
@@ -20,6 +20,7 @@ class BrowserStream:
         self._engine = build_engine(backend)
         self._recogniser = UtteranceRecogniser(backend, name)
         self._sampling_rate = SAMPLING_RATE
+        self._downmix = Downmix("the browser's microphone")
 
     def push(self, sampling_rate: int, block: np.ndarray) -> list[Word]:
         """Takes the next block and answers what was spoken to its end.
@@ -32,7 +33,7 @@ class BrowserStream:
         if sampling_rate != self._sampling_rate:
             self._engine.skip(0, sampling_rate)
             self._sampling_rate = sampling_rate
-        return self._words(self._engine.push(to_mono(block)))
+        return self._words(self._engine.push(self._downmix(to_channels(block))))
 
     def end(self) -> list[Word]:
         """Answers what was still being spoken when the stream stopped."""
@@ -42,8 +43,7 @@ class BrowserStream:
         return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
 
 
-def to_mono(block: np.ndarray) -> np.ndarray:
-    """Float32 in [-1, 1] of shape ``(num_samples,)``; channels are averaged, integers scaled."""
+def to_channels(block: np.ndarray) -> np.ndarray:
+    """Float32 in [-1, 1] of shape ``(num_channels, num_samples)``; integers are scaled."""
     scale = np.iinfo(block.dtype).max + 1 if np.issubdtype(block.dtype, np.integer) else 1
-    floats = block.astype(np.float32) / np.float32(scale)
-    return floats.mean(axis=1) if floats.ndim == 2 else floats
+    return np.atleast_2d((block.astype(np.float32) / np.float32(scale)).T)

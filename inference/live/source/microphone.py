@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.audio import SAMPLING_RATE
+from inference.audio import SAMPLING_RATE, Downmix
 from inference.live.engine.timing import SampleClock
 from inference.live.source.capture import CaptureRequest, Failed, Opened, RawBlock, send_audio, send_devices
 from inference.live.source.devices import InputDevice, MicrophoneError
@@ -68,6 +68,7 @@ class Microphone(Source):
     def _blocks(self, child: "Child", opened: Opened) -> Iterator[Block | Loss]:
         """Blocks of one opening, ended by a ``Loss``."""
         clock = SampleClock(opened.sampling_rate)
+        downmix = Downmix(opened.name)
         expected = 0
         while True:
             if self._may_rest and not child.has_spoken:
@@ -77,7 +78,7 @@ class Microphone(Source):
             if not isinstance(raw, RawBlock):
                 yield Loss(raw.message if raw else f"{opened.name} delivers no audio")
                 return
-            waveform = _mono(raw.samples, opened.channels)
+            waveform = _mono(raw.samples, opened.channels, downmix)
             end = raw.first_sample + waveform.size
             clock.observe(end, raw.time, raw.lag)
             yield Block(
@@ -177,9 +178,7 @@ def _first_message(child: Child) -> Generator[Waiting, None, Any]:
     return child.receive(0.0)
 
 
-def _mono(samples: bytes, channels: int) -> np.ndarray:
+def _mono(samples: bytes, channels: int, downmix: Downmix) -> np.ndarray:
     """16-bit interleaved samples -> float32 in [-1, 1], still exact in 16 bits so a recording is lossless."""
-    values = np.frombuffer(samples, np.int16)
-    if channels > 1:
-        values = np.rint(values.reshape(-1, channels).mean(axis=1))
-    return values.astype(np.float32) / 32768.0
+    values = np.frombuffer(samples, np.int16).reshape(-1, channels).T.astype(np.float32)
+    return np.rint(downmix(values)) / np.float32(32768.0)

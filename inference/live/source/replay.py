@@ -1,14 +1,12 @@
 """A recording as a source: any format FFmpeg reads, any length, in bounded memory."""
 
-import itertools
+import os
 import time
 from collections.abc import Generator, Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from inference.errors import AudioError
+from inference.audio import open_recording
 from inference.live.source.items import Block, Item, Opening, Source
 
 BLOCK_MS = 10
@@ -17,24 +15,19 @@ BLOCK_MS = 10
 class Replay(Source):
     """Plays a file into the engine.
 
-    PyAV decodes it piece by piece; the audio border decodes whole clips and would hold a
-    recording of hours in memory.
-
     Args:
         path: The audio file.
         speed: 1 for real time, 0 for as fast as possible.
 
     Raises:
-        AudioError: If there is no such file, or it cannot be looked at.
+        AudioError: If the file is missing or holds no audio that FFmpeg can read.
     """
 
     def __init__(self, path: str, speed: int = 0):
-        try:
-            is_file = Path(path).is_file()
-        except OSError as error:
-            raise AudioError(f"{path} cannot be read: {error.strerror}.") from error
-        if not is_file:
-            raise AudioError(f"{path} does not exist or is no file, expected an audio file to replay.")
+        # What is wrong is told before a model is loaded; a pipe can be opened only once.
+        if os.path.isfile(path) or not os.path.exists(path):
+            with open_recording(path):
+                pass
         self._path = path
         self._speed = speed
 
@@ -42,22 +35,11 @@ class Replay(Source):
         """Yields the opening and then blocks of 10 ms.
 
         Raises:
-            AudioError: If the file holds no audio that FFmpeg can read.
+            AudioError: If a part of the file cannot be used.
         """
-        import av
-
-        try:
-            with av.open(self._path) as container:
-                if not container.streams.audio:
-                    raise AudioError(f"{self._path} holds no audio stream.")
-                audio = container.streams.audio[0]
-                # A damaged header may give any rate; a block needs one sample at least.
-                if not audio.rate or audio.rate < 1000 // BLOCK_MS:
-                    raise AudioError(f"{self._path} is damaged: it gives {audio.rate} Hz as sampling rate.")
-                yield Opening(self._path, audio.rate)
-                yield from self._paced(_blocks(_decode(container, audio), audio.rate), audio.rate)
-        except av.FFmpegError as error:
-            raise AudioError(f"{self._path} is not audio that FFmpeg can read: {error.strerror}") from error
+        with open_recording(self._path) as (sampling_rate, pieces):
+            yield Opening(self._path, sampling_rate)
+            yield from self._paced(_blocks(pieces, sampling_rate), sampling_rate)
 
     def _paced(self, waveforms: Iterator[np.ndarray], sampling_rate: int) -> Iterator[Block]:
         started = time.perf_counter()
@@ -70,16 +52,6 @@ class Replay(Source):
                 time.sleep(max(0.0, due - time.perf_counter()))
             now = time.perf_counter()
             yield Block(waveform, captured_at=due if self._speed else now, delivered_at=now)
-
-
-def _decode(container: Any, audio: Any) -> Iterator[np.ndarray]:
-    """Mono float32 pieces of whatever length the codec gives."""
-    import av
-
-    to_float = av.AudioResampler(format="fltp", rate=audio.rate)
-    for frame in itertools.chain(container.decode(audio), [None]):
-        for piece in to_float.resample(frame):
-            yield piece.to_ndarray().mean(axis=0, dtype=np.float32)
 
 
 def _blocks(pieces: Iterator[np.ndarray], sampling_rate: int) -> Iterator[np.ndarray]:
