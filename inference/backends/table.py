@@ -96,9 +96,13 @@ BACKENDS: dict[str, BackendSpec] = {
             name="whisper",
             import_path="inference.backends.whisper.backend:WhisperBackend",
             default_checkpoint="tiny.en",
-            summary="zero-shot Whisper (faster-whisper), transcript mapped to a digit",
+            summary="zero-shot Whisper (faster-whisper), the words scored in a short window",
             package="faster_whisper",
-            options={"decode": ("free", "constrained", "prompted"), "window": ("standard", "short")},
+            options={
+                "decode": ("prompted", "constrained", "free"),
+                "window": ("short", "standard"),
+                "homophones": ("off", "on"),
+            },
         ),
         BackendSpec(
             name="pocketsphinx",
