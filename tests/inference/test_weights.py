@@ -114,7 +114,7 @@ def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Inde
 
 
 def left_behind() -> set[str]:
-    folder = weights.cache_folder("weights")
+    folder = weights.cache_folder() / "weights"
     return {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
@@ -158,7 +158,7 @@ def test_a_connection_that_breaks_is_taken_up_again(index) -> None:
 def test_an_interrupted_fetch_is_resumed_by_the_next_one(index) -> None:
     index.breaks_after = 0
     name = next(iter(index.files))
-    staging = weights.cache_folder("weights") / "toy.partial"
+    staging = weights.cache_folder() / "weights" / "toy.partial"
     staging.mkdir(parents=True)
     (staging / f"{name}.part").write_bytes(index.files[name][:50_000])
     with pytest.raises(BackendUnavailableError, match="goes on from there"):
