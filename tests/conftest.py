@@ -11,6 +11,7 @@ import pytest
 
 # Before any library reads it: a test must not depend on the Hub, nor wait for it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("SPOKEN_DIGITS_OFFLINE", "1")
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,6 +30,20 @@ def recordings() -> Path:
     if not folder:
         pytest.skip("needs real recordings: set SPOKEN_DIGITS_DATA to FSDD's folder 'recordings'")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> Path:
+    """The folder of Whisper's real weights tiny.en, fetched once into the user's cache."""
+    from inference.errors import BackendUnavailableError
+    from inference.weights import fetch_weights
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SPOKEN_DIGITS_OFFLINE")
+        try:
+            return fetch_weights("tiny.en")
+        except BackendUnavailableError as error:
+            pytest.skip(f"needs real weights: {error.reason}")
 
 
 @pytest.fixture(scope="session")

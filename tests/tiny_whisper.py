@@ -1,4 +1,4 @@
-"""The tiny Whisper with random weights that the tests load; ``tests.toy_whisper`` trains the same model."""
+"""The tiny Whisper with random weights that the tests of plumbing and refusals load."""
 
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,16 @@ def test_missing_weights_and_packages_are_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(BACKENDS, spec.name, spec)
     finding = next(finding for finding in doctor.weights() if finding.name.endswith(spec.name))
     assert not finding.good
+    assert "weights-that-nobody-has" in finding.found
+
+
+def test_composite_rows_are_checked_by_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor._weights_of(BACKENDS["ensemble"]).good
+    spec = fake_spec("Perfect", "weights-that-nobody-has")
+    monkeypatch.setitem(BACKENDS, spec.name, spec)
+    both = replace(BACKENDS["ensemble"], name="both", default_checkpoint=f"mfcc+{spec.name}")
+    finding = doctor._weights_of(both)
+    assert finding.name == "weights of both"
     assert "weights-that-nobody-has" in finding.found
 
 

@@ -1,9 +1,9 @@
-"""Zero-shot Whisper through faster-whisper: free transcription, prompted, or the labels scored alone.
+"""Zero-shot Whisper through faster-whisper: the labels scored alone, or free transcription.
 
-Whisper (Radford et al. 2022, https://arxiv.org/abs/2212.04356) writes down what it hears in 30 s
-windows. The reference asks for a few English words by greedy search and nothing else: no list of
-labels, so that the figure is that of an unprompted recogniser. ``decode`` and ``window`` change what
-is asked and how much audio is encoded; each combination is a system of its own in every table.
+Window, features, encoder, scores of the labels, probabilities: one pass without a text. Whisper
+(Radford et al. 2022, https://arxiv.org/abs/2212.04356) was made to write down what it hears in 30 s
+windows; that is ``decode=free`` with ``window=standard``, greedy English without a list of labels, the
+plain reference. Each combination of the options is a system of its own in every table.
 """
 
 import math
@@ -16,18 +16,18 @@ import numpy as np
 
 from inference.backends.base import Backend
 from inference.backends.whisper.ctranslate2_file import count_parameters, read_shapes
-from inference.backends.whisper.decoder import MAX_NEW_TOKENS, GreedyDecoder, Transcript, label_prompt
-from inference.backends.whisper.folder import checkpoint_files, find_folder
-from inference.backends.whisper.label_scorer import LabelScorer
+from inference.backends.whisper.decoder import MAX_NEW_TOKENS, GreedyDecoder, Transcript
+from inference.backends.whisper.folder import calibrated_operating_point, checkpoint_files, find_folder
+from inference.backends.whisper.label_scorer import LabelScorer, label_list
 from inference.backends.whisper.tokens import LANGUAGE
 from inference.backends.whisper.window import (
     STANDARD_FRAMES,
     encode,
     encoder_multiply_accumulates,
     log_mel,
+    place,
     short_window,
 )
-from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
 from inference.prediction import Prediction
 from inference.stage_timer import stage
@@ -58,35 +58,56 @@ TRANSCRIBE_OPTIONS: dict[str, Any] = {
 class WhisperBackend(Backend):
     """Whisper in CTranslate2 format on the CPU.
 
-    The score of a transcript is the geometric mean of the token probabilities, ``exp(avg_logprob)``,
-    of the least certain segment: how sure the recogniser is of its text, not a probability among the
-    labels. Constrained decoding gives probabilities of the labels and of none of them.
+    Scored labels have probabilities, and so has "none of them". The score of a transcript is the
+    geometric mean of the token probabilities, ``exp(avg_logprob)``, of the least certain segment: how
+    sure the recogniser is of its text, not a probability among the labels.
 
     Args:
-        folder: A CTranslate2 folder that passed ``whisper_folder.find_folder``.
+        folder: A CTranslate2 folder that passed ``folder.find_folder``.
         threads: CPU threads of one prediction.
-        decode: ``free`` transcription, ``prompted`` with the list of labels, or ``constrained``: the
-            labels are scored and nothing is written.
-        window: ``standard`` encodes 30 s, ``short`` the utterance and a margin.
+        decode: ``prompted``: the labels are scored, after their list as previous text; ``constrained``:
+            the same without previous text; ``free``: Whisper writes what it hears.
+        window: ``short`` encodes the utterance and silence around it, ``standard`` 30 s.
+        homophones: ``on`` to take "to", "for", "ate" and "won" for digits.
     """
 
     zero_shot = True
     arithmetic = COMPUTE_TYPE
 
-    def __init__(self, folder: Path, threads: int, decode: str = "free", window: str = "standard"):
+    def __init__(
+        self,
+        folder: Path,
+        threads: int,
+        decode: str = "prompted",
+        window: str = "short",
+        homophones: str = "off",
+    ):
         self._model = _load_model(folder, threads)
         self._folder = folder
         self._window = window
-        self._prompt = label_prompt() if decode == "prompted" else None
-        self._scorer = LabelScorer(self._model) if decode == "constrained" else None
-        self._decoder = GreedyDecoder(self._model, self._prompt) if window == "short" else None
-        self.operating_point = read_operating_point(folder)
+        self._homophones = homophones == "on"
+        self._decoder: LabelScorer | GreedyDecoder
+        if decode == "free":
+            self._decoder = GreedyDecoder(self._model, self._homophones)
+        else:
+            self.operating_point = calibrated_operating_point(folder, decode)
+            self._decoder = LabelScorer(
+                self._model,
+                previous_text=label_list() if decode == "prompted" else None,
+                temperature=self.operating_point.temperature,
+                homophones=self._homophones,
+            )
         self.checkpoint_files = checkpoint_files(folder)
         self.num_parameters = count_parameters(folder / "model.bin")
 
     @classmethod
     def load(
-        cls, checkpoint: str, threads: int = 1, decode: str = "free", window: str = "standard"
+        cls,
+        checkpoint: str,
+        threads: int = 1,
+        decode: str = "prompted",
+        window: str = "short",
+        homophones: str = "off",
     ) -> "WhisperBackend":
         """Loads a model size ("tiny.en"), a Hub id or a local CTranslate2 folder.
 
@@ -94,24 +115,20 @@ class WhisperBackend(Backend):
             CheckpointError: If the folder is missing or incomplete, or the name is unknown.
             BackendUnavailableError: If the weights are neither here nor to be had.
         """
-        return cls(find_folder(checkpoint), threads, decode, window)
+        return cls(find_folder(checkpoint), threads, decode, window, homophones)
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """Recognises each waveform, ``(num_samples,)`` at 16 kHz; clips of one window share a batch."""
         predictions: dict[int, Prediction] = {}
         by_window: dict[int, list[int]] = defaultdict(list)
         for row, waveform in enumerate(waveforms):
-            num_frames = self._num_frames(waveform.size)
-            if num_frames == STANDARD_FRAMES and not self._scorer:
-                predictions[row] = self._transcribe(waveform)
-            else:
-                by_window[num_frames].append(row)
+            by_window[self._num_frames(waveform.size)].append(row)
         for num_frames, rows in by_window.items():
             # A batch takes no more memory than one standard window does.
             batch_size = STANDARD_FRAMES // num_frames
             for start in range(0, len(rows), batch_size):
                 batch = rows[start : start + batch_size]
-                answers = self._decode([waveforms[row] for row in batch], num_frames)
+                answers = self._answer([waveforms[row] for row in batch], num_frames)
                 predictions |= dict(zip(batch, answers, strict=True))
         return [predictions[row] for row in range(len(waveforms))]
 
@@ -123,26 +140,27 @@ class WhisperBackend(Backend):
     def _num_frames(self, num_samples: int) -> int:
         return short_window(num_samples) if self._window == "short" else STANDARD_FRAMES
 
-    def _decode(self, waveforms: Sequence[np.ndarray], num_frames: int) -> list[Prediction]:
-        """Encodes clips in windows of one length and decodes them together."""
+    def _answer(self, waveforms: Sequence[np.ndarray], num_frames: int) -> list[Prediction]:
+        """Window, features, encoder, decoder, for clips of one window."""
+        if num_frames == STANDARD_FRAMES and isinstance(self._decoder, GreedyDecoder):
+            return [self._transcribe(waveform) for waveform in waveforms]
         with stage("features"):
-            features = [log_mel(self._model, waveform) for waveform in waveforms]
+            features = [log_mel(self._model, place(waveform, num_frames)) for waveform in waveforms]
         with stage("model"):
-            encoded = encode(self._model, features, num_frames)
-        decoder = self._scorer or self._decoder
-        assert decoder is not None, "only short windows and scored labels are decoded here"
-        return decoder.decode(encoded)
+            encoded = encode(self._model, features)
+        return self._decoder.decode(encoded)
 
     def _transcribe(self, waveform: np.ndarray) -> Prediction:
         """The library's own call: the reference."""
         with stage("features"):
-            segments, _ = self._model.transcribe(waveform, initial_prompt=self._prompt, **TRANSCRIBE_OPTIONS)
+            segments, _ = self._model.transcribe(waveform, **TRANSCRIBE_OPTIONS)
         with stage("model"):
             # The segments are a generator: nothing has been decoded before it is consumed.
             answers = [(segment.text, segment.avg_logprob) for segment in segments]
         with stage("post"):
             text = "".join(text for text, _ in answers).strip()
-            return Transcript(text, min((logprob for _, logprob in answers), default=-math.inf)).prediction()
+            transcript = Transcript(text, min((logprob for _, logprob in answers), default=-math.inf))
+            return transcript.prediction(self._homophones)
 
 
 def _load_model(folder: Path, threads: int) -> "WhisperModel":

@@ -12,7 +12,6 @@ from inference.backends.whisper.tokens import english_tokenizer, start_tokens
 from inference.prediction import Prediction
 from inference.stage_timer import stage
 from inference.transcripts import match_transcript
-from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from ctranslate2 import StorageView
@@ -22,20 +21,15 @@ if TYPE_CHECKING:
 MAX_NEW_TOKENS = 8
 
 
-def label_prompt() -> str:
-    """What prompted decoding is told: the usual spoken form of every label, as text that came before."""
-    return ", ".join(forms[0] for forms in vocabulary().spoken_forms.values()) + "."
-
-
 class Transcript(NamedTuple):
     """A text and its mean log-probability per token, the end of the text included."""
 
     text: str
     avg_logprob: float
 
-    def prediction(self) -> Prediction:
+    def prediction(self, homophones: bool = False) -> Prediction:
         """The label that the text means, with the geometric mean of the token probabilities as score."""
-        match = match_transcript(self.text)
+        match = match_transcript(self.text, homophones)
         score = min(1.0, math.exp(self.avg_logprob)) if match.label is not None else None
         return Prediction(match.label, score=score, hypothesis=self.text, reason=match.reason)
 
@@ -45,14 +39,14 @@ class GreedyDecoder:
 
     Args:
         model: The loaded model.
-        prompt: Text that came before, for prompted decoding; None for free decoding.
+        homophones: Whether words that sound like a label ("to", "for") count for it.
     """
 
-    def __init__(self, model: "WhisperModel", prompt: str | None = None):
+    def __init__(self, model: "WhisperModel", homophones: bool = False):
         self._model = model.model
+        self._homophones = homophones
         self._tokenizer = english_tokenizer(model)
-        previous = [self._tokenizer.sot_prev, *self._tokenizer.encode(f" {prompt}")] if prompt else []
-        self._prompt = [*previous, *start_tokens(self._tokenizer)]
+        self._prompt = start_tokens(self._tokenizer)
         self._suppressed = get_suppressed_tokens(self._tokenizer, [-1])
 
     def decode(self, encoded: "StorageView") -> list[Prediction]:
@@ -68,9 +62,8 @@ class GreedyDecoder:
                 return_scores=True,
             )
         with stage("post"):
-            return [
-                self._transcript(result.sequences_ids[0], result.scores[0]).prediction() for result in results
-            ]
+            transcripts = [self._transcript(result.sequences_ids[0], result.scores[0]) for result in results]
+            return [transcript.prediction(self._homophones) for transcript in transcripts]
 
     def _transcript(self, tokens: list[int], mean_logprob: float) -> Transcript:
         # The score is a mean over the tokens; the end of the text counts as one more, as in transcribe.

@@ -8,16 +8,25 @@ retried for minutes. All of it is settled here, before a model is built.
 import json
 from pathlib import Path
 
+from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import BackendUnavailableError, CheckpointError
-from inference.weights import hub_is_reachable, is_hub_id
+from inference.prediction import MOST_PROBABLE, OperatingPoint
+from inference.weights import (
+    WEIGHTS,
+    fetch_weights,
+    find_weights,
+    hub_is_reachable,
+    identify,
+    is_hub_id,
+)
 
 #: Files that decoding depends on. ``preprocessor_config.json`` may be absent: then the usual features
 #: of 80 mel bands apply, which is so for all public models but large-v3.
 REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.*")
 OPTIONAL_FILES = ("preprocessor_config.json",)
 _TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-#: With the import of faster-whisper the refusal still comes within 5 s.
-_HUB_TIMEOUT_S = 3.5
+#: Operating points that were chosen on validation speakers, one folder for each ``NAME-DECODE``.
+_SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "whisper"
 
 
 def find_folder(checkpoint: str) -> Path:
@@ -40,10 +49,13 @@ def find_folder(checkpoint: str) -> Path:
     if folder.exists():
         raise CheckpointError(f"{checkpoint} is a file, expected the CTranslate2 folder around model.bin.")
     repository = _repository(checkpoint)
-    cached = _cached_folder(repository)
+    name = next((name for name, weights in WEIGHTS.items() if weights.repository == repository), None)
+    cached = (find_weights(name) if name else None) or _cached_folder(repository)
     if cached is not None and not _missing_files(cached):
         return check_folder(cached)
-    if not hub_is_reachable(_HUB_TIMEOUT_S):
+    if name:
+        return check_folder(fetch_weights(name))
+    if not hub_is_reachable():
         raise BackendUnavailableError(
             f"Whisper {checkpoint!r} is neither a folder nor complete in the local cache, and the Hugging "
             f"Face Hub {_why_not()}.",
@@ -79,6 +91,14 @@ def check_folder(folder: Path) -> Path:
 def checkpoint_files(folder: Path) -> tuple[Path, ...]:
     """The files of the folder that inference reads."""
     return tuple(sorted(path for name in REQUIRED_FILES + OPTIONAL_FILES for path in folder.glob(name)))
+
+
+def calibrated_operating_point(folder: Path, decode: str) -> OperatingPoint:
+    """The operating point in the folder, or the shipped one of these weights, else ``MOST_PROBABLE``."""
+    if (folder / OPERATING_POINT_FILE).is_file():
+        return read_operating_point(folder)
+    name = identify(folder)
+    return read_operating_point(_SHIPPED / f"{name}-{decode}") if name else MOST_PROBABLE
 
 
 def _missing_files(folder: Path) -> list[str]:

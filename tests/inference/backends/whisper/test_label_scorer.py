@@ -1,5 +1,7 @@
 """Whisper's further ways to decode, held against the library's own call and against transformers."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,13 +13,20 @@ from benchmarks.against_libraries.random_whisper import (
     write_ctranslate2,
 )
 from inference.audio import SAMPLING_RATE
-from inference.backends.table import load_backend, whisper, whisper_scorer
+from inference.backends.table import load_backend
+from inference.backends.whisper import backend as whisper
+from inference.backends.whisper import label_scorer
 from inference.backends.whisper.window import (
+    HOP_SAMPLES,
+    LEAD_FRAMES,
+    LONGEST_SHORT_FRAMES,
     MARGIN_FRAMES,
+    SHORTEST_FRAMES,
     STANDARD_FRAMES,
     STEP_FRAMES,
     encode,
     log_mel,
+    place,
     short_window,
 )
 from inference.stage_timer import collect_stages
@@ -72,30 +81,51 @@ def test_stages_are_named(variant) -> None:
 # --- the window -----------------------------------------------------------------------------------
 
 
-def test_the_short_window_holds_the_audio_and_the_margin() -> None:
-    assert short_window(SAMPLING_RATE // 2) == 50 + MARGIN_FRAMES
-    assert short_window(SAMPLING_RATE // 2 + 160) == 100 + MARGIN_FRAMES
+def test_the_short_window_holds_the_audio_and_its_margins() -> None:
+    assert short_window(SAMPLING_RATE // 2) == SHORTEST_FRAMES
     for num_samples in range(1600, 5 * SAMPLING_RATE, 1111):
-        silence = short_window(num_samples) - num_samples // 160
-        assert MARGIN_FRAMES <= silence < MARGIN_FRAMES + STEP_FRAMES
+        num_frames = short_window(num_samples)
+        silence = num_frames - LEAD_FRAMES - num_samples / HOP_SAMPLES
+        assert silence >= MARGIN_FRAMES
+        assert num_frames == SHORTEST_FRAMES or silence < MARGIN_FRAMES + STEP_FRAMES
+
+
+def test_audio_is_placed_into_silence_after_a_lead() -> None:
+    window = place(CLIPS[0], 200)
+    lead = LEAD_FRAMES * HOP_SAMPLES
+    np.testing.assert_array_equal(window[lead : lead + CLIPS[0].size], CLIPS[0])
+    assert not window[:lead].any()
+    assert not window[lead + CLIPS[0].size :].any()
+
+
+def test_the_lead_gives_way_to_audio_and_longer_audio_is_cut() -> None:
+    long = np.ones(200 * HOP_SAMPLES, dtype=np.float32)
+    np.testing.assert_array_equal(place(long[1600:], 200)[1600:], long[1600:])
+    np.testing.assert_array_equal(place(np.tile(long, 2), 200), long)
 
 
 def test_longer_audio_gets_the_standard_window_and_the_library_call(tiny_whisper) -> None:
     clip = np.tile(CLIPS[0], 11)
+    assert clip.size > LONGEST_SHORT_FRAMES * HOP_SAMPLES
     assert short_window(clip.size) == STANDARD_FRAMES
-    short = load_backend("whisper", str(tiny_whisper), options={"window": "short"})
-    assert short.predict([clip]) == load_backend("whisper", str(tiny_whisper)).predict([clip])
+    short, standard = (
+        load_backend("whisper", str(tiny_whisper), options={"decode": "free", "window": window})
+        for window in ("short", "standard")
+    )
+    assert short.predict([clip]) == standard.predict([clip])
 
 
-@pytest.mark.parametrize("decode", ["free", "prompted"])
-def test_own_decoding_equals_the_library_call_on_equal_windows(talking_whisper, decode) -> None:
-    """Same rules: only the length of the window may make a difference."""
-    expected = load_backend("whisper", str(talking_whisper), options={"decode": decode}).predict(CLIPS)
-    short = load_backend("whisper", str(talking_whisper), options={"decode": decode, "window": "short"})
+def test_own_decoding_equals_the_library_call_on_equal_windows(talking_whisper) -> None:
+    """Same rules: only the window may make a difference."""
+    options = {"decode": "free", "window": "standard"}
+    expected = load_backend("whisper", str(talking_whisper), options=options).predict(CLIPS)
+    short = load_backend("whisper", str(talking_whisper), options={"decode": "free", "window": "short"})
     assert all(prediction.score for prediction in expected)
     for prediction, clip in zip(expected, CLIPS, strict=True):
-        encoded = encode(short._model, [log_mel(short._model, clip)], STANDARD_FRAMES)
-        (own,) = short._decoder.decode(encoded)
+        # As the library makes it: features of the bare audio, zeros after them.
+        features = short._model.feature_extractor(clip)[:, :-1]
+        window = np.pad(features, ((0, 0), (0, STANDARD_FRAMES - features.shape[1])))
+        (own,) = short._decoder.decode(encode(short._model, [window]))
         assert (own.label, own.hypothesis, own.reason) == (
             prediction.label,
             prediction.hypothesis,
@@ -104,21 +134,7 @@ def test_own_decoding_equals_the_library_call_on_equal_windows(talking_whisper, 
         assert own.score == pytest.approx(prediction.score)
 
 
-def test_prompted_decoding_tells_the_library_the_labels(monkeypatch, tiny_whisper) -> None:
-    backend = load_backend("whisper", str(tiny_whisper), options={"decode": "prompted"})
-    seen = {}
-
-    def transcribe(waveform, **options):
-        seen.update(options)
-        return iter(()), None
-
-    monkeypatch.setattr(backend._model, "transcribe", transcribe)
-    backend.predict(CLIPS[:1])
-    for forms in DIGITS.spoken_forms.values():
-        assert forms[0] in seen["initial_prompt"]
-
-
-# --- constrained ----------------------------------------------------------------------------------
+# --- scored labels --------------------------------------------------------------------------------
 
 
 def test_probabilities_of_labels_and_none_sum_to_one(tiny_whisper) -> None:
@@ -129,12 +145,48 @@ def test_probabilities_of_labels_and_none_sum_to_one(tiny_whisper) -> None:
         assert sum(prediction.probabilities) + prediction.none_probability == pytest.approx(1.0)
         assert prediction.hypothesis is None
         # Random weights hear no digit in noise: the answer stands, and is not shown.
-        assert backend.operating_point.decide(prediction).reason == "unknown_class"
+        assert prediction.none_probability > prediction.score
+        assert backend.operating_point.decide(prediction).label is None
+
+
+def test_prompted_decoding_tells_the_decoder_the_labels(tiny_whisper) -> None:
+    prompted, constrained = (
+        load_backend("whisper", str(tiny_whisper), options={"decode": decode})
+        for decode in ("prompted", "constrained")
+    )
+    told = prompted._decoder._prompt[: -len(constrained._decoder._prompt)]
+    text = prompted._model.hf_tokenizer.decode(told)
+    assert sorted(text.split()) == sorted(forms[0] for forms in DIGITS.spoken_forms.values())
+    assert prompted._decoder._prompt[len(told) :] == constrained._decoder._prompt
+
+
+def test_a_long_list_of_labels_fits_the_decoder(monkeypatch, tiny_whisper) -> None:
+    model = load_backend("whisper", str(tiny_whisper))._model
+    words = ("".join(letters) for letters in itertools.product("abcd", repeat=4))
+    vocabulary = Vocabulary({word: (word,) for word in words})
+    monkeypatch.setattr(label_scorer, "vocabulary", lambda: vocabulary)
+    scorer = label_scorer.LabelScorer(model, label_scorer.label_list())
+    assert len(scorer._prompt) <= 224 + 4
+
+
+def test_homophones_count_where_they_are_asked_for() -> None:
+    assert " for" not in set(label_scorer.written_forms("4"))
+    assert {" four", " for", " For"} <= set(label_scorer.written_forms("4", homophones=True))
+    assert " for" not in set(label_scorer.written_forms("2", homophones=True))
+
+
+def test_temperature_softens_and_keeps_the_order() -> None:
+    row = np.array([[0.7, 0.2, 0.1]])
+    soft = label_scorer._softened(row, 2.0)
+    assert soft.sum() == pytest.approx(1.0)
+    assert soft[0, 0] < 0.7
+    assert list(np.argsort(soft[0])) == [2, 1, 0]
+    np.testing.assert_allclose(label_scorer._softened(row, 1.0), row)
 
 
 def test_public_vocabularies_need_one_step(tiny_whisper) -> None:
     """In them, as here, " seven" is one token; spellings of several tokens are left out."""
-    scorer = whisper_scorer.LabelScorer(load_backend("whisper", str(tiny_whisper))._model)
+    scorer = label_scorer.LabelScorer(load_backend("whisper", str(tiny_whisper))._model)
     assert scorer._prefixes == [()]
 
 
@@ -148,7 +200,7 @@ def test_public_vocabularies_need_one_step(tiny_whisper) -> None:
 )
 def test_scores_of_any_vocabulary_equal_those_of_transformers(monkeypatch, tmp_path, spoken_forms) -> None:
     """Whole token sequences, computed by another implementation and without a prefix tree."""
-    monkeypatch.setattr(whisper_scorer, "vocabulary", lambda: Vocabulary(spoken_forms))
+    monkeypatch.setattr(label_scorer, "vocabulary", lambda: Vocabulary(spoken_forms))
     monkeypatch.setattr(whisper, "COMPUTE_TYPE", "float32")
     tokenizer = make_tokenizer()
     network = make_model(tokenizer).eval()
@@ -156,9 +208,9 @@ def test_scores_of_any_vocabulary_equal_those_of_transformers(monkeypatch, tmp_p
         network.model.decoder.embed_tokens.weight *= 5.0  # else all tokens are about equally probable
     folder = write_ctranslate2(network, tokenizer, tmp_path / "model", "scores")
     model = whisper._load_model(folder, 1)
-    scorer = whisper_scorer.LabelScorer(model)
-    features = [log_mel(model, clip) for clip in CLIPS[:2]]
-    encoded = encode(model, features, 200)
+    scorer = label_scorer.LabelScorer(model)
+    features = [log_mel(model, place(clip, 200)) for clip in CLIPS[:2]]
+    encoded = encode(model, features)
     found = scorer._label_probabilities(scorer._next_token_probabilities(encoded))
 
     prompt = [token_id(tokenizer, n) for n in ("startoftranscript", "en", "transcribe", "notimestamps")]

@@ -1,0 +1,161 @@
+"""Chooses when an answer is shown, for a backend that is not trained here, and when a cascade passes on.
+
+    python -m finetune.calibrate --backend whisper --dataset VALIDATION --others OTHER_WORDS --out FOLDER
+    python -m finetune.calibrate --backend cascade --dataset VALIDATION --others OTHER_WORDS --out FOLDER
+
+VALIDATION holds words of the vocabulary, OTHER_WORDS recordings of anything else, of speakers that are
+in no test set. Checkpoints that are trained here are calibrated by their training.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    add_backend_arguments,
+    chosen_options,
+    path_argument,
+    reports_user_errors,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from inference.backends.base import Backend
+    from inference.backends.cascade import Thresholds
+    from inference.prediction import Prediction
+
+CLIPS_PER_CALL = 32
+#: Share of other sounds that a cascade's small model may take for a word on its own.
+MAX_ACCEPTED_OTHERS = 0.03
+#: Share of words that it may refuse on its own.
+MAX_REFUSED_WORDS = 0.0025
+#: Its shares in the joint answer that are tried.
+FIRST_WEIGHTS = (0.25, 0.5, 0.75)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this entry point."""
+    parser = CommandLineParser(
+        prog="python -m finetune.calibrate",
+        description="Chooses temperature and threshold of a backend on validation speakers, and the "
+        "thresholds of a cascade.",
+    )
+    add_backend_arguments(parser)
+    parser.add_argument("--dataset", required=True, help="folder of {label}_{speaker}_{index} files")
+    parser.add_argument("--others", required=True, help="folder of audio that holds no such word")
+    parser.add_argument("--out", required=True, type=path_argument, help="folder to write")
+    return parser
+
+
+@reports_user_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; exit code 0, or 2 after a user's mistake."""
+    options = build_parser().parse_args(argv)
+    from finetune.checkpoint.calibration import calibrate, write_calibration
+    from finetune.corpus.loading import load_corpus
+    from finetune.corpus.non_words import recorded_non_words
+    from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend
+    from inference.backends.table import load_backend
+    from inference.files import write_json
+    from inference.vocabulary import vocabulary
+
+    clips = load_corpus(options.dataset).clips
+    words, others = (
+        [clip.waveform() for clip in clips],
+        [clip.waveform() for clip in recorded_non_words([options.others])],
+    )
+    backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
+    options.out.mkdir(parents=True, exist_ok=True)
+    import numpy as np
+
+    label_ids = np.array([vocabulary().label2id[clip.label] for clip in clips])
+    if isinstance(backend, CascadeBackend):
+        first, second = backend.first, backend.second
+        thresholds = choose_thresholds(
+            _ask(first, words), _ask(first, others), _ask(second, words), _ask(second, others), label_ids
+        )
+        write_json(options.out / THRESHOLDS_FILE, vars(thresholds))
+        backend = CascadeBackend(first, second, thresholds)
+    # The probabilities are those at the temperature in use now.
+    temperature = backend.operating_point.temperature
+    logits, other_logits = (temperature * _logarithms(_ask(backend, sounds)) for sounds in (words, others))
+    operating_point = calibrate(logits, label_ids, other_logits)
+    write_calibration(options.out, operating_point)
+    accuracy = np.mean(logits[:, : len(vocabulary().labels)].argmax(axis=1) == label_ids)
+    sys.stdout.write(f"{len(words)} words: accuracy {accuracy:.4f}; {operating_point}\nwrote {options.out}\n")
+    return EXIT_OK
+
+
+def choose_thresholds(
+    first_words: "Sequence[Prediction]",
+    first_others: "Sequence[Prediction]",
+    second_words: "Sequence[Prediction]",
+    second_others: "Sequence[Prediction]",
+    label_ids: "np.ndarray",
+) -> "Thresholds":
+    """Chooses when the small model of a cascade answers alone, and its weight in the joint answer.
+
+    Each threshold is the lowest that keeps the small model's own mistakes below their limit; the weight
+    is the one of most right answers to what is passed on, of equal ones the one that sets words and other
+    sounds apart best (area under the ROC curve).
+
+    Args:
+        first_words: The small model's answers to words, as many as ``label_ids``.
+        first_others: Its answers to other sounds.
+        second_words: The large model's answers to the same words.
+        second_others: Its answers to the same other sounds.
+        label_ids: What the words are.
+    """
+    import numpy as np
+
+    from inference.backends.cascade import Thresholds
+
+    accept = np.quantile([prediction.score for prediction in first_others], 1 - MAX_ACCEPTED_OTHERS)
+    refuse = np.quantile([prediction.none_probability for prediction in first_words], 1 - MAX_REFUSED_WORDS)
+    bounds = Thresholds(float(accept), float(refuse), 0.5)
+    is_open = np.array([bounds.leave_open(prediction) for prediction in first_words])
+
+    def quality(weight: float) -> tuple[float, float]:
+        words, others = (
+            weight * _logarithms(first) + (1 - weight) * _logarithms(second)
+            for first, second in ((first_words, second_words), (first_others, second_others))
+        )
+        right = words[:, :-1].argmax(axis=1) == label_ids
+        return float(np.mean(right[is_open])), _roc_area(_confidences(words), _confidences(others))
+
+    return Thresholds(float(accept), float(refuse), max(FIRST_WEIGHTS, key=quality))
+
+
+def _confidences(logarithms: "np.ndarray") -> "np.ndarray":
+    """Grows with the best label's part of what it shares with "none of them"; ``(num_clips,)``."""
+    confidences: np.ndarray = logarithms[:, :-1].max(axis=1) - logarithms[:, -1]
+    return confidences
+
+
+def _roc_area(words: "np.ndarray", others: "np.ndarray") -> float:
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(words, others).statistic / (len(words) * len(others)))
+
+
+def _ask(backend: "Backend", waveforms: "Sequence[np.ndarray]") -> "list[Prediction]":
+    from tqdm import tqdm
+
+    starts = tqdm(range(0, len(waveforms), CLIPS_PER_CALL), desc=type(backend).__name__, disable=None)
+    return [found for start in starts for found in backend.predict(waveforms[start : start + CLIPS_PER_CALL])]
+
+
+def _logarithms(predictions: "Sequence[Prediction]") -> "np.ndarray":
+    import numpy as np
+
+    from inference.backends.cascade import log_probabilities
+
+    return np.stack([log_probabilities(prediction) for prediction in predictions])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
