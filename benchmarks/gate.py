@@ -1,4 +1,4 @@
-"""Entry point: ``python -m benchmarks.gate DIR gates.toml`` holds a run against limits.
+"""Entry point: ``python -m benchmarks.gate DIR limits.toml`` holds a run against limits.
 
 A limit is kept, missed or, where an interval straddles it, undecided.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 
-EXIT_GATE_FAILED = 1
+EXIT_LIMIT_MISSED = 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,13 +29,13 @@ def build_parser() -> argparse.ArgumentParser:
         "  unmapped_max = 0.02\n"
         "  p95_ms_max = 20.0\n"
         "  ratio_max = 6.0\n"
-        "  artefact_mb_max = 50.0\n"
+        "  model_mb_max = 50.0\n"
         "  peak_rss_mb_max = 600.0",
-        epilog="Exit codes: 0 all limits kept, 1 a gate failed (or is undecided and that counts as failure), "
+        epilog="Exit codes: 0 all limits kept, 1 one was missed (or is undecided where that counts), "
         "2 usage.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder written by benchmarks.run")
-    parser.add_argument("gates", type=Path, metavar="GATES.toml", help="the limits")
+    parser.add_argument("limits", type=Path, metavar="LIMITS.toml", help="the limits")
     parser.add_argument("--allow-fixture", action="store_true", help="judge stand-in weights, too")
     return parser
 
@@ -45,16 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Judges a run."""
     options = build_parser().parse_args(argv)
     # pandas and SciPy take seconds that --help does not need.
-    from benchmarks.reports.formats import align
-    from benchmarks.reports.limits import FAIL, PASS, judge, read_gates
+    from benchmarks.reports.limits import FAIL, PASS, judge, read_limits
     from benchmarks.reports.report_tables import read_report
+    from benchmarks.text_table import align
 
-    gates = read_gates(options.gates)
-    verdicts = judge(read_report(options.folder, options.allow_fixture), gates)
+    limits = read_limits(options.limits)
+    verdicts = judge(read_report(options.folder, options.allow_fixture), limits)
     grid = align([list(verdict.cells()) for verdict in verdicts], [False] * 5)
     sys.stdout.write("\n".join(line.rstrip() for line in grid) + "\n")
-    allowed = {PASS} if gates.undecided == FAIL else {PASS, "undecided"}
-    return EXIT_OK if all(verdict.verdict in allowed for verdict in verdicts) else EXIT_GATE_FAILED
+    allowed = {PASS} if limits.undecided == FAIL else {PASS, "undecided"}
+    return EXIT_OK if all(verdict.verdict in allowed for verdict in verdicts) else EXIT_LIMIT_MISSED
 
 
 if __name__ == "__main__":

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.run.records import SUMMARY_CSV_FILE, SUMMARY_MD_FILE, partial_path, publish, write_text
+from benchmarks.records.files import (
+    SUMMARY_CSV_FILE,
+    SUMMARY_JSON_FILE,
+    SUMMARY_MD_FILE,
+    write_bytes,
+    write_document,
+    write_text,
+)
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 from inference.errors import UserError
 
@@ -18,7 +25,6 @@ if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does 
     from benchmarks.reports.report_tables import Report
 
 SCREEN_WIDTH = 100
-SUMMARY_JSON_FILE = "summary.json"
 PAGE_FILE = "report.html"
 TABLES_FOLDER = "tables"
 PLOTS_FOLDER = "plots"
@@ -30,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = CommandLineParser(
         prog="python -m benchmarks.report",
-        description="Makes the tables (CSV, Markdown, JSON, LaTeX), pictures (SVG, PNG) and the page "
+        description="Makes the tables (CSV, Markdown, JSON), pictures (SVG, PNG) and the page "
         f"({PAGE_FILE}) of a run again from its records; text is mapped to digits by the present rules.",
         epilog="Exit codes: 0 written, 2 the folder cannot be used.",
     )
@@ -78,7 +84,6 @@ def write_report(folder: Path, allow_fixture: bool = False) -> "Report":
     files: dict[str, str | bytes] = {
         SUMMARY_CSV_FILE: formats.csv(report.tables["main"]),
         SUMMARY_MD_FILE: markdown_report(report, [picture.name for picture in pictures]),
-        SUMMARY_JSON_FILE: formats.json_text(formats.document(report)),
         PAGE_FILE: page(report, pictures),
     }
     for name, table in report.tables.items():
@@ -86,12 +91,12 @@ def write_report(folder: Path, allow_fixture: bool = False) -> "Report":
         files[f"{TABLES_FOLDER}/{name}.md"] = (
             "\n".join([*_watermark(report), *formats.markdown(table)]) + "\n"
         )
-        files[f"{TABLES_FOLDER}/{name}.tex"] = formats.latex(table, report.watermark)
     for picture in pictures:
         files[f"{PLOTS_FOLDER}/{picture.name}.svg"] = picture.svg()
         files[f"{PLOTS_FOLDER}/{picture.name}.png"] = picture.png()
     for name, content in files.items():
-        _write(folder / name, content)
+        write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
+    write_document(folder / SUMMARY_JSON_FILE, formats.summary(report))
     for made in (*folder.glob(f"{TABLES_FOLDER}/*"), *folder.glob(f"{PLOTS_FOLDER}/*")):
         # A table or picture of an earlier report in this folder would be a lie.
         if made.relative_to(folder).as_posix() not in files:
@@ -106,16 +111,18 @@ def print_report(report: "Report", folder: Path | None) -> None:
         report: The tables.
         folder: Where they were written; None if they were not.
     """
-    from benchmarks.reports.formats import align
     from benchmarks.reports.main_table import SCREEN_KEYS
     from benchmarks.reports.table import shown
+    from benchmarks.text_table import align
 
     table = report.tables["main"]
     text = shown(table, SCREEN_KEYS, narrow=True)
     numeric = [column.numeric for column in table.columns if column.key in SCREEN_KEYS]
-    headings = [heading.removesuffix(" [95 %]") for heading in text.headings]
-    grid = [line.rstrip() for line in align([headings, *text.rows], numeric)]
-    lines = [*_watermark(report), report.title, "", *grid, ""]
+    grid = [line.rstrip() for line in align([text.headings, *text.rows], numeric)]
+    lines = [*_watermark(report), report.title, ""]
+    for sentence in report.verdict:
+        lines += textwrap.wrap(sentence.replace("**", ""), SCREEN_WIDTH, break_on_hyphens=False)
+    lines += ["", *grid, ""]
     notes = [f"[{number}] {note}" for number, note in enumerate(text.footnotes, start=1)]
     written = (
         []
@@ -137,28 +144,39 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
 
-    sections = [[f"# {report.title}"], _watermark(report)]
+    sections = [[f"# {report.title}"], _watermark(report), [" ".join(report.verdict)]]
     for table in report.tables.values():
         heading = [] if table.name == "main" else [f"## {table.title}", ""]
         sections.append([*heading, *(markdown(table) if len(table) else ["None."])])
     sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.svg)"] for name in pictures]
     environment = environment_line(report.records.environment)
-    sections.append(["## Reproduce", "", environment, "", "```", report.records.run["command"], "```"])
+    sections.append(["## Reproduce", "", environment, "", "```", report.records.run.command, "```"])
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def readme_section(report: "Report") -> str:
-    """The main table with footnotes, captions, environment and command, for another document."""
+    """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
     from benchmarks.reports.main_table import README_KEYS
+    from benchmarks.reports.run_tables import captions
 
     table = report.tables["main"]
+    remarks: dict[str, list[str]] = {}
+    for backend, flags in zip(table.frame["backend"], table.frame["flags"], strict=True):
+        for flag in filter(None, flags.split(", ")):
+            remarks.setdefault(flag, []).append(backend)
+    threads = report.records.run.settings.threads
+    notes = [
+        *(f"{flag}: {', '.join(backends)}." for flag, backends in remarks.items()),
+        *captions(report.records.run, report.answers),
+        f"In brackets: 95 % intervals. Relative time: against the first row, {threads} thread(s). "
+        + environment_line(report.records.environment),
+    ]
     lines = [
         _watermark(report),
-        markdown(table, README_KEYS),
-        [environment_line(report.records.environment)],
-        [f"`{report.records.run['command']}`"],
+        [" ".join(report.verdict)],
+        [*markdown(table, README_KEYS, with_notes=False), "", *(f"- {note}" for note in notes)],
     ]
     return "\n\n".join("\n".join(section) for section in lines if section)
 
@@ -178,15 +196,6 @@ def with_results(document: str, section: str) -> str:
 
 def _watermark(report: "Report") -> list[str]:
     return [f"**{report.watermark}**", ""] if report.watermark else []
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    if isinstance(content, str):
-        write_text(path, content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path(path).write_bytes(content)
-    publish(path)
 
 
 def _read_readme(path: Path) -> str:

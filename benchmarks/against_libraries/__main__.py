@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
 from benchmarks.against_libraries.start_up import time_start_up
+from benchmarks.records.checked import to_json
+from benchmarks.records.files import write_text
 from inference.backends.table import BACKENDS
 from inference.command_line import (
     EXIT_OK,
@@ -91,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(line)
     document: dict[str, Any] = {
         "clips": description,
-        "environment": environment,
+        "environment": to_json(environment),
         "comparisons": [result.as_record() for result in results],
         "failures": failures,
         "start_up_s": {START_UP_BACKEND: start_ups},
@@ -123,11 +125,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             plot_growth(growth, args.out)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        _write(args.out / "peers.json", json.dumps(document, indent=1, default=vars) + "\n")
-        _write(args.out / "peers.md", "\n".join(markdown) + "\n")
+        write_text(args.out / "peers.json", json.dumps(document, indent=1, default=vars) + "\n")
+        write_text(args.out / "peers.md", "\n".join(markdown) + "\n")
         sys.stderr.write(f"written: {args.out}\n")
     if args.json:
-        _write(args.json, json.dumps(document, indent=1, default=vars) + "\n")
+        write_text(args.json, json.dumps(document, indent=1, default=vars) + "\n")
         sys.stderr.write(f"written: {args.json}\n")
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
@@ -219,13 +221,6 @@ def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> s
 
         return str(stand_in(comparison.stand_in))
     return BACKENDS[comparison.backend].default_checkpoint
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes beside the name first: nobody finds half a file."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

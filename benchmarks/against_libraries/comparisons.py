@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.run.entries import Row
+from benchmarks.run.entries import Entry
 from inference.backends.table import BACKENDS, BackendSpec, parse_variant
 
 #: Clips of mixed lengths in one call.
@@ -37,7 +37,7 @@ class Comparison:
         """Our backend's options."""
         return parse_variant(self.variant)[1]
 
-    def rows(self, checkpoint: str) -> tuple[Row, Row]:
+    def entries(self, checkpoint: str) -> tuple[Entry, Entry]:
         """Our side and the plain one, both with that checkpoint."""
         plain = BackendSpec(
             name="plain",
@@ -46,8 +46,8 @@ class Comparison:
             summary=self.plain_call,
             package="numpy",
         )
-        ours = Row(self.variant, BACKENDS[self.backend], checkpoint, self.options)
-        return ours, Row("plain", plain, checkpoint)
+        ours = Entry(self.variant, BACKENDS[self.backend], checkpoint, self.options)
+        return ours, Entry("plain", plain, checkpoint)
 
 
 _CALLS = "benchmarks.against_libraries.library_calls"

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.against_libraries.machine import MATRIX_ROWS, NUM_BYTES, measure_limits, measure_reading_ms
 from benchmarks.against_libraries.measure import CLIP_SECONDS, fit_length
-from benchmarks.reports.formats import align, markdown_grid
+from benchmarks.records.layout import Settings
 from benchmarks.reports.picture import COLOURS
-from benchmarks.run.settings import Settings
+from benchmarks.text_table import align, markdown_grid
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter
 
@@ -55,7 +55,7 @@ def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarr
                 for seconds in SECONDS
             }
         for comparison, checkpoint in {pair[0].variant: pair for pair in comparisons}.values():
-            with BackendProcess(comparison.rows(checkpoint)[0], settings, offline=True) as process:
+            with BackendProcess(comparison.entries(checkpoint)[0], settings, offline=True) as process:
                 process.open()
                 model = process.work(0)
                 weight_bytes = (model["parameters"] or 0) * NUM_BYTES[model["arithmetic"]]

@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.measure.environment import load_average
+from benchmarks.records.layout import Settings
 from benchmarks.reports.uncertainty import ratio_interval
 from benchmarks.run.entries import portable_path
-from benchmarks.run.settings import Settings
-from benchmarks.worker.client import Answer, BackendProcess
+from benchmarks.worker.client import BackendProcess, Reply
 from benchmarks.worker.waveform_file import StoredClip
 from inference.audio import SAMPLING_RATE
 
@@ -94,7 +94,7 @@ class Tally:
     num_clips: int = 0
     max_probability_difference: float | None = None
 
-    def count(self, ours: Answer, plain: Answer) -> None:
+    def count(self, ours: Reply, plain: Reply) -> None:
         """Adds the answers to one call."""
         for first, second in zip(ours["predictions"], plain["predictions"], strict=True):
             self.num_clips += 1
@@ -139,7 +139,7 @@ def compare(
         BackendUnavailable: If a package or weights are missing.
     """
     settings = Settings(threads=threads)
-    own, foreign = comparison.rows(checkpoint)
+    own, foreign = comparison.entries(checkpoint)
     draw = _shuffled(clips, random.Random(seed))
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     tally = Tally()
@@ -160,7 +160,7 @@ def compare(
                 break
             settling = [next(draw) for _ in range(MAX_SETTLING_CALLS)]
             batch = [next(draw) for _ in range(comparison.batch_size)]
-            answers: dict[str, Answer] = {}
+            answers: dict[str, Reply] = {}
             for name in sorted(sides, reverse=bool(number % 2)):
                 _settle(sides[name], settling)
                 answers[name] = sides[name].predict(*batch)

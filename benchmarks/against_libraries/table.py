@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks.against_libraries.measure import Result
-from benchmarks.reports.formats import align, markdown_grid
+from benchmarks.text_table import align, markdown_grid
 
 HEADING = (
     "ours",

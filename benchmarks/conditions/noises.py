@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import signal
 
-from finetune.augmentation import coloured_noise
-from finetune.corpus.loading import Clip
+from finetune import effects
+from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE, resample
 
 #: Hz at which every condition is made: telephones, FSDD. What lies above 4 kHz is removed.
@@ -70,17 +70,17 @@ Noise = Callable[[int, Draw], np.ndarray]
 
 def white(num_samples: int, draw: Draw) -> np.ndarray:
     """The same power at every frequency."""
-    return coloured_noise(num_samples, 0.0, draw.generator)
+    return effects.coloured_noise(num_samples, 0.0, draw.generator)
 
 
 def pink(num_samples: int, draw: Draw) -> np.ndarray:
     """The same power in every octave."""
-    return coloured_noise(num_samples, 1.0, draw.generator)
+    return effects.coloured_noise(num_samples, 1.0, draw.generator)
 
 
 def brown(num_samples: int, draw: Draw) -> np.ndarray:
     """Power falls by 6 dB an octave: wind, traffic."""
-    return coloured_noise(num_samples, 2.0, draw.generator)
+    return effects.coloured_noise(num_samples, 2.0, draw.generator)
 
 
 def speech_shaped(num_samples: int, draw: Draw) -> np.ndarray:
@@ -95,11 +95,16 @@ def speech_shaped(num_samples: int, draw: Draw) -> np.ndarray:
 
 
 def hum(num_samples: int, draw: Draw) -> np.ndarray:
-    """Mains of 50 or 60 Hz with harmonics that fall as 1 / n."""
-    mains = draw.generator.choice([50.0, 60.0])
-    times = np.arange(num_samples) / NARROWBAND_HZ
+    """Mains hum at 8 kHz."""
+    return mains_hum(num_samples, NARROWBAND_HZ, draw.generator)
+
+
+def mains_hum(num_samples: int, sampling_rate: int, generator: np.random.Generator) -> np.ndarray:
+    """Mains of 50 or 60 Hz with harmonics that fall as 1 / n, of unit RMS."""
+    mains = generator.choice([50.0, 60.0])
+    times = np.arange(num_samples) / sampling_rate
     orders = np.arange(1, HUM_HARMONICS + 1)[:, np.newaxis]
-    phases = draw.generator.uniform(0, 2 * np.pi, size=orders.shape)
+    phases = generator.uniform(0, 2 * np.pi, size=orders.shape)
     return _unit(np.sum(np.sin(2 * np.pi * mains * orders * times + phases) / orders, axis=0))
 
 
@@ -119,10 +124,7 @@ def clicks(num_samples: int, draw: Draw) -> np.ndarray:
 
 def babble(num_samples: int, draw: Draw) -> np.ndarray:
     """Six words of other speakers at once, repeated to the length."""
-    total = np.zeros(num_samples)
-    for word in draw.words(NUM_TALKERS):
-        total += np.resize(np.roll(word, draw.generator.integers(word.size)), num_samples)
-    return _unit(total)
+    return effects.babble(draw.words(NUM_TALKERS), num_samples, draw.generator)
 
 
 def competing_word(num_samples: int, draw: Draw) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.conditions import noises
 from benchmarks.conditions.noises import NARROWBAND_HZ, Draw
 from benchmarks.conditions.table import clip_generator
-from finetune.corpus.loading import Clip
+from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE, resample
 
 NOISE_SECONDS = 0.6

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.conditions import distortions as channels
-from benchmarks.conditions import noises
+from benchmarks.conditions import distortions, noises
 from benchmarks.conditions.noises import NARROWBAND_HZ, Draw, Mixture, Noise
-from finetune.corpus.loading import Clip
+from finetune.corpus.clip import Clip
 from inference.audio import MIN_SECONDS, SAMPLING_RATE, resample
 
 #: Changed whenever a condition sounds different; part of every seed.
@@ -29,7 +28,7 @@ Change = Callable[[np.ndarray, float, Draw], Mixture]
 
 
 @dataclass(frozen=True)
-class Group:
+class ConditionFamily:
     """Conditions that differ by a level.
 
     Attributes:
@@ -55,15 +54,15 @@ class Condition:
 
     Attributes:
         name: Unique, such as ``babble@10``.
-        group: Name of its group.
-        level: In the unit of the group; None where the group has only one condition.
+        family: Name of its family.
+        level: In the unit of the family; None where the family has only one condition.
         unit: Of the level.
         suites: The suites that it belongs to.
         change: Does it to speech at 8 kHz.
     """
 
     name: str
-    group: str
+    family: str
     level: float | None
     unit: str
     suites: frozenset[str]
@@ -103,58 +102,63 @@ def _floor(speech: np.ndarray, level_dbfs: float, draw: Draw) -> Mixture:
 
 
 def _codec(name: str) -> Change:
-    return lambda speech, level, draw: channels.through_codec(speech, name)
+    return lambda speech, level, draw: distortions.through_codec(speech, name)
 
 
-GROUPS: tuple[Group, ...] = (
-    Group(CLEAN, "", _unchanged, standard=(0.0,), smoke=(0.0,)),
-    Group("white", SNR_UNIT, _additive(noises.white), SNR_LEVELS_DB, SNR_LEVELS_DB, (10.0,)),
-    Group("babble", SNR_UNIT, _additive(noises.babble), SNR_LEVELS_DB, SNR_LEVELS_DB),
-    Group("pink", SNR_UNIT, _additive(noises.pink), SNR_LEVELS_DB),
-    Group("brown", SNR_UNIT, _additive(noises.brown), SNR_LEVELS_DB),
-    Group("speech-shaped", SNR_UNIT, _additive(noises.speech_shaped), SNR_LEVELS_DB),
-    Group("hum", SNR_UNIT, _additive(noises.hum), SNR_LEVELS_DB),
-    Group("clicks", SNR_UNIT, _additive(noises.clicks), SNR_LEVELS_DB),
-    Group("competing-word", SNR_UNIT, _additive(noises.competing_word), SNR_LEVELS_DB),
-    Group("floor", "dBFS", _floor, (-60.0, -50.0, -40.0), (-60.0, -50.0, -40.0)),
-    Group("gain", "dB", channels.gain, (-10.0, -20.0, -30.0, 10.0), (-20.0, -30.0, 10.0), (-20.0,)),
-    Group("polarity", "", channels.inverted, standard=(0.0,), smoke=(0.0,)),
-    Group("offset", "of full scale", channels.offset, (0.05,)),
-    Group("telephone-band", "", channels.telephone, standard=(0.0,)),
-    Group("low-pass", "Hz", channels.low_pass, (2000.0,)),
-    Group("high-pass", "Hz", channels.high_pass, (500.0,)),
-    Group("silence-around", "s", channels.silence_around, (0.25, 1.0, 3.0), (1.0,)),
-    Group("noise-around", "s", channels.noise_around, (0.25, 1.0, 3.0), (1.0,)),
-    Group("speed", "x", channels.speed, (0.9, 0.8, 1.1, 1.25), (0.8, 1.25)),
-    Group("head-cut", "%", channels.head_cut, (10.0, 20.0)),
-    Group("tail-cut", "%", channels.tail_cut, (10.0, 20.0)),
-    Group("reverberation", "s RT60", channels.reverberation, (0.2, 0.4, 0.8), (0.4,)),
-    *(Group(name, "", _codec(name), standard=(0.0,) if name == "mu-law" else ()) for name in channels.CODECS),
-    Group("coarse", "bit", channels.coarse, (8.0, 6.0)),
-    Group("packet-loss", "%", channels.packet_loss, (5.0, 10.0, 20.0), (10.0,)),
-    Group("clipping", "%", channels.clipped, (5.0, 10.0, 25.0), (10.0,)),
+FAMILIES: tuple[ConditionFamily, ...] = (
+    ConditionFamily(CLEAN, "", _unchanged, standard=(0.0,), smoke=(0.0,)),
+    ConditionFamily("white", SNR_UNIT, _additive(noises.white), SNR_LEVELS_DB, SNR_LEVELS_DB, (10.0,)),
+    ConditionFamily("babble", SNR_UNIT, _additive(noises.babble), SNR_LEVELS_DB, SNR_LEVELS_DB),
+    ConditionFamily("pink", SNR_UNIT, _additive(noises.pink), SNR_LEVELS_DB),
+    ConditionFamily("brown", SNR_UNIT, _additive(noises.brown), SNR_LEVELS_DB),
+    ConditionFamily("speech-shaped", SNR_UNIT, _additive(noises.speech_shaped), SNR_LEVELS_DB),
+    ConditionFamily("hum", SNR_UNIT, _additive(noises.hum), SNR_LEVELS_DB),
+    ConditionFamily("clicks", SNR_UNIT, _additive(noises.clicks), SNR_LEVELS_DB),
+    ConditionFamily("competing-word", SNR_UNIT, _additive(noises.competing_word), SNR_LEVELS_DB),
+    ConditionFamily("floor", "dBFS", _floor, (-60.0, -50.0, -40.0), (-60.0, -50.0, -40.0)),
+    ConditionFamily(
+        "gain", "dB", distortions.gain, (-10.0, -20.0, -30.0, 10.0), (-20.0, -30.0, 10.0), (-20.0,)
+    ),
+    ConditionFamily("polarity", "", distortions.inverted, standard=(0.0,), smoke=(0.0,)),
+    ConditionFamily("offset", "of full scale", distortions.offset, (0.05,)),
+    ConditionFamily("telephone-band", "", distortions.telephone, standard=(0.0,)),
+    ConditionFamily("low-pass", "Hz", distortions.low_pass, (2000.0,)),
+    ConditionFamily("high-pass", "Hz", distortions.high_pass, (500.0,)),
+    ConditionFamily("silence-around", "s", distortions.silence_around, (0.25, 1.0, 3.0), (1.0,)),
+    ConditionFamily("noise-around", "s", distortions.noise_around, (0.25, 1.0, 3.0), (1.0,)),
+    ConditionFamily("speed", "x", distortions.speed, (0.9, 0.8, 1.1, 1.25), (0.8, 1.25)),
+    ConditionFamily("head-cut", "%", distortions.head_cut, (10.0, 20.0)),
+    ConditionFamily("tail-cut", "%", distortions.tail_cut, (10.0, 20.0)),
+    ConditionFamily("reverberation", "s RT60", distortions.reverberation, (0.2, 0.4, 0.8), (0.4,)),
+    *(
+        ConditionFamily(name, "", _codec(name), standard=(0.0,) if name == "mu-law" else ())
+        for name in distortions.CODECS
+    ),
+    ConditionFamily("coarse", "bit", distortions.coarse, (8.0, 6.0)),
+    ConditionFamily("packet-loss", "%", distortions.packet_loss, (5.0, 10.0, 20.0), (10.0,)),
+    ConditionFamily("clipping", "%", distortions.clipped, (5.0, 10.0, 25.0), (10.0,)),
 )
 
 
-def _conditions(group: Group) -> list[Condition]:
+def _conditions(family: ConditionFamily) -> list[Condition]:
     return [
         Condition(
-            name=f"{group.name}@{level:g}" if group.unit else group.name,
-            group=group.name,
-            level=level if group.unit else None,
-            unit=group.unit,
+            name=f"{family.name}@{level:g}" if family.unit else family.name,
+            family=family.name,
+            level=level if family.unit else None,
+            unit=family.unit,
             suites=frozenset(
                 suite
                 for suite, levels in (
-                    ("smoke", group.smoke),
-                    ("standard", group.standard),
-                    ("full", group.levels),
+                    ("smoke", family.smoke),
+                    ("standard", family.standard),
+                    ("full", family.levels),
                 )
                 if level in levels
             ),
-            change=functools.partial(_at_level, group.change, level),
+            change=functools.partial(_at_level, family.change, level),
         )
-        for level in group.levels
+        for level in family.levels
     ]
 
 
@@ -164,7 +168,7 @@ def _at_level(change: Change, level: float, speech: np.ndarray, draw: Draw) -> M
 
 #: Every condition by name, ``clean`` first.
 CONDITIONS: dict[str, Condition] = {
-    condition.name: condition for group in GROUPS for condition in _conditions(group)
+    condition.name: condition for family in FAMILIES for condition in _conditions(family)
 }
 
 
@@ -178,14 +182,14 @@ def conditions_of(suite: str) -> tuple[list[Condition], list[str]]:
         The conditions, ``clean`` first, and a sentence for each that cannot be made here.
     """
     chosen = [condition for condition in CONDITIONS.values() if suite in condition.suites]
-    missing = set(channels.CODECS) - set(channels.available_codecs())
+    missing = set(distortions.CODECS) - set(distortions.available_codecs())
     return (
-        [condition for condition in chosen if condition.group not in missing],
+        [condition for condition in chosen if condition.family not in missing],
         [
-            f"condition {condition.name}: this FFmpeg ({channels.codec_version()}) has no encoder "
-            f"{channels.CODECS[condition.group][1]}"
+            f"condition {condition.name}: this FFmpeg ({distortions.codec_version()}) has no encoder "
+            f"{distortions.CODECS[condition.family][1]}"
             for condition in chosen
-            if condition.group in missing
+            if condition.family in missing
         ],
     )
 

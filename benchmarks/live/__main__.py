@@ -28,7 +28,7 @@ from inference.errors import UserError
 
 if TYPE_CHECKING:
     from benchmarks.live.figures import Figure
-    from benchmarks.live.stream import Stream
+    from benchmarks.live.stream import LabelledStream
     from inference.backends.base import Backend
 
 PARTS = ("stream", "timing", "load", "idle", "callback", "noise", "words", "memory")
@@ -122,7 +122,9 @@ def _stream(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "lis
     return figures
 
 
-def _accuracies(backend: "Backend", stream: "Stream", said: "list[tuple[str, Any]]") -> tuple[float, float]:
+def _accuracies(
+    backend: "Backend", stream: "LabelledStream", said: "list[tuple[str, Any]]"
+) -> tuple[float, float]:
     """Share of right answers to the clips of a stream, and to the same words cut out of its noise."""
     from inference.crop import crop
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.reports.formats import markdown_grid
+from benchmarks.text_table import markdown_grid
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.live.figures import Figure
 from benchmarks.live.listener import Listener
-from benchmarks.live.stream import Stream, locate
+from benchmarks.live.stream import LabelledStream, locate
 from benchmarks.live.virtual_microphone import PulseServer
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.live.engine.events import Word
@@ -46,7 +46,7 @@ SETTLE_SECONDS = 2.0
 
 def stream_figures(
     part: str,
-    stream: Stream,
+    stream: LabelledStream,
     backends: Mapping[str, Sequence[str]],
     accuracies: Mapping[str, tuple[float, float]],
 ) -> tuple[list[Figure], list[dict[str, Any]]]:
@@ -163,7 +163,7 @@ def callback_figures() -> list[Figure]:
     ]
 
 
-def _shifted(stream: Stream, heard: np.ndarray) -> list[Label]:
+def _shifted(stream: LabelledStream, heard: np.ndarray) -> list[Label]:
     """The labels at their places in what a process heard.
 
     A player on a busy machine falls silent now and then, and what follows comes later: every word is

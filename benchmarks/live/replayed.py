@@ -4,7 +4,6 @@ import itertools
 import os
 import time
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from benchmarks.live.figures import Figure
 from benchmarks.live.sounds import noise_minutes, other_words
 from benchmarks.live.stream import build_stream
+from benchmarks.worker.resident_memory import resident_bytes
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.live.engine.events import Event, Score, Word
@@ -80,7 +80,7 @@ def memory_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarra
     def hours() -> Iterator[np.ndarray]:
         for _ in tqdm(range(2 * MEMORY_HOURS), desc="memory", unit="half hour", disable=None):
             yield half_hour
-            sizes.append(_resident_bytes())
+            sizes.append(resident_bytes()["rss_bytes"] or 0)
 
     with open(os.devnull, "w", encoding="utf-8") as sink:
         _run(backend, name, hours(), JsonLines(sink))
@@ -109,8 +109,3 @@ def _run(backend: Backend, name: str, waveforms: Iterator[np.ndarray], output: O
 
 def _printed(words: list[Word]) -> int:
     return sum(word.answer.label is not None for word in words)
-
-
-def _resident_bytes() -> int:
-    """Linux's resident set size of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

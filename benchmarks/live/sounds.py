@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from finetune.augmentation import coloured_noise
+from benchmarks.conditions.noises import mains_hum
 from finetune.corpus.non_words import WORDS, spoken_words
+from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
 
 SCENE_SECONDS = 60
@@ -21,7 +22,7 @@ def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
         lambda size: coloured_noise(size, 0.0, generator),
         lambda size: coloured_noise(size, 1.0, generator),
         lambda size: coloured_noise(size, 2.0, generator),
-        lambda size: _hum(size, generator),
+        lambda size: mains_hum(size, SAMPLING_RATE, generator),
         lambda size: _music(size, generator, notes_at_once=3),
         lambda size: _music(size, generator, notes_at_once=1),
     )
@@ -41,15 +42,9 @@ def other_words() -> list[np.ndarray]:
     return [clip.waveform() for clip in spoken_words("test", len(WORDS["test"]))]
 
 
-def _hum(size: int, generator: np.random.Generator) -> np.ndarray:
-    """Mains of 50 or 60 Hz with harmonics that fall as 1 / n."""
-    times = np.arange(size) / SAMPLING_RATE
-    mains = generator.choice([50.0, 60.0])
-    return np.asarray(sum(np.sin(2 * np.pi * mains * n * times) / n for n in range(1, 11)))
-
-
 def _music(size: int, generator: np.random.Generator, notes_at_once: int) -> np.ndarray:
     """Plucked notes of random pitch and length, several at once, with harmonics and decay."""
+    # Not the music of ``finetune.corpus.non_words``: what models learned to refuse would test nothing.
     music = np.zeros(size)
     for _ in range(notes_at_once):
         position = 0

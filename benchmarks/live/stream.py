@@ -17,14 +17,16 @@ FRAME = SAMPLING_RATE // 100
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class LabelledStream:
     """A waveform at 16 kHz and what is said in it; labels are in order and do not overlap."""
 
     waveform: np.ndarray
     labels: list[Label]
 
 
-def build_stream(clips: Iterable[tuple[str, np.ndarray]], snr_db: float, seconds: float, seed: int) -> Stream:
+def build_stream(
+    clips: Iterable[tuple[str, np.ndarray]], snr_db: float, seconds: float, seed: int
+) -> LabelledStream:
     """Lays clips one after the other with random pauses, in white noise.
 
     Args:
@@ -52,7 +54,7 @@ def build_stream(clips: Iterable[tuple[str, np.ndarray]], snr_db: float, seconds
     waveform += 10 ** ((SPEECH_DBFS - snr_db) / 20) * generator.standard_normal(waveform.size).astype(
         np.float32
     )
-    return Stream(np.clip(waveform, -1.0, 1.0), labels)
+    return LabelledStream(np.clip(waveform, -1.0, 1.0), labels)
 
 
 def trim(clip: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from benchmarks.records.layout import Contention
 
 #: Share of a visit in which tasks waited for a processor, above which a timing is called contended.
 MAX_WAITING_SHARE = 0.2
@@ -11,7 +12,7 @@ _MS_PER_TICK = 10
 
 
 @dataclass(frozen=True)
-class Contention:
+class Counters:
     """Counters of the whole machine at one moment; None where the system hides them.
 
     Attributes:
@@ -25,23 +26,22 @@ class Contention:
     steal_ms: int | None
 
     @classmethod
-    def now(cls) -> "Contention":
+    def now(cls) -> "Counters":
         """Reads the counters."""
         return cls(time.perf_counter_ns() // 1000, waiting_us(), steal_ms())
 
-    def since(self, earlier: "Contention") -> dict[str, Any]:
+    def since(self, earlier: "Counters") -> Contention:
         """What was lost since an earlier reading, as in ``latency.jsonl``."""
-        return {
-            "psi_us": _difference(self.waiting_us, earlier.waiting_us),
-            "steal_ms": _difference(self.steal_ms, earlier.steal_ms),
-            "wall_us": self.at_us - earlier.at_us,
-        }
+        return Contention(
+            psi_us=_difference(self.waiting_us, earlier.waiting_us),
+            steal_ms=_difference(self.steal_ms, earlier.steal_ms),
+            wall_us=self.at_us - earlier.at_us,
+        )
 
 
-def is_contended(lost: dict[str, Any]) -> bool:
+def is_contended(lost: Contention) -> bool:
     """Whether a visit with that loss is no measurement of the backend alone."""
-    waiting = lost["psi_us"] or 0
-    return bool(lost["steal_ms"]) or waiting > MAX_WAITING_SHARE * lost["wall_us"]
+    return bool(lost.steal_ms) or (lost.psi_us or 0) > MAX_WAITING_SHARE * (lost.wall_us or 0)
 
 
 def waiting_us() -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure.contention import steal_ms, waiting_us
+from benchmarks.records.layout import Environment, MachineLoad
 from benchmarks.run.entries import PROJECT_ROOT
 from benchmarks.worker.client import worker_environment
 
@@ -34,16 +35,16 @@ LIBRARIES = (
 )
 
 
-def describe_environment(threads: int) -> dict[str, Any]:
+def describe_environment(threads: int) -> Environment:
     """Collects what the figures of a run depend on.
 
     Args:
         threads: CPU threads per backend.
 
     Returns:
-        A JSON document; a value that this system does not tell is None.
+        The record; a value that this system does not tell is None.
     """
-    hardware = {
+    hardware: dict[str, Any] = {
         "cpu": _cpu_model(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -51,10 +52,10 @@ def describe_environment(threads: int) -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "hypervisor": _hypervisor(),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "gpus": _gpus(),
+        "gpus": tuple(_gpus()),
         "threads_per_backend": threads,
     }
-    software = {
+    software: dict[str, Any] = {
         "os": platform.platform(),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
@@ -64,27 +65,28 @@ def describe_environment(threads: int) -> dict[str, Any]:
             if name.startswith(("OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "KMP_", "GOMP_"))
         },
     }
-    return {
+    return Environment(
         **hardware,
         **software,
-        "hw": _hash(hardware),
-        "sw": _hash(software),
-        "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": _uncommitted_changes(),
-    }
+        hw=_hash(hardware),
+        sw=_hash(software),
+        utc=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        commit=_git("rev-parse", "HEAD"),
+        uncommitted_changes=_uncommitted_changes(),
+    )
 
 
-def load_of_machine() -> dict[str, Any]:
+def load_of_machine() -> MachineLoad:
     """How busy the machine is and was; a value that this system does not tell is None."""
     import psutil
 
-    return {
-        "load_average": load_average(),
-        "waiting_us": waiting_us(),
-        "steal_ms": steal_ms(),
-        "free_memory_bytes": psutil.virtual_memory().available,
-    }
+    average = load_average()
+    return MachineLoad(
+        load_average=None if average is None else tuple(average),
+        waiting_us=waiting_us(),
+        steal_ms=steal_ms(),
+        free_memory_bytes=psutil.virtual_memory().available,
+    )
 
 
 def load_average() -> list[float] | None:
@@ -92,22 +94,22 @@ def load_average() -> list[float] | None:
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
 
-def environment_line(environment: dict[str, Any]) -> str:
+def environment_line(environment: Environment) -> str:
     """One sentence for below a table."""
-    libraries = environment.get("libraries") or {}
+    libraries = environment.libraries or {}
     named = ", ".join(
         f"{name} {libraries[name]}"
         for name in ("torch", "transformers", "onnxruntime", "faster-whisper", "pocketsphinx")
         if libraries.get(name)
     )
-    load = (environment.get("load_before") or {}).get("load_average")
-    commit = str(environment.get("commit") or "no commit")[:12]
+    load = environment.load_before.load_average if environment.load_before else None
     return (
-        f"{environment.get('cpu') or environment.get('machine')}, {environment.get('cores_allowed')} cores, "
-        + (f"load {load[0]} at the start, " if isinstance(load, list) and load else "")
-        + f"{environment.get('os')}, Python {environment.get('python')}"
+        f"{environment.cpu or environment.machine}, {environment.cores_allowed} cores, "
+        + (f"load {load[0]} at the start, " if load else "")
+        + f"{environment.os}, Python {environment.python}"
         + (f", {named}" if named else "")
-        + f"; commit {commit}{' with uncommitted changes' if environment.get('uncommitted_changes') else ''}."
+        + f"; commit {(environment.commit or 'no commit')[:12]}"
+        + f"{' with uncommitted changes' if environment.uncommitted_changes else ''}."
     )
 
 

@@ -6,12 +6,14 @@ rest will take.
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.run.entries import Row
+from benchmarks.records.layout import Cost, Footprint, MemoryByPhase, ResidentMemory, Settings
+from benchmarks.run.content_hashes import weights_hash
+from benchmarks.run.entries import Entry
+from benchmarks.run.inputs import say
 from benchmarks.run.protocol import stratified_subset
-from benchmarks.run.records import Record
-from benchmarks.run.settings import Settings
+from benchmarks.run.status import EntryStatus
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 
@@ -19,15 +21,49 @@ from benchmarks.worker.waveform_file import StoredClip
 FEW_CALLS = 3
 
 
+def measure_sizes(
+    statuses: Sequence[EntryStatus],
+    clips: Sequence[StoredClip],
+    settings: Settings,
+    phases: Sequence[str],
+    known: Mapping[str, Footprint],
+    write: Callable[[Footprint], object],
+) -> list[Footprint]:
+    """Meets every entry for the first time: size, memory, and how long a call takes.
+
+    Args:
+        statuses: One per entry; those that cannot run end here.
+        clips: What to draw from.
+        settings: Threads and time limits.
+        phases: Memory is read over fewer calls if it is not among them.
+        known: Entry -> record of an earlier start of this run.
+        write: Receives every new record.
+
+    Returns:
+        One record of ``footprint.jsonl`` per entry that can run.
+    """
+    num_calls = settings.memory_calls if "memory" in phases else FEW_CALLS
+    records = []
+    for status in statuses:
+        if status.name in known:
+            records.append(known[status.name])
+            continue
+        say(f"{status.name}: size and memory")
+        with status.catch_failures("memory"):
+            records.append(measure_footprint(status.entry, clips, settings, num_calls))
+            write(records[-1])
+    return records
+
+
 def measure_footprint(
-    row: Row, clips: Sequence[StoredClip], settings: Settings, num_calls: int = FEW_CALLS
-) -> Record:
+    entry: Entry, clips: Sequence[StoredClip], settings: Settings, num_calls: int = FEW_CALLS
+) -> Footprint:
     """Loads a backend in a fresh process, predicts some clips and reads its size and memory.
 
     The peak is reset between the phases, so that each has its own.
 
     Args:
-        row: The backend.
+        entry: The backend.
         clips: What to draw from; the longest one is always among the calls.
         settings: Threads and time limits.
         num_calls: Predictions before the steady memory is read.
@@ -42,7 +78,7 @@ def measure_footprint(
     longest = max(clips, key=lambda clip: clip.num_samples)
     chosen = [longest, *stratified_subset(clips, num_calls - 1)]
     chosen = [chosen[number % len(chosen)] for number in range(num_calls)]
-    with BackendProcess(row, settings) as process:
+    with BackendProcess(entry, settings) as process:
         process.start()
         memory = {"start": _memory(process)}
         resets = process.reset_peak()
@@ -59,18 +95,19 @@ def measure_footprint(
         memory["steady"] = _memory(process)
         size = process.size()
         load_s = (imported["at_ns"] - process.asked_for_ns) / 1e9 + loaded["load_seconds"]
-    peaks = [phase["peak_rss_bytes"] for phase in memory.values() if phase["peak_rss_bytes"]]
-    return {
-        "backend": row.name,
-        "zero_shot": loaded["zero_shot"],
-        "device": loaded["device"],
+    peaks = [phase.peak_rss_bytes for phase in memory.values() if phase.peak_rss_bytes]
+    return Footprint(
+        backend=entry.name,
+        zero_shot=loaded["zero_shot"],
+        device=loaded["device"],
         **{key: value for key, value in size.items() if key != "at_ns"},
-        "peak_rss_bytes": max(peaks, default=None),
-        "memory": {"method": "clear_refs" if resets else "peak since start", **memory},
-        "pace": {"load_s": load_s, "call_s": call_s},
-    }
+        peak_rss_bytes=max(peaks, default=None),
+        memory=MemoryByPhase(method="clear_refs" if resets else "peak since start", **memory),
+        cost=Cost(load_s, call_s),
+        weights=weights_hash(entry),
+    )
 
 
-def _memory(process: BackendProcess) -> dict[str, int | None]:
+def _memory(process: BackendProcess) -> ResidentMemory:
     memory = process.memory()
-    return {name: memory[name] for name in ("peak_rss_bytes", "rss_bytes")}
+    return ResidentMemory(memory["peak_rss_bytes"], memory["rss_bytes"])

@@ -9,12 +9,13 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from benchmarks.measure.contention import Contention, is_contended
+from benchmarks.measure.contention import Counters, is_contended
+from benchmarks.records.layout import TimedCall
 from benchmarks.run.protocol import stratified_subset
-from benchmarks.run.records import Record
-from benchmarks.worker.client import Answer, BackendFailure, BackendProcess
+from benchmarks.worker.client import BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 
 Item = TypeVar("Item")
@@ -73,7 +74,7 @@ def time_rounds(
     pool: Sequence[StoredClip],
     rounds: Sequence[int],
     seed: int,
-    write: Callable[[Record], None],
+    write: Callable[[TimedCall], None],
     threads: int = 1,
     batch: int = 1,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
@@ -109,36 +110,29 @@ def time_rounds(
             if name in failures:
                 continue
             try:
-                before = Contention.now()
+                before = Counters.now()
                 processes[name].predict(*settle_clips)
-                answer = processes[name].predict(*timed_clips)
-                lost = Contention.now().since(before)
+                reply = processes[name].predict(*timed_clips)
+                lost = Counters.now().since(before)
             except BackendFailure as failure:
                 failures[name] = failure
                 continue
             write(
-                {
-                    "backend": name,
-                    "round": number,
-                    "position": position,
-                    "clip": timed_clips[0].clip_id,
-                    "duration_s": sum(clip.duration_s for clip in timed_clips),
-                    "threads": threads,
-                    "batch": batch,
-                    **_timing(answer, lost),
-                }
+                TimedCall(
+                    backend=name,
+                    round=number,
+                    position=position,
+                    clip=timed_clips[0].clip_id,
+                    duration_s=sum(clip.duration_s for clip in timed_clips),
+                    threads=threads,
+                    batch=batch,
+                    t_ns=reply["t_ns"],
+                    stages_agree=stages_agree(reply["t_ns"]),
+                    contention=replace(lost, involuntary_switches=reply["involuntary_switches"]),
+                    contended=is_contended(lost),
+                )
             )
     return failures
-
-
-def _timing(answer: Answer, lost: Record) -> Record:
-    """The part of a record that a call gave, and the machine around it."""
-    return {
-        "t_ns": answer["t_ns"],
-        "stages_agree": stages_agree(answer["t_ns"]),
-        "contention": {**lost, "involuntary_switches": answer["involuntary_switches"]},
-        "contended": is_contended(lost),
-    }
 
 
 def stages_agree(t_ns: Mapping[str, int]) -> bool | None:

@@ -1,40 +1,38 @@
-"""The timed phases over all rows: interleaved rounds, sweeps, cold starts."""
+"""The timed phases over all entries: interleaved rounds, sweeps, cold starts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure.cold import time_cold_starts
 from benchmarks.measure.latency import clip_pool, time_rounds, warm_up
+from benchmarks.records.files import COLD_FILE, LATENCY_FILE, LOADS_FILE, fresh_record_writer
+from benchmarks.records.layout import ColdSeconds, ColdStart, LoadRecord, Settings, TimedCall
+from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import progress, say
-from benchmarks.run.records import COLD_FILE, LATENCY_FILE, LOADS_FILE, Record, fresh_record_writer
-from benchmarks.run.settings import Settings
-from benchmarks.run.status import Outcome, note_failures
-from benchmarks.worker.client import BackendProcess
+from benchmarks.run.status import EntryStatus, mark_failed
+from benchmarks.worker.client import BackendFailure, BackendProcess, BackendUnavailable
 from benchmarks.worker.waveform_file import StoredClip
 
 #: Of the free memory that loaded backends may fill together; beyond it they are timed in pairs.
 RESIDENT_SHARE = 0.6
 
-Write = Callable[[Record], None]
-
 
 def time_latency(
-    outcomes: Sequence[Outcome],
+    statuses: Sequence[EntryStatus],
     clips: Sequence[StoredClip],
     settings: Settings,
     results: Path,
     rss_bytes: Mapping[str, int | None],
 ) -> None:
-    """Times all rows in rounds, and sweeps over threads and batch sizes.
+    """Times all entries in rounds, and sweeps over threads and batch sizes.
 
     Args:
-        outcomes: One per row; those that fail end here.
+        statuses: One per entry; those that fail end here.
         clips: What to draw from.
         settings: Rounds, threads, sweeps and time limits.
         results: The result folder.
-        rss_bytes: Row -> peak resident memory, to see how many fit side by side.
+        rss_bytes: Entry -> peak resident memory, to see how many fit side by side.
     """
     pool = clip_pool(clips, settings.pool_size)
     with (
@@ -46,69 +44,115 @@ def time_latency(
             chosen = replace(settings, threads=threads, sweep_batches=settings.sweep_batches if main else ())
             if not main:
                 chosen = replace(chosen, rounds=settings.sweep_rounds)
-            groups = resident_groups([outcome for outcome in outcomes if outcome.alive], rss_bytes)
+            groups = resident_groups([status for status in statuses if status.is_running], rss_bytes)
             for number, group in enumerate(groups):
                 _time_group(group, pool, chosen, number * chosen.rounds, write, write_load)
 
 
 def resident_groups(
-    outcomes: Sequence[Outcome],
+    statuses: Sequence[EntryStatus],
     rss_bytes: Mapping[str, int | None],
     free_bytes: int | None = None,
-) -> list[list[Outcome]]:
-    """All rows together, or where memory is short each with the first one, the reference of the ratios."""
+) -> list[list[EntryStatus]]:
+    """All entries together, or where memory is short each with the first one, the reference of the ratios."""
     import psutil
 
     free = psutil.virtual_memory().available if free_bytes is None else free_bytes
-    needed = sum(rss_bytes.get(outcome.name) or 0 for outcome in outcomes)
-    if len(outcomes) < 3 or needed < RESIDENT_SHARE * free:
-        return [list(outcomes)] if outcomes else []
-    return [[outcomes[0], other] for other in outcomes[1:]]
+    needed = sum(rss_bytes.get(status.name) or 0 for status in statuses)
+    if len(statuses) < 3 or needed < RESIDENT_SHARE * free:
+        return [list(statuses)] if statuses else []
+    return [[statuses[0], other] for other in statuses[1:]]
 
 
 def time_cold(
-    outcomes: Sequence[Outcome], clips: Sequence[StoredClip], settings: Settings, results: Path
+    statuses: Sequence[EntryStatus], clips: Sequence[StoredClip], settings: Settings, results: Path
 ) -> None:
-    """Starts all rows several times, in turn."""
-    alive = [outcome for outcome in outcomes if outcome.alive]
+    """Starts all entries several times, in turn."""
+    is_running = [status for status in statuses if status.is_running]
     say(f"cold starts: {settings.cold_starts} of each backend")
     with fresh_record_writer(results / COLD_FILE) as write:
         failures = time_cold_starts(
-            [outcome.row for outcome in alive],
+            [status.entry for status in is_running],
             clips[0],
             settings,
             write,
             lambda starts: progress(starts, "start"),
         )
-    note_failures(alive, failures, "cold")
+    mark_failed(is_running, failures, "cold")
+
+
+def time_cold_starts(
+    entries: Sequence[Entry],
+    clip: StoredClip,
+    settings: Settings,
+    write: Callable[[ColdStart], None],
+    progress: Callable[[Sequence[tuple[int, Entry]]], Iterable[tuple[int, Entry]]] = iter,
+) -> Mapping[str, BackendFailure]:
+    """Starts every backend several times, in turn, so that all of them meet the same machine.
+
+    The page cache is warm: the files were read before.
+
+    Returns:
+        The failures by entry.
+    """
+    failures: dict[str, BackendFailure] = {}
+    for repeat, entry in progress(
+        [(repeat, entry) for repeat in range(settings.cold_starts) for entry in entries]
+    ):
+        if entry.name in failures:
+            continue
+        try:
+            write(ColdStart(entry.name, repeat, cold_start(entry, clip, settings)))
+        except BackendFailure as failure:
+            failures[entry.name] = failure
+        except BackendUnavailable as missing:
+            failures[entry.name] = BackendFailure("refused", str(missing))
+    return failures
+
+
+def cold_start(entry: Entry, clip: StoredClip, settings: Settings) -> ColdSeconds:
+    """Seconds of each step of one start."""
+    with BackendProcess(entry, settings, offline=True) as process:
+        started_ns = process.start()["started_ns"]
+        imported_ns = process.import_libraries()["at_ns"]
+        loaded_ns = process.load()["at_ns"]
+        answered_ns = process.predict(clip)["at_ns"]
+        asked_ns = process.asked_for_ns
+    return ColdSeconds(
+        interpreter=(started_ns - asked_ns) / 1e9,
+        imports=(imported_ns - started_ns) / 1e9,
+        load=(loaded_ns - imported_ns) / 1e9,
+        first_prediction=(answered_ns - loaded_ns) / 1e9,
+        total=(answered_ns - asked_ns) / 1e9,
+    )
 
 
 def _time_group(
-    group: Sequence[Outcome],
+    group: Sequence[EntryStatus],
     pool: Sequence[StoredClip],
     settings: Settings,
     first_round: int,
-    write: Write,
-    write_load: Write,
+    write: Callable[[TimedCall], None],
+    write_load: Callable[[LoadRecord], None],
 ) -> None:
-    """Loads some rows side by side and times them, batch size after batch size."""
+    """Loads some entries side by side and times them, batch size after batch size."""
     with ExitStack() as stack:
         processes: dict[str, BackendProcess] = {}
-        for outcome in group:
-            with outcome.noting_failures("latency"):
-                process = stack.enter_context(BackendProcess(outcome.row, settings, offline=True))
-                write_load(_load(process, outcome.name, settings.threads, pool))
-                processes[outcome.name] = process
+        for status in group:
+            with status.catch_failures("latency"):
+                process = stack.enter_context(BackendProcess(status.entry, settings, offline=True))
+                write_load(_load(process, status.name, settings.threads, pool))
+                processes[status.name] = process
         for batch in (1, *settings.sweep_batches):
-            alive = {o.name: processes[o.name] for o in group if o.alive}
-            if alive:
+            is_running = {o.name: processes[o.name] for o in group if o.is_running}
+            if is_running:
                 rounds = settings.rounds if batch == 1 else settings.sweep_rounds
                 say(
-                    f"latency: {rounds} rounds of {', '.join(alive)}, "
+                    f"latency: {rounds} rounds of {', '.join(is_running)}, "
                     f"{settings.threads} thread(s), {batch} clip(s) a call"
                 )
                 failures = time_rounds(
-                    alive,
+                    is_running,
                     pool,
                     range(first_round, first_round + rounds),
                     settings.seed,
@@ -117,16 +161,10 @@ def _time_group(
                     batch,
                     lambda numbers: progress(numbers, "round"),
                 )
-                note_failures(group, failures, "latency")
+                mark_failed(group, failures, "latency")
 
 
-def _load(process: BackendProcess, name: str, threads: int, pool: Sequence[StoredClip]) -> Record:
+def _load(process: BackendProcess, name: str, threads: int, pool: Sequence[StoredClip]) -> LoadRecord:
     loaded = process.open()
     first_ns = process.predict(pool[0])["t_ns"]["e2e"]
-    return {
-        "backend": name,
-        "threads": threads,
-        "load_seconds": loaded["load_seconds"],
-        "first_call_ms": first_ns / 1e6,
-        "warmup_calls": warm_up(process, pool),
-    }
+    return LoadRecord(name, threads, loaded["load_seconds"], first_ns / 1e6, warm_up(process, pool))

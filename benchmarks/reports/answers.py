@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.run.records import Record
+from benchmarks.records.layout import AnswerRecord
 from inference.transcripts import match_transcript
 
 CLEAN = "clean"
@@ -32,7 +32,7 @@ COLUMNS = (
 )
 
 
-def answer_frame(records: Iterable[Record]) -> pd.DataFrame:
+def answer_frame(records: Iterable[AnswerRecord]) -> pd.DataFrame:
     """All answers of a run, one row each.
 
     ``ok`` says whether there is an answer at all; ``label`` is None where it is no digit, which is an
@@ -41,17 +41,17 @@ def answer_frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame.from_records(map(_row, records), columns=list(COLUMNS))
 
 
-def _row(record: Record) -> tuple[Any, ...]:
-    hypothesis, label = record["hypothesis"], record["label"]
+def _row(record: AnswerRecord) -> tuple[Any, ...]:
+    hypothesis, label = record.hypothesis, record.label
     mapped = label if hypothesis is None else match_transcript(hypothesis).label
-    ok = record["status"] == "ok"
+    ok = record.status == "ok"
     cells = {
-        **{name: record.get(name) for name in COLUMNS},
+        **{name: getattr(record, name, None) for name in COLUMNS},
         "label": mapped,
         "recorded_label": label,
-        "snr_db": (record["corruption"] or {}).get("realised_snr_db"),
+        "snr_db": record.corruption.realised_snr_db if record.corruption else None,
         "ok": ok,
-        "correct": ok and mapped is not None and mapped == record["reference"],
+        "correct": ok and mapped is not None and mapped == record.reference,
     }
     # Names recur in every record: one copy of each is enough.
     return tuple(sys.intern(cell) if isinstance(cell, str) else cell for cell in cells.values())

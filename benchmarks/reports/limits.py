@@ -25,7 +25,7 @@ UPPER_LIMITS = {
     "unmapped_max": ("unmapped", 1.0),
     "p95_ms_max": ("p95_ms", 1.0),
     "ratio_max": ("ratio", 1.0),
-    "artefact_mb_max": ("opened_bytes", 1e6),
+    "model_mb_max": ("opened_bytes", 1e6),
     "peak_rss_mb_max": ("peak_rss_bytes", 1e6),
 }
 LATENCY_KEYS = ("p95_ms_max", "ratio_max")
@@ -34,12 +34,12 @@ KEYS = ("<protocol>_acc_min", RIVAL_KEY, MARGIN_KEY, ROBUST_KEY, *UPPER_LIMITS)
 
 
 @dataclass(frozen=True)
-class Gates:
+class Limits:
     """A file of limits.
 
     Attributes:
-        backends: Row -> limit -> value.
-        undecided: How an undecided gate counts: ``pass`` or ``fail``.
+        backends: Entry -> limit -> value.
+        undecided: How an undecided limit counts: ``pass`` or ``fail``.
         hardware: Hash that milliseconds belong to; None for any.
     """
 
@@ -53,17 +53,17 @@ class Verdict:
     """One limit and what the run says to it."""
 
     backend: str
-    gate: str
+    limit: str
     verdict: str
     measured: str
     reason: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """As a line of a table."""
-        return self.verdict, self.backend, self.gate, self.measured, self.reason
+        return self.verdict, self.backend, self.limit, self.measured, self.reason
 
 
-def read_gates(path: Path) -> Gates:
+def read_limits(path: Path) -> Limits:
     """Reads a file of limits.
 
     Raises:
@@ -88,7 +88,7 @@ def read_gates(path: Path) -> Gates:
         if not isinstance(limits, dict):
             raise UserError(f"{path}: backends.{name} is no table of limits.")
         _check_limits(path, name, limits)
-    return Gates(backends, content.get("undecided", FAIL), content.get("hw"))
+    return Limits(backends, content.get("undecided", FAIL), content.get("hw"))
 
 
 def _check_limits(path: Path, name: str, limits: Mapping[str, Any]) -> None:
@@ -102,25 +102,25 @@ def _check_limits(path: Path, name: str, limits: Mapping[str, Any]) -> None:
             raise UserError(f"{path}: backends.{name}.{key} = {value!r}, expected {kind}.")
 
 
-def judge(report: Report, gates: Gates) -> list[Verdict]:
+def judge(report: Report, limits: Limits) -> list[Verdict]:
     """Holds a run against limits, accuracy first.
 
     Raises:
         UserError: If a row or protocol is named that the run does not have.
     """
-    names = [row["backend"] for row in report.records.run["backends"]]
+    names = [entry.backend for entry in report.records.run.backends]
     verdicts = []
-    for name, limits in gates.backends.items():
-        for wanted in (name, limits.get(RIVAL_KEY, name)):
+    for name, own in limits.backends.items():
+        for wanted in (name, own.get(RIVAL_KEY, name)):
             if wanted not in names:
                 raise UserError(f"the run has no row {wanted}; it has: {', '.join(names)}.")
-        accuracy = [verdict for key in limits for verdict in _accuracy_verdict(report, name, key, limits)]
+        accuracy = [verdict for key in own for verdict in _accuracy_verdict(report, name, key, own)]
         verdicts += accuracy
         accurate = all(verdict.verdict != FAIL for verdict in accuracy)
         row = report.tables["main"].frame.set_index("backend").loc[name]
         for key in UPPER_LIMITS:
-            if key in limits:
-                verdicts.append(_upper_verdict(report, gates, row, name, key, limits[key], accurate))
+            if key in own:
+                verdicts.append(_upper_verdict(report, limits, row, name, key, own[key], accurate))
     return verdicts
 
 
@@ -147,48 +147,50 @@ def _accuracy_verdict(report: Report, name: str, key: str, limits: Mapping[str, 
 
 def _non_inferiority(report: Report, name: str, rival: str, margin_pp: float) -> Verdict:
     protocol = headline_protocol(report.records.run)
-    asked = [of_condition(report.answers, row, protocol["protocol"]) for row in (name, rival)]
-    gate = f"not worse than {rival} by {margin_pp:g} points ({protocol['protocol']})"
+    asked = [of_condition(report.answers, row, protocol.protocol) for row in (name, rival)]
+    promise = f"not worse than {rival} by {margin_pp:g} points ({protocol.protocol})"
     if not (asked[0]["ok"].any() and asked[1]["ok"].any()):
-        return Verdict(name, gate, UNDECIDED, "-", "not measured")
-    test = compare_answers(asked[0], asked[1], protocol["new_speakers"])
+        return Verdict(name, promise, UNDECIDED, "-", "not measured")
+    test = compare_answers(asked[0], asked[1], protocol.new_speakers)
     low, high = test.get("difference_low"), test.get("difference_high")
     if low is None or high is None:
         return Verdict(
-            name, gate, UNDECIDED, f"{100 * test['difference']:+.1f} points", "no interval over speakers"
+            name, promise, UNDECIDED, f"{100 * test['difference']:+.1f} points", "no interval over speakers"
         )
     measured = f"{100 * test['difference']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-    return Verdict(name, gate, _straddles(low, high, -margin_pp / 100, lower=True), measured)
+    return Verdict(name, promise, _straddles(low, high, -margin_pp / 100, lower=True), measured)
 
 
 def _upper_verdict(
-    report: Report, gates: Gates, row: pd.Series, name: str, key: str, limit: float, accurate: bool
+    report: Report, limits: Limits, row: pd.Series, name: str, key: str, limit: float, accurate: bool
 ) -> Verdict:
     column, unit = UPPER_LIMITS[key]
-    gate = f"{key} = {limit:g}"
+    promise = f"{key} = {limit:g}"
     value = row[column]
     if is_missing(value):
-        return Verdict(name, gate, UNDECIDED, "-", "not measured")
+        return Verdict(name, promise, UNDECIDED, "-", "not measured")
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     bounds = (value, value) if is_missing(low) or is_missing(high) else (low, high)
     measured = f"{value / unit:.4g}" + (
         "" if bounds[0] == bounds[1] else f" [{low / unit:.4g}, {high / unit:.4g}]"
     )
     if key in LATENCY_KEYS and not accurate:
-        return Verdict(name, gate, INVALID, measured, "latency of a model that misses its accuracy")
-    if key == "p95_ms_max" and gates.hardware not in (None, report.records.environment.get("hw")):
-        return Verdict(name, gate, UNDECIDED, measured, "measured on other hardware than the limit is for")
-    return Verdict(name, gate, _straddles(bounds[0] / unit, bounds[1] / unit, limit, lower=False), measured)
+        return Verdict(name, promise, INVALID, measured, "latency of a model that misses its accuracy")
+    if key == "p95_ms_max" and limits.hardware not in (None, report.records.environment.hw):
+        return Verdict(name, promise, UNDECIDED, measured, "measured on other hardware than the limit")
+    return Verdict(
+        name, promise, _straddles(bounds[0] / unit, bounds[1] / unit, limit, lower=False), measured
+    )
 
 
 def _lower(name: str, key: str, limit: float, value: Any, low: Any, high: Any) -> Verdict:
-    gate = f"{key} = {limit:g}"
+    promise = f"{key} = {limit:g}"
     if is_missing(value):
-        return Verdict(name, gate, UNDECIDED, "-", "not measured")
+        return Verdict(name, promise, UNDECIDED, "-", "not measured")
     if is_missing(low) or is_missing(high):
-        return Verdict(name, gate, _straddles(value, value, limit, lower=True), f"{value:.3f}")
+        return Verdict(name, promise, _straddles(value, value, limit, lower=True), f"{value:.3f}")
     return Verdict(
-        name, gate, _straddles(low, high, limit, lower=True), f"{value:.3f} [{low:.3f}, {high:.3f}]"
+        name, promise, _straddles(low, high, limit, lower=True), f"{value:.3f} [{low:.3f}, {high:.3f}]"
     )
 
 

@@ -1,10 +1,12 @@
-"""T1: one row per backend with the figures that decide."""
+"""The main table: one row per backend with the figures that decide."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.records.files import RunRecords
+from benchmarks.records.layout import EntryRecord, ProtocolRecord, RunRecord
 from benchmarks.reports.run_tables import captions, flags_of, missing_reasons
 from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
 from benchmarks.reports.sizes import NO_MACS, size_row
@@ -29,111 +31,100 @@ from benchmarks.reports.table import (
     percent,
 )
 from benchmarks.reports.uncertainty import least_samples
-from benchmarks.run.records import Record, RunRecords
 
 #: What a terminal of 100 columns has room for.
 SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes", "flags")
 
 #: What decides at first sight.
-README_KEYS = (
-    "backend",
+README_KEYS = ("backend", "accuracy", "accuracy_official", "unmapped", "opened_bytes", "ratio")
+
+
+#: Of the figures of one protocol.
+ACCURACY_KEYS = (
     "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "interval_method",
+    "macro_f1",
+    "worst_speaker",
     "worst_speaker_accuracy",
-    "accuracy_official",
     "unmapped",
-    "p50_ms",
-    "p95_ms",
-    "ratio",
-    "cold_start_s",
-    "opened_bytes",
-    "runtime_bytes",
-    "peak_rss_bytes",
-    "parameters",
-    "flags",
+    "refused",
 )
 
 
-def headline_protocol(run: Record) -> Mapping[str, Any]:
+def headline_protocol(run: RunRecord) -> ProtocolRecord:
     """The protocol that decides: the first one with new speakers, otherwise the first."""
-    return next((row for row in run["protocols"] if row["new_speakers"]), run["protocols"][0])
+    return next((protocol for protocol in run.protocols if protocol.new_speakers), run.protocols[0])
 
 
 def main_table(records: RunRecords, answers: pd.DataFrame, scores: AllScores, timings: pd.DataFrame) -> Table:
-    """Joins accuracy, latency, cold start, size and memory."""
+    """Joins accuracy, latency, cold start, size and memory: one row per backend with what decides."""
     run = records.run
-    headline = headline_protocol(run)["protocol"]
-    others = [row["protocol"] for row in run["protocols"] if row["protocol"] != headline]
-    proper = rounds_proper(timings, run["settings"]["threads"])
+    headline = headline_protocol(run)
+    others = [protocol.protocol for protocol in run.protocols if protocol != headline]
+    proper = rounds_proper(timings, run.settings.threads)
     timed = set(proper["backend"])
-    reference = next((row["backend"] for row in run["backends"] if row["backend"] in timed), None)
-    reference_calls = proper[proper["backend"] == reference]
-    footprints = {record["backend"]: record for record in records.footprint}
-    loads = {
-        record["backend"]: record
-        for record in records.loads
-        if record["threads"] == run["settings"]["threads"]
-    }
+    reference = next((entry.backend for entry in run.backends if entry.backend in timed), None)
     reasons = missing_reasons(run)
     rows = []
-    for row in run["backends"]:
-        name = row["backend"]
-        footprint = footprints.get(name)
-        calls = proper[proper["backend"] == name]
+    for entry in run.backends:
+        calls = proper[proper["backend"] == entry.backend]
         latency = latency_row(calls)
-        flags = flags_of(run, row, footprint["zero_shot"] if footprint else None)
+        cells: dict[str, Any] = {
+            "backend": entry.backend,
+            "family": entry.family,
+            "checkpoint": entry.checkpoint,
+            "status": entry.status,
+            "protocol": headline.protocol,
+            "test_clips": headline.test_clips,
+            "reference": reference,
+            REASON: reason_of(entry, headline.protocol, reasons),
+            **_resource_cells(records, entry),
+            **latency,
+            **ratio_row(calls, proper[proper["backend"] == reference]),
+            **_accuracy_cells(scores, entry.backend, headline.protocol, others),
+        }
+        flags = flags_of(run, entry, cells["zero_shot"])
         if latency.get("contended", 0.0) > UNRELIABLE_SHARE:
             flags.append("ms unreliable")
-        if any(
-            (name, protocol) in scores and scores[name, protocol].errors for protocol in (headline, *others)
-        ):
+        asked = [scores.get((entry.backend, protocol)) for protocol in (headline.protocol, *others)]
+        if any(score is not None and score.errors for score in asked):
             flags.append("some clips without answer")
-        cells: dict[str, Any] = {
-            "backend": name,
-            "family": row["family"],
-            "checkpoint": row["checkpoint"],
-            "status": row["status"],
-            "protocol": headline,
-            "test_clips": headline_protocol(run)["test_clips"],
-            "trained_on": _training(row, footprint is not None and footprint["zero_shot"]),
-            "reference": reference,
-            "cold_start_s": cold_row(records.cold, name).get("total_s"),
-            "load_seconds": loads[name]["load_seconds"] if name in loads else None,
-            "first_call_ms": loads[name]["first_call_ms"] if name in loads else None,
-            "device": footprint["device"] if footprint else None,
-            "flags": ", ".join(flags),
-            REASON: reason_of(row, headline, reasons),
-            **{f"accuracy_{other}{part}": None for other in others for part in ("", "_low", "_high")},
-            **latency,
-            **ratio_row(calls, reference_calls),
-        }
-        if footprint:
-            cells |= {**size_row(footprint), "peak_rss_bytes": footprint["peak_rss_bytes"]}
-        if (name, headline) in scores:
-            figures = accuracy_row(scores[name, headline])
-            cells |= {
-                key: figures[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "interval_method")
-            }
-            cells |= {"n": figures["answered"], "macro_f1": figures["macro_f1"]}
-            cells |= {
-                key: figures[key]
-                for key in ("worst_speaker_accuracy", "worst_speaker", "unmapped", "refused")
-            }
-        for other in others:
-            if (name, other) in scores:
-                figures = accuracy_row(scores[name, other])
-                cells |= {
-                    f"accuracy_{other}{part}": figures[f"accuracy{part}"] for part in ("", "_low", "_high")
-                }
-        rows.append(cells)
+        rows.append(cells | {"flags": ", ".join(flags)})
     table = frame(rows, _keys(others))
-    return Table(
-        "main",
-        "Comparison",
-        _columns(run, headline, others, reference, table),
-        table,
-        [*captions(run, answers), *_notes(run)],
-        _bold(table),
-    )
+    columns = _columns(run, headline, others, reference, table)
+    return Table("main", "Comparison", columns, table, [*captions(run, answers), *_notes(run)], _bold(table))
+
+
+def _resource_cells(records: RunRecords, entry: EntryRecord) -> dict[str, Any]:
+    """Size, memory and start of one backend."""
+    name, threads = entry.backend, records.run.settings.threads
+    footprint = next((record for record in records.footprint if record.backend == name), None)
+    load = next((r for r in records.loads if r.backend == name and r.threads == threads), None)
+    return {
+        "zero_shot": footprint.zero_shot if footprint else None,
+        "trained_on": _training(entry, footprint is not None and footprint.zero_shot),
+        "cold_start_s": cold_row(records.cold, name).get("total_s"),
+        "load_seconds": load.load_seconds if load else None,
+        "first_call_ms": load.first_call_ms if load else None,
+        "device": footprint.device if footprint else None,
+        **(size_row(footprint) if footprint else {}),
+        "peak_rss_bytes": footprint.peak_rss_bytes if footprint else None,
+    }
+
+
+def _accuracy_cells(scores: AllScores, name: str, headline: str, others: Sequence[str]) -> dict[str, Any]:
+    """Accuracy of one backend under the headline protocol, and under the others."""
+    cells: dict[str, Any] = {}
+    if (name, headline) in scores:
+        figures = accuracy_row(scores[name, headline])
+        cells |= {key: figures[key] for key in ACCURACY_KEYS} | {"n": figures["answered"]}
+    for other in others:
+        if (name, other) in scores:
+            figures = accuracy_row(scores[name, other])
+            cells |= {f"accuracy_{other}{part}": figures[f"accuracy{part}"] for part in ("", "_low", "_high")}
+    return cells
 
 
 def _keys(others: list[str]) -> list[str]:
@@ -179,72 +170,79 @@ def _keys(others: list[str]) -> list[str]:
 
 
 def _columns(
-    run: Record, headline: str, others: list[str], reference: str | None, table: pd.DataFrame
+    run: RunRecord,
+    headline: ProtocolRecord,
+    others: list[str],
+    reference: str | None,
+    table: pd.DataFrame,
 ) -> list[Column]:
-    new_speakers = {row["protocol"]: row["new_speakers"] for row in run["protocols"]}
+    by_name = {protocol.protocol: protocol for protocol in run.protocols}
     enough = "p99_ms" in table and table["p99_ms"].notna().any()
+    no_ratio = (
+        f"the time relative to {reference} needs {least_samples(0.5)} rounds in which both were timed"
+        if reference
+        else "no backend was timed (--phases latency)"
+    )
     return [
         Column("backend", "backend", numeric=False),
         Column("trained_on", "trained on", numeric=False, missing="its checkpoint has no split card"),
-        Column("accuracy", _accuracy_heading(headline, new_speakers[headline]), percent),
+        Column("accuracy", _accuracy_heading(headline, by_name), percent),
         Column("worst_speaker_accuracy", "worst speaker %", percent),
         *(
-            Column(f"accuracy_{other}", _accuracy_heading(other, new_speakers[other]), percent)
+            Column(f"accuracy_{other}", _accuracy_heading(by_name[other], by_name), percent)
             for other in others
         ),
-        Column("unmapped", "unmapped %", percent),
+        Column("unmapped", "no digit %", percent),
         Column("refused", "refused %", percent),
-        Column("p50_ms", "p50 ms [95 %]", digits, missing=needs_calls("p50")),
-        Column("p95_ms", "p95 ms [95 %]", digits, missing=needs_calls("p95")),
-        *([Column("p99_ms", "p99 ms [95 %]", digits, missing=needs_calls("p99"))] if enough else []),
+        Column("p50_ms", "median ms", digits, missing=needs_calls("p50")),
+        Column("p95_ms", "p95 ms", digits, missing=needs_calls("p95")),
+        *([Column("p99_ms", "p99 ms", digits, missing=needs_calls("p99"))] if enough else []),
+        Column("ratio", "relative time", digits, missing=no_ratio),
         Column(
             "cold_start_s", "cold start s", digits, missing="cold starts were not measured (--phases cold)"
         ),
-        Column(
-            "ratio",
-            f"x {reference} [95 %]",
-            digits,
-            missing=f"a ratio needs {least_samples(0.5)} rounds in which both backends were timed",
-        ),
-        Column("opened_bytes", "artefact MB", megabytes),
-        Column("runtime_bytes", "runtime MB", megabytes),
+        Column("opened_bytes", "model MB", megabytes),
+        Column("runtime_bytes", "packages MB", megabytes),
         Column(
             "peak_rss_bytes",
-            "RSS MB",
+            "memory MB",
             megabytes,
             missing="peak memory is read from /proc, which this system does not have",
         ),
-        Column("parameters", "params M", millions, missing="the backend cannot count its parameters"),
-        Column("macs_second", "M MACs at 1 s", millions, missing=NO_MACS),
+        Column("parameters", "M parameters", millions, missing="the backend cannot count its parameters"),
+        Column("macs_second", "M multiply-adds per s of audio", millions, missing=NO_MACS),
         Column("device", "device", numeric=False),
-        Column("flags", "flags", numeric=False),
+        Column("flags", "remarks", numeric=False),
     ]
 
 
-def _accuracy_heading(protocol: str, new_speakers: bool) -> str:
-    return f"{protocol} % [95 %]" if new_speakers else f"{protocol} % (same speakers, saturated) [95 %]"
+def _accuracy_heading(protocol: ProtocolRecord, by_name: Mapping[str, ProtocolRecord]) -> str:
+    """What was heard; the protocol, too, where it takes that to tell two columns apart."""
+    kind = "new speakers" if protocol.new_speakers else "same speakers"
+    alike = [other for other in by_name.values() if other.new_speakers == protocol.new_speakers]
+    return f"{kind} %" if len(alike) == 1 else f"{kind} %, {protocol.protocol}"
 
 
-def _training(row: Mapping[str, Any], zero_shot: bool) -> str | None:
+def _training(entry: EntryRecord, zero_shot: bool) -> str | None:
     if zero_shot:
         return "nothing of this task"
-    for facts in row["protocols"].values():
-        if facts.get("trained_on"):
-            clips = facts.get("train_clips")
-            return f"{facts['trained_on']}, {clips} clips" if clips else str(facts["trained_on"])
+    for facts in entry.protocols.values():
+        if facts.trained_on:
+            return f"{facts.trained_on}, {facts.train_clips} clips" if facts.train_clips else facts.trained_on
     return None
 
 
-def _notes(run: Record) -> list[str]:
-    settings = run["settings"]
+def _notes(run: RunRecord) -> list[str]:
+    settings = run.settings
     return [
-        "Accuracy: right answers with a 95 % interval; answers that are no digit (unmapped) count as "
-        "errors, refused ones do not. zero-shot: saw no clip of this task. Bold: the interval excludes the "
-        "runner-up.",
-        f"p50, p95: milliseconds from a waveform in memory to the answer, one clip a call, "
-        f"{settings['rounds']} interleaved rounds, {settings['threads']} thread(s). Cold start: a fresh "
-        "process to its first answer. Artefact: files of the checkpoint that were opened. Runtime: the "
-        "packages behind it. RSS: peak resident memory of a process apart.",
+        "Accuracy: right answers with a 95 % interval in brackets; an answer that is no digit counts as an "
+        "error, one that the operating point refuses does not. zero-shot: saw no clip of this task. Bold: "
+        "the interval excludes the runner-up.",
+        f"Median, p95: milliseconds from a waveform in memory to the answer, one clip a call, "
+        f"{settings.rounds} interleaved rounds, {settings.threads} thread(s). Relative time: the same "
+        "against the first backend, within rounds. Cold start: a fresh process to its first answer. Model: "
+        "files of the checkpoint that were opened. Packages: what is installed behind it. Memory: peak "
+        "resident memory of a process apart.",
     ]
 
 

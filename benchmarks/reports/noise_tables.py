@@ -1,12 +1,12 @@
 """Answers under conditions -> accuracy by condition, a summary per backend, refusal of non-digits."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.conditions.table import GROUPS, SNR_UNIT
+from benchmarks.conditions.table import FAMILIES, SNR_UNIT
+from benchmarks.records.layout import ConditionRecord, RunRecord
 from benchmarks.reports.answers import CLEAN, REJECTION, of_condition, speaker_accuracies
 from benchmarks.reports.paired_tests import paired_t
 from benchmarks.reports.table import (
@@ -20,23 +20,22 @@ from benchmarks.reports.table import (
     text_columns,
     whole,
 )
-from benchmarks.run.records import Record
 from inference.prediction import OperatingPoint, Prediction, confidence
 
-SNR_GROUPS = frozenset(group.name for group in GROUPS if group.unit == SNR_UNIT)
-UNITS = {group.name: group.unit for group in GROUPS}
+SNR_FAMILIES = frozenset(family.name for family in FAMILIES if family.unit == SNR_UNIT)
+UNITS = {family.name: family.unit for family in FAMILIES}
 #: Share of digits refused at which recognisers without an operating point are compared.
 FALSE_REJECT_SHARE = 0.05
 
 
-def condition_table(run: Record, answers: pd.DataFrame) -> Table:
-    """T8: accuracy under each condition, and its change from the same clips clean, paired by speaker."""
+def condition_table(run: RunRecord, answers: pd.DataFrame) -> Table:
+    """Accuracy under each condition, and its change from the same clips clean, paired by speaker."""
     baseline = _baseline(run)
     rows = []
-    for backend in run["backends"]:
-        for condition in run["conditions"]:
-            if condition["condition"] not in (CLEAN, REJECTION):
-                rows.append(_condition_row(backend["backend"], condition, baseline, answers))
+    for entry in run.backends:
+        for condition in run.conditions:
+            if condition.condition not in (CLEAN, REJECTION):
+                rows.append(_condition_row(entry.backend, condition, baseline, answers))
     return table_of(
         "robustness",
         "Robustness by condition",
@@ -54,30 +53,30 @@ def condition_table(run: Record, answers: pd.DataFrame) -> Table:
             "speakers.",
             "Training with noise, where a backend had it, is said by the card of its checkpoint.",
         ],
-        ("protocol", "group", "level", "unit", *bounds("change"), REASON),
+        ("protocol", "family", "level", "unit", *bounds("change"), REASON),
     )
 
 
-def _baseline(run: Record) -> str:
+def _baseline(run: RunRecord) -> str:
     """What conditions are compared with: the clean clips at their rate where they were tried, too."""
-    tried = (row["condition"] for row in run["conditions"] if row["group"] == CLEAN)
+    tried = (row.condition for row in run.conditions if row.family == CLEAN)
     return next((name for name in tried if name != CLEAN), CLEAN)
 
 
 def _condition_row(
-    backend: str, condition: Mapping[str, Any], baseline: str, answers: pd.DataFrame
+    backend: str, condition: ConditionRecord, baseline: str, answers: pd.DataFrame
 ) -> dict[str, Any]:
-    heard = of_condition(answers, backend, condition["protocol"], condition["condition"])
+    heard = of_condition(answers, backend, condition.protocol, condition.condition)
     heard = heard[heard["ok"]]
     row: dict[str, Any] = {
         "backend": backend,
-        **{key: condition[key] for key in ("protocol", "condition", "group", "level")},
-        "unit": UNITS.get(condition["group"], ""),
+        **{key: getattr(condition, key) for key in ("protocol", "condition", "family", "level")},
+        "unit": UNITS.get(condition.family or "", ""),
         "clips": len(heard),
     }
     if heard.empty:
         return row
-    clean = of_condition(answers, backend, condition["protocol"], baseline)
+    clean = of_condition(answers, backend, condition.protocol, baseline)
     clean = clean[clean["clip"].isin(set(heard["clip"]))]
     by_speaker = speaker_accuracies(heard)
     changes = (by_speaker - speaker_accuracies(clean)).dropna().tolist()
@@ -95,9 +94,9 @@ def _condition_row(
 def condition_summary_table(conditions: Table) -> Table:
     """One row per backend: mean, 10 dB and worst."""
     rows = []
-    changed = conditions.frame[conditions.frame["group"] != CLEAN]
+    changed = conditions.frame[conditions.frame["family"] != CLEAN]
     for backend, group in changed.groupby("backend", sort=False):
-        at_10_db = group[group["group"].isin(SNR_GROUPS) & (group["level"] == 10)]
+        at_10_db = group[group["family"].isin(SNR_FAMILIES) & (group["level"] == 10)]
         worst = group.loc[group["accuracy"].idxmin()]
         rows.append(
             {
@@ -128,11 +127,11 @@ def condition_summary_table(conditions: Table) -> Table:
     )
 
 
-def rejection_table(run: Record, answers: pd.DataFrame) -> Table:
+def rejection_table(run: RunRecord, answers: pd.DataFrame) -> Table:
     """Sounds that are no digit: how many are answered with one."""
     rows = []
-    for backend in run["backends"]:
-        name = backend["backend"]
+    for entry in run.backends:
+        name = entry.backend
         sounds = answers[
             (answers["backend"] == name) & (answers["condition"] == REJECTION) & answers["ok"].astype(bool)
         ]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from benchmarks.measure.environment import environment_line
 from benchmarks.reports.picture import Picture
 from benchmarks.reports.report_tables import Report
@@ -25,7 +27,6 @@ PLACES = {
 def page(report: Report, pictures: Sequence[Picture]) -> str:
     """The whole page."""
     from jinja2 import Environment
-    from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=False, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -36,8 +37,14 @@ def page(report: Report, pictures: Sequence[Picture]) -> str:
     return template.render(
         report=report,
         tables=[_content(table, placed.get(name, [])) for name, table in report.tables.items()],
+        verdict=Markup("<p>%s</p>") % _bold(" ".join(report.verdict)),
         environment=environment_line(report.records.environment),
     )
+
+
+def _bold(text: str) -> Markup:
+    """Markdown's bold as an element; everything else is escaped."""
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text))))
 
 
 def _content(table: Table, pictures: list[dict[str, Any]]) -> dict[str, Any]:

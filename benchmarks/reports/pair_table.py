@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.records.layout import ProtocolRecord, RunRecord
 from benchmarks.reports.answers import of_condition
 from benchmarks.reports.paired_tests import (
     detectable_difference,
@@ -29,39 +30,38 @@ from benchmarks.reports.table import (
     text_columns,
     whole,
 )
-from benchmarks.run.records import Record
 
 PRIMARY = "primary"
 #: What CSV and JSON hold besides.
 MORE = ("clips", "speakers", *bounds("difference"), "mcnemar_method", "half_width", REASON)
 
 
-def pair_table(run: Record, answers: pd.DataFrame) -> Table:
-    """T4: all pairs of backends that answered every clip of a protocol."""
-    families = {row["backend"]: row["family"] for row in run["backends"]}
+def pair_table(run: RunRecord, answers: pd.DataFrame) -> Table:
+    """All pairs of backends that answered every clip of a protocol."""
+    families = {entry.backend: entry.family for entry in run.backends}
     rows: list[dict[str, Any]] = []
-    for protocol in run["protocols"]:
+    for protocol in run.protocols:
         group = []
         asked = {
-            name: of_condition(answers, name, protocol["protocol"])
+            name: of_condition(answers, name, protocol.protocol)
             for name in families
             if not row_lacks_answers(answers, name, protocol)
         }
         primary = primary_pair({name: families[name] for name in asked})
         for first, second in itertools.combinations(asked, 2):
             role = PRIMARY if {first, second} == primary else "secondary"
-            row = compare_answers(asked[first], asked[second], protocol["new_speakers"])
+            row = compare_answers(asked[first], asked[second], protocol.new_speakers)
             group.append(
-                {"protocol": protocol["protocol"], "first": first, "second": second, "role": role, **row}
+                {"protocol": protocol.protocol, "first": first, "second": second, "role": role, **row}
             )
         _adjust(group)
         rows += group
     return table_of("pairs", "Pairs", _columns(), rows, _notes(rows), MORE)
 
 
-def row_lacks_answers(answers: pd.DataFrame, name: str, protocol: Mapping[str, Any]) -> bool:
+def row_lacks_answers(answers: pd.DataFrame, name: str, protocol: ProtocolRecord) -> bool:
     """Whether a backend did not answer every clip of a protocol."""
-    return len(of_condition(answers, name, protocol["protocol"])) < protocol["measured_clips"]
+    return len(of_condition(answers, name, protocol.protocol)) < protocol.measured_clips
 
 
 def primary_pair(families: Mapping[str, str]) -> set[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from benchmarks.reports.main_table import headline_protocol
-from benchmarks.reports.noise_tables import SNR_GROUPS
+from benchmarks.reports.noise_tables import SNR_FAMILIES
 from benchmarks.reports.picture import COLOURS, Picture, new_figure, styles
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import NONE
@@ -77,7 +77,7 @@ def accuracy_latency(report: Report) -> Picture | None:
     _label_beside(axes, rows, style)
     axes.set_xlabel("latency p50 in ms per clip (logarithmic)")
     protocol = headline_protocol(report.records.run)
-    axes.set_ylabel(f"{protocol['protocol']} accuracy in % with 95 % interval")
+    axes.set_ylabel(f"{protocol.protocol} accuracy in % with 95 % interval")
     axes.set_title(
         "area: files of the checkpoint; hollow: another one is at least as good in all three",
         fontsize="small",
@@ -139,7 +139,7 @@ def _is_dominated(row: pd.Series, rows: pd.DataFrame) -> bool:
 
 def speaker_dots(report: Report) -> Picture | None:
     """One dot per backend and speaker under the headline protocol, the mean as a bar."""
-    protocol = headline_protocol(report.records.run)["protocol"]
+    protocol = headline_protocol(report.records.run).protocol
     table = report.tables["speakers"].frame
     rows = table[table["protocol"] == protocol]
     speakers = [name for name in table.columns if name not in ("backend", "protocol")]
@@ -173,7 +173,7 @@ def speaker_dots(report: Report) -> Picture | None:
 
 def confusions(report: Report) -> Picture | None:
     """A matrix per backend under the headline protocol, in percent of the digit spoken."""
-    protocol = headline_protocol(report.records.run)["protocol"]
+    protocol = headline_protocol(report.records.run).protocol
     table = report.tables["confusion"].frame
     rows = table[table["protocol"] == protocol]
     backends = rows["backend"].unique().tolist()
@@ -228,8 +228,8 @@ def snr_curves(report: Report) -> Picture | None:
     if "robustness" not in report.tables:
         return None
     table = report.tables["robustness"].frame
-    rows = table[table["group"].isin(SNR_GROUPS)].dropna(subset=["level"])
-    groups = [name for name, group in rows.groupby("group", sort=False) if group["level"].nunique() > 1]
+    rows = table[table["family"].isin(SNR_FAMILIES)].dropna(subset=["level"])
+    groups = [name for name, group in rows.groupby("family", sort=False) if group["level"].nunique() > 1]
     if not groups:
         return None
     columns = min(2, len(groups))
@@ -239,7 +239,7 @@ def snr_curves(report: Report) -> Picture | None:
     told = []
     for place, group in enumerate(groups):
         axes = figure.add_subplot(lines, columns, place + 1)
-        for backend, curve in rows[rows["group"] == group].groupby("backend", sort=False):
+        for backend, curve in rows[rows["family"] == group].groupby("backend", sort=False):
             curve = curve.sort_values("level")
             axes.plot(curve["level"], 100 * curve["accuracy"], **style[backend], markersize=4, label=backend)
             clean = curve["accuracy"] - curve["change"]
@@ -270,7 +270,7 @@ def snr_curves(report: Report) -> Picture | None:
 
 def latency_distribution(report: Report) -> Picture | None:
     """Share of calls that took no longer than so many milliseconds."""
-    proper = rounds_proper(report.timings, report.records.run["settings"]["threads"])
+    proper = rounds_proper(report.timings, report.records.run.settings.threads)
     if proper.empty:
         return None
     figure = new_figure(report.watermark)
@@ -328,7 +328,7 @@ def stage_stack(report: Report) -> Picture | None:
 
 
 def _backends(report: Report) -> list[str]:
-    return [row["backend"] for row in report.records.run["backends"]]
+    return [entry.backend for entry in report.records.run.backends]
 
 
 def _styles(report: Report) -> dict[str, dict[str, Any]]:

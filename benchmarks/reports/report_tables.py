@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.records.files import RunRecords, read_run
 from benchmarks.reports import (
     main_table,
     noise_tables,
@@ -15,10 +16,10 @@ from benchmarks.reports import (
     speed,
 )
 from benchmarks.reports.answers import answer_frame
-from benchmarks.reports.reader import checked_answers, fixtures, read_checked_run, refuse_fixtures
 from benchmarks.reports.scores import score_run
 from benchmarks.reports.table import Table
-from benchmarks.run.records import RunRecords
+from benchmarks.reports.verdict import verdict
+from benchmarks.run.entries import refuse_fixtures
 from inference.vocabulary import use_vocabulary_of
 
 
@@ -30,6 +31,7 @@ class Report:
         records: What they are made of.
         answers: One row per answer, scored.
         timings: One row per timed call.
+        verdict: What to ship, sentence by sentence, as Markdown.
         tables: By name, in the order of the report; tables without rows are left out.
         fixtures: Rows whose weights are stand-ins; not empty only where that was allowed.
     """
@@ -37,13 +39,14 @@ class Report:
     records: RunRecords
     answers: pd.DataFrame
     timings: pd.DataFrame
+    verdict: list[str]
     tables: dict[str, Table]
     fixtures: list[str]
 
     @property
     def title(self) -> str:
         """Heading of the report."""
-        return f"Benchmark {self.records.run['run']}"
+        return f"Benchmark {self.records.run.run}"
 
     @property
     def watermark(self) -> str | None:
@@ -60,15 +63,15 @@ def read_report(folder: Path, allow_fixture: bool = False) -> Report:
         UserError: If it is no folder of a run, or holds figures of stand-in weights that were not asked for.
     """
     use_vocabulary_of(folder)
-    records = read_checked_run(folder)
-    refuse_fixtures(fixtures(records.run), allow_fixture)
+    records = read_run(folder)
+    refuse_fixtures(_fixtures(records), allow_fixture)
     return make_report(records)
 
 
 def make_report(records: RunRecords) -> Report:
     """Scores the records and makes all tables."""
     run = records.run
-    answers = answer_frame(checked_answers(records))
+    answers = answer_frame(records.answers())
     scores = score_run(run, answers)
     timings = speed.timing_frame(records.latency)
     reasons = run_tables.missing_reasons(run)
@@ -95,4 +98,9 @@ def make_report(records: RunRecords) -> Report:
     ]
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}
-    return Report(records, answers, timings, kept, fixtures(run))
+    sentences = verdict(run, answers, kept["main"])
+    return Report(records, answers, timings, sentences, kept, _fixtures(records))
+
+
+def _fixtures(records: RunRecords) -> list[str]:
+    return [entry.backend for entry in records.run.backends if entry.fixture]

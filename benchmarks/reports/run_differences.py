@@ -1,11 +1,12 @@
 """What changed from one run to another: clips, accuracy, latency, size and memory of a row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.records.layout import ProtocolRecord
 from benchmarks.reports.answers import of_condition
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.paired_tests import paired_share_interval
@@ -16,10 +17,10 @@ from inference.errors import UserError
 
 #: What is compared besides accuracy: column of the main table -> heading in units of 10^6.
 SIZES = {
-    "opened_bytes": "artefact MB",
-    "runtime_bytes": "runtime MB",
-    "peak_rss_bytes": "RSS MB",
-    "parameters": "parameters M",
+    "opened_bytes": "model MB",
+    "runtime_bytes": "packages MB",
+    "peak_rss_bytes": "memory MB",
+    "parameters": "M parameters",
 }
 
 
@@ -103,7 +104,7 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
         UserError: If the runs have no protocol or row in common, or were made on different clips.
     """
     protocols = _common_protocols(before, after)
-    names = [[row["backend"] for row in report.records.run["backends"]] for report in (before, after)]
+    names = [[entry.backend for entry in report.records.run.backends] for report in (before, after)]
     chosen = list(pairs) or [(name, name) for name in names[0] if name in names[1]]
     if not chosen:
         raise UserError(
@@ -117,18 +118,16 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
     return [_change(before, after, pair, protocols) for pair in chosen]
 
 
-def _common_protocols(before: Report, after: Report) -> list[Mapping[str, Any]]:
-    splits = [report.records.splits["protocols"] for report in (before, after)]
-    common = [
-        row for row in before.records.run["protocols"] if row["protocol"] in splits[0].keys() & splits[1]
-    ]
+def _common_protocols(before: Report, after: Report) -> list[ProtocolRecord]:
+    splits = [report.records.splits.protocols for report in (before, after)]
+    common = [row for row in before.records.run.protocols if row.protocol in splits[0].keys() & splits[1]]
     if not common:
         raise UserError(
             f"the runs have no protocol in common ({', '.join(splits[0])} against {', '.join(splits[1])}): "
             "measure both with the same --protocol."
         )
     for row in common:
-        first, second = (split[row["protocol"]] for split in splits)
+        first, second = (split[row.protocol] for split in splits)
         if first != second:
             clips = [
                 {clip: sha for fold in split.values() for clip, sha in fold.items()}
@@ -136,7 +135,7 @@ def _common_protocols(before: Report, after: Report) -> list[Mapping[str, Any]]:
             ]
             same = len(clips[0].items() & clips[1].items())
             raise UserError(
-                f"the runs were made on different splits: under {row['protocol']} run A has {len(clips[0])} "
+                f"the runs were made on different splits: under {row.protocol} run A has {len(clips[0])} "
                 f"clips, run B {len(clips[1])}, and {same} are the same recording in both (or the folds "
                 "differ). Measure both on the same --dataset, --seed and --limit."
             )
@@ -144,18 +143,18 @@ def _common_protocols(before: Report, after: Report) -> list[Mapping[str, Any]]:
 
 
 def _change(
-    before: Report, after: Report, pair: tuple[str, str], protocols: Sequence[Mapping[str, Any]]
+    before: Report, after: Report, pair: tuple[str, str], protocols: Sequence[ProtocolRecord]
 ) -> Change:
     changes, notes = [], []
     for protocol in protocols:
         asked = [
-            of_condition(report.answers, name, protocol["protocol"])
+            of_condition(report.answers, name, protocol.protocol)
             for report, name in zip((before, after), pair, strict=True)
         ]
         if asked[0]["ok"].any() and asked[1]["ok"].any():
             changes.append(_protocol_change(asked[0], asked[1], protocol))
         else:
-            notes.append(f"{protocol['protocol']}: one of the runs has no answers of this row.")
+            notes.append(f"{protocol.protocol}: one of the runs has no answers of this row.")
     rows = [
         report.tables["main"].frame.set_index("backend").loc[name]
         for report, name in zip((before, after), pair, strict=True)
@@ -166,16 +165,14 @@ def _change(
     return Change(pair, changes, figures, [*notes, *told])
 
 
-def _protocol_change(
-    first: pd.DataFrame, second: pd.DataFrame, protocol: Mapping[str, Any]
-) -> ProtocolChange:
+def _protocol_change(first: pd.DataFrame, second: pd.DataFrame, protocol: ProtocolRecord) -> ProtocolChange:
     # The later run minus the earlier one.
-    test = compare_answers(second, first, protocol["new_speakers"])
+    test = compare_answers(second, first, protocol.new_speakers)
     both = first[first["ok"]].merge(second[second["ok"]], on=["clip", "speaker", "reference"])
     interval = None
     if test.get("difference_low") is not None:
         interval = Interval(test["difference_low"], test["difference_high"], "t over speakers")
-    elif not protocol["new_speakers"] and len(both):
+    elif not protocol.new_speakers and len(both):
         interval = paired_share_interval(test["only_first"], test["only_second"], len(both))
     right = both["correct_x"].astype(bool), both["correct_y"].astype(bool)
     raw = [_raw(both, side) for side in "xy"]
@@ -183,7 +180,7 @@ def _protocol_change(
     recorded = [both[f"recorded_label_{side}"].fillna("none") for side in "xy"]
     remapped = both[same_text & (recorded[0] != recorded[1])]
     return ProtocolChange(
-        protocol=protocol["protocol"],
+        protocol=protocol.protocol,
         clips=len(both),
         accuracy=(float(right[0].mean()), float(right[1].mean())),
         difference=test["difference"],
@@ -215,9 +212,9 @@ def _latency(
 ) -> tuple[dict[str, tuple[float | None, float | None]], list[str]]:
     environments = [report.records.environment for report in (before, after)]
     notes = []
-    if environments[0].get("sw") != environments[1].get("sw"):
+    if environments[0].sw != environments[1].sw:
         notes.append("The software differs: see environment.json of both.")
-    if environments[0].get("hw") is not None and environments[0].get("hw") == environments[1].get("hw"):
+    if environments[0].hw is not None and environments[0].hw == environments[1].hw:
         return {f"{name} ms": _two(rows, f"{name}_ms") for name in ("p50", "p95")}, notes
     references = {row["reference"] for row in rows}
     if len(references) == 1 and not is_missing(next(iter(references))):

@@ -5,42 +5,39 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.records.checked import to_json
+from benchmarks.records.layout import EntryRecord, Environment, ProtocolRecord, RunRecord
 from benchmarks.reports.answers import CLEAN
 from benchmarks.reports.table import Column, Table, table_of, text_columns
-from benchmarks.run.records import Record
 from inference.transcripts import mapping_version
 
 
-def missing_reasons(run: Record) -> dict[str, str]:
+def missing_reasons(run: RunRecord) -> dict[str, str]:
     """Backend -> why it lacks figures and what would mend it; only those that were not measured whole."""
     return {
-        row["backend"]: ". ".join(
-            str(part).rstrip(".") for part in (f"{row['backend']}: {row['reason']}", row["fix"]) if part
+        entry.backend: ". ".join(
+            part.rstrip(".") for part in (f"{entry.backend}: {entry.reason}", entry.fix) if part
         )
-        for row in run["backends"]
-        if row["status"] != "ok" and row["reason"]
+        for entry in run.backends
+        if entry.status != "ok" and entry.reason
     }
 
 
-def failure_table(run: Record) -> Table:
-    """T9: what failed or could not run."""
+def failure_table(run: RunRecord) -> Table:
+    """What failed or could not run."""
     rows: list[dict[str, Any]] = []
-    for row in run["backends"]:
-        for failure in row["failures"]:
-            rows.append({"backend": row["backend"], **failure})
-        if row["status"] != "ok" and not row["failures"]:
-            rows.append({"backend": row["backend"], "kind": row["status"], "reason": row["reason"]})
-        for protocol, told in row["protocols"].items():
-            if told.get("status") not in ("ok", None) and row["status"] == "ok":
-                rows.append(
-                    {
-                        "backend": row["backend"],
-                        "protocol": protocol,
-                        "kind": told["status"],
-                        "reason": told.get("reason"),
-                    }
-                )
-    rows += [{"backend": "all", "kind": "shed", "reason": sentence} for sentence in run["shed"]]
+    for entry in run.backends:
+        rows += [{"backend": entry.backend, **to_json(failure)} for failure in entry.failures]
+        if entry.status != "ok":
+            if not entry.failures:
+                rows.append({"backend": entry.backend, "kind": entry.status, "reason": entry.reason})
+            continue
+        rows += [
+            {"backend": entry.backend, "protocol": protocol, "kind": told.status, "reason": told.reason}
+            for protocol, told in entry.protocols.items()
+            if told.status != "ok"
+        ]
+    rows += [{"backend": "all", "kind": "budget", "reason": sentence} for sentence in run.skipped_for_budget]
     for row in rows:
         row["what"] = row.get("reason")
     return table_of(
@@ -55,9 +52,9 @@ def failure_table(run: Record) -> Table:
     )
 
 
-def environment_table(environment: Record) -> Table:
-    """T10: one row per fact."""
-    rows = [{"fact": key, "value": value} for key, value in _flat(environment)]
+def environment_table(environment: Environment) -> Table:
+    """One row per fact."""
+    rows = [{"fact": key, "value": value} for key, value in _flat(to_json(environment))]
     return table_of(
         "environment",
         "Environment",
@@ -76,74 +73,70 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str 
     for key, value in document.items():
         if isinstance(value, Mapping):
             facts += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
+        elif isinstance(value, tuple):
             facts.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
         else:
             facts.append((f"{prefix}{key}", None if value is None else str(value)))
     return facts
 
 
-def flags_of(run: Record, row: Mapping[str, Any], zero_shot: bool | None) -> list[str]:
-    """What a reader must know about a row before comparing it."""
-    flags = [] if row["status"] == "ok" else [row["status"]]
-    told = [(name, facts) for name, facts in row["protocols"].items()]
-    flags += [f"LEAK of {facts['leaked_clips']} clips" for _, facts in told if facts.get("leaked_clips")]
-    corpora = {protocol["protocol"]: protocol["dataset"] for protocol in run["protocols"]}
-    if row["fixture"]:
+def flags_of(run: RunRecord, entry: EntryRecord, zero_shot: bool | None) -> list[str]:
+    """What a reader must know about a backend before comparing it."""
+    flags = [] if entry.status == "ok" else [entry.status]
+    told = list(entry.protocols.items())
+    flags += [f"LEAK of {facts.leaked_clips} clips" for _, facts in told if facts.leaked_clips]
+    corpora = {protocol.protocol: protocol.dataset for protocol in run.protocols}
+    if entry.fixture:
         flags.append("FIXTURE")
-    elif row["status"] == "unavailable":
+    elif entry.status == "unavailable":
         pass  # Nothing is known of what could not be loaded.
     elif zero_shot:
         flags.append("zero-shot")
-    elif told and all(facts.get("trained_on") is None for _, facts in told):
+    elif told and all(facts.trained_on is None for _, facts in told):
         flags.append("no split card")
     else:
         foreign = {
-            facts["trained_on"]
+            facts.trained_on
             for name, facts in told
-            if facts.get("trained_on") not in (None, corpora.get(name))
+            if facts.trained_on is not None and facts.trained_on != corpora.get(name)
         }
         flags += [f"trained on {name}" for name in sorted(foreign)]
-    if any(protocol["measured_clips"] < protocol["test_clips"] for protocol in run["protocols"]):
+    if any(protocol.measured_clips < protocol.test_clips for protocol in run.protocols):
         flags.append("subset")
     return flags
 
 
-def captions(run: Record, answers: pd.DataFrame) -> list[str]:
+def captions(run: RunRecord, answers: pd.DataFrame) -> list[str]:
     """What a reader must know to read the main table."""
     notes = [
-        f"{protocol['protocol']}: {protocol['dataset_description']}; {protocol['caption']}; "
-        f"{protocol['measured_clips']} clips, fingerprint {protocol['fingerprint']}"
-        + (
-            ""
-            if protocol["measured_clips"] == protocol["test_clips"]
-            else f", A SUBSET of {protocol['test_clips']}"
-        )
+        f"{protocol.protocol}: {protocol.dataset_description}; {protocol.caption}; "
+        f"{protocol.measured_clips} clips, fingerprint {protocol.fingerprint}"
+        + ("" if protocol.measured_clips == protocol.test_clips else f", A SUBSET of {protocol.test_clips}")
         + f". {_reach(protocol, answers)}"
-        for protocol in run["protocols"]
+        for protocol in run.protocols
     ]
     notes += [
-        f"FIXTURE: {row['backend']} is a stand-in and no result: {row['fixture']}"
-        for row in run["backends"]
-        if row["fixture"]
+        f"FIXTURE: {entry.backend} is a stand-in and no result: {entry.fixture}"
+        for entry in run.backends
+        if entry.fixture
     ]
-    notes += [f"Left out to stay in the budget: {sentence}" for sentence in run["shed"]]
-    if not run["complete"]:
+    notes += [f"Left out to stay in the budget: {sentence}" for sentence in run.skipped_for_budget]
+    if not run.complete:
         notes.append("INTERRUPTED: this run was stopped; complete figures only.")
-    if run["mapping_version"] != mapping_version():
+    if run.mapping_version != mapping_version():
         changed = int((answers["label"].fillna("none") != answers["recorded_label"].fillna("none")).sum())
         notes.append(
-            f"Text was mapped to digits again: {run['mapping_version']} at the run, {mapping_version()} "
+            f"Text was mapped to digits again: {run.mapping_version} at the run, {mapping_version()} "
             f"here; {changed} answers changed."
         )
     return notes
 
 
-def _reach(protocol: Mapping[str, Any], answers: pd.DataFrame) -> str:
+def _reach(protocol: ProtocolRecord, answers: pd.DataFrame) -> str:
     """What the interval says and what it does not."""
-    if not protocol["new_speakers"]:
+    if not protocol.new_speakers:
         return "Same speakers, saturated: it says nothing of new voices. Wilson interval over clips."
-    asked = (answers["protocol"] == protocol["protocol"]) & (answers["condition"] == CLEAN)
+    asked = (answers["protocol"] == protocol.protocol) & (answers["condition"] == CLEAN)
     speakers = answers.loc[asked, "speaker"].nunique()
     if speakers < 2:
         return "One new voice: it says nothing of other voices. Wilson interval over clips."

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.records.layout import EntryRecord, RunRecord
 from benchmarks.reports.scores import NONE, Scores, digit_rows
 from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
-from benchmarks.run.records import Record
 from inference.vocabulary import vocabulary
 
 AllScores = Mapping[tuple[str, str], Scores]
@@ -42,13 +42,13 @@ def accuracy_row(scores: Scores) -> dict[str, Any]:
     }
 
 
-def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -> Table:
+def accuracy_table(run: RunRecord, scores: AllScores, reasons: Mapping[str, str]) -> Table:
     """One row per backend and protocol."""
     rows = []
-    for protocol in run["protocols"]:
-        for row in run["backends"]:
-            key = row["backend"], protocol["protocol"]
-            cells = {"backend": key[0], "protocol": key[1], REASON: reason_of(row, key[1], reasons)}
+    for protocol in run.protocols:
+        for entry in run.backends:
+            key = entry.backend, protocol.protocol
+            cells = {"backend": key[0], "protocol": key[1], REASON: reason_of(entry, key[1], reasons)}
             rows.append(cells | (accuracy_row(scores[key]) if key in scores else {}))
     return table_of(
         "accuracy",
@@ -60,7 +60,7 @@ def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -
             Column("answered", "clips", whole),
             Column("errors", "no answer", whole),
             Column("accuracy_errors_wrong", "% if those are wrong", percent),
-            Column("unmapped", "unmapped %", percent),
+            Column("unmapped", "no digit %", percent),
             Column("refused", "refused %", percent),
             Column("accuracy_shown", "accuracy % of the shown", percent, missing="every answer is refused"),
             Column("macro_f1", "macro F1", lambda value: f"{value:.3f}"),
@@ -69,7 +69,7 @@ def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -
         ],
         rows,
         [
-            "Unmapped: answers that are no digit; they are errors in the accuracy. Refused: answers that "
+            "No digit: answers that name none; they are errors in the accuracy. Refused: answers that "
             "the checkpoint's own operating point would not show; the accuracy counts them as answered.",
         ],
         (
@@ -79,14 +79,14 @@ def accuracy_table(run: Record, scores: AllScores, reasons: Mapping[str, str]) -
     )
 
 
-def reason_of(row: Mapping[str, Any], protocol: str, reasons: Mapping[str, str]) -> str | None:
+def reason_of(entry: EntryRecord, protocol: str, reasons: Mapping[str, str]) -> str | None:
     """Why a backend has no accuracy under a protocol."""
-    told = row["protocols"].get(protocol) or {}
-    return reasons.get(row["backend"]) or told.get("reason")
+    told = entry.protocols.get(protocol)
+    return reasons.get(entry.backend) or (told.reason if told else None)
 
 
-def speaker_table(run: Record, scores: AllScores) -> Table:
-    """T2: accuracy by speaker."""
+def speaker_table(run: RunRecord, scores: AllScores) -> Table:
+    """Accuracy by speaker."""
     speakers = sorted({speaker for figures in scores.values() for speaker in figures.by_speaker})
     rows = [
         {"backend": backend, "protocol": protocol, **figures.by_speaker}
@@ -103,8 +103,8 @@ def speaker_table(run: Record, scores: AllScores) -> Table:
     )
 
 
-def digit_table(run: Record, scores: AllScores) -> Table:
-    """T3: precision, recall and F1 by digit."""
+def digit_table(run: RunRecord, scores: AllScores) -> Table:
+    """Precision, recall and F1 by digit."""
     rows = [
         {"backend": backend, "protocol": protocol, **row}
         for (backend, protocol), figures in _ordered(run, scores)
@@ -124,7 +124,7 @@ def digit_table(run: Record, scores: AllScores) -> Table:
     )
 
 
-def confusion_table(run: Record, scores: AllScores) -> Table:
+def confusion_table(run: RunRecord, scores: AllScores) -> Table:
     """Rows are the digits spoken, columns those answered; the last one is no digit."""
     rows = [
         {"backend": backend, "protocol": protocol, "spoken": spoken, **counts.to_dict()}
@@ -143,7 +143,7 @@ def confusion_table(run: Record, scores: AllScores) -> Table:
     )
 
 
-def unmapped_table(run: Record, scores: AllScores) -> Table:
+def unmapped_table(run: RunRecord, scores: AllScores) -> Table:
     """The most frequent raw texts that are no digit."""
     rows = [
         {
@@ -157,7 +157,7 @@ def unmapped_table(run: Record, scores: AllScores) -> Table:
     ]
     return table_of(
         "unmapped",
-        "Most frequent unmapped texts",
+        "Most frequent texts that are no digit",
         [
             *text_columns("backend", "protocol", "text"),
             Column("clips", "clips", whole),
@@ -166,8 +166,6 @@ def unmapped_table(run: Record, scores: AllScores) -> Table:
     )
 
 
-def _ordered(run: Record, scores: AllScores) -> list[tuple[tuple[str, str], Scores]]:
-    keys = [
-        (row["backend"], protocol["protocol"]) for protocol in run["protocols"] for row in run["backends"]
-    ]
+def _ordered(run: RunRecord, scores: AllScores) -> list[tuple[tuple[str, str], Scores]]:
+    keys = [(entry.backend, protocol.protocol) for protocol in run.protocols for entry in run.backends]
     return [(key, scores[key]) for key in keys if key in scores]

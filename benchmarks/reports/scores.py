@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.records.layout import RunRecord
 from benchmarks.reports.answers import of_condition, speaker_accuracies
-from benchmarks.run.records import Record
 from finetune.intervals import Interval, exact_interval, speaker_interval, wilson_interval
 from finetune.metrics import macro_f1
 from inference.vocabulary import vocabulary
@@ -52,14 +52,14 @@ class Scores:
         return self.clips - self.n
 
 
-def score_run(run: Record, answers: pd.DataFrame) -> dict[tuple[str, str], Scores]:
+def score_run(run: RunRecord, answers: pd.DataFrame) -> dict[tuple[str, str], Scores]:
     """Scores of every backend and protocol that was asked about all its clips."""
     scores = {}
-    for backend in run["backends"]:
-        for protocol in run["protocols"]:
-            asked = of_condition(answers, backend["backend"], protocol["protocol"])
-            if len(asked) == protocol["measured_clips"] and asked["ok"].any():
-                scores[backend["backend"], protocol["protocol"]] = score(asked, protocol["new_speakers"])
+    for entry in run.backends:
+        for protocol in run.protocols:
+            asked = of_condition(answers, entry.backend, protocol.protocol)
+            if len(asked) == protocol.measured_clips and asked["ok"].any():
+                scores[entry.backend, protocol.protocol] = score(asked, protocol.new_speakers)
     return scores
 
 

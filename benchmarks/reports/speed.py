@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.records.layout import ColdStart, RunRecord, TimedCall
 from benchmarks.reports.table import (
     REASON,
     Column,
@@ -19,7 +20,6 @@ from benchmarks.reports.table import (
     whole,
 )
 from benchmarks.reports.uncertainty import least_samples, quantile_interval, ratio_interval
-from benchmarks.run.records import Record
 from inference.stage_timer import STAGES
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -29,22 +29,16 @@ UNRELIABLE_SHARE = 0.5
 REST = "other"
 
 
-def timing_frame(records: Sequence[Record]) -> pd.DataFrame:
+def timing_frame(records: Sequence[TimedCall]) -> pd.DataFrame:
     """All timed calls, one row each, times in milliseconds."""
+    columns = ["backend", "round", "threads", "batch", "duration_s", "contended", "stages_agree"]
     rows = [
         {
-            "backend": record["backend"],
-            "round": record["round"],
-            "threads": record["threads"],
-            "batch": record["batch"],
-            "duration_s": record["duration_s"],
-            "contended": bool(record["contended"]),
-            "stages_agree": record["stages_agree"],
-            **{f"{name}_ms": value / 1e6 for name, value in record["t_ns"].items()},
+            **{name: getattr(record, name) for name in columns},
+            **{f"{name}_ms": value / 1e6 for name, value in record.t_ns.items()},
         }
         for record in records
     ]
-    columns = ["backend", "round", "threads", "batch", "duration_s", "contended", "stages_agree"]
     return pd.DataFrame(rows, columns=None if rows else [*columns, "e2e_ms", "cpu_ms"])
 
 
@@ -87,15 +81,15 @@ def ratio_row(calls: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
     return {"ratio": ratio, "ratio_low": interval.low, "ratio_high": interval.high}
 
 
-def latency_table(run: Record, timings: pd.DataFrame, reasons: dict[str, str]) -> Table:
-    """T5: one row per backend that was timed."""
-    proper = rounds_proper(timings, run["settings"]["threads"])
-    names = [row["backend"] for row in run["backends"]]
+def latency_table(run: RunRecord, timings: pd.DataFrame, reasons: dict[str, str]) -> Table:
+    """One row per backend that was timed."""
+    proper = rounds_proper(timings, run.settings.threads)
+    names = [entry.backend for entry in run.backends]
     rows = []
     for name in names:
         calls = proper[proper["backend"] == name]
         rows.append({"backend": name, REASON: reasons.get(name), **latency_row(calls)})
-    threads = run["settings"]["threads"]
+    threads = run.settings.threads
     return table_of(
         "latency",
         "Latency",
@@ -125,12 +119,12 @@ def needs_calls(name: str) -> str:
     return f"{name} needs {least_samples(QUANTILES[name])} timed calls (--rounds)"
 
 
-def stage_table(run: Record, timings: pd.DataFrame) -> Table:
+def stage_table(run: RunRecord, timings: pd.DataFrame) -> Table:
     """Mean milliseconds per stage; the parts and what no stage names sum to the whole."""
-    proper = rounds_proper(timings, run["settings"]["threads"])
+    proper = rounds_proper(timings, run.settings.threads)
     rows = []
-    for row in run["backends"]:
-        calls = proper[proper["backend"] == row["backend"]]
+    for entry in run.backends:
+        calls = proper[proper["backend"] == entry.backend]
         named = {name: f"{name}_ms" for name in STAGES if f"{name}_ms" in calls}
         parts = {
             name: float(calls[key].fillna(0.0).mean()) for name, key in named.items() if calls[key].any()
@@ -140,7 +134,7 @@ def stage_table(run: Record, timings: pd.DataFrame) -> Table:
         total = float(calls["e2e_ms"].mean())
         rows.append(
             {
-                "backend": row["backend"],
+                "backend": entry.backend,
                 **parts,
                 REST: total - sum(parts.values()),
                 "total": total,
@@ -163,10 +157,10 @@ def stage_table(run: Record, timings: pd.DataFrame) -> Table:
     )
 
 
-def sweep_table(run: Record, timings: pd.DataFrame) -> Table:
+def sweep_table(run: RunRecord, timings: pd.DataFrame) -> Table:
     """Other numbers of threads and clips per call."""
     rows = []
-    order = {row["backend"]: place for place, row in enumerate(run["backends"])}
+    order = {entry.backend: place for place, entry in enumerate(run.backends)}
     if len({*zip(timings["threads"], timings["batch"], strict=True)}) > 1:
         groups = timings.groupby(["backend", "threads", "batch"], sort=True)
         for (backend, threads, batch), calls in groups:
@@ -202,19 +196,19 @@ def sweep_table(run: Record, timings: pd.DataFrame) -> Table:
 COLD_PARTS = ("interpreter", "imports", "load", "first_prediction", "total")
 
 
-def cold_row(records: Sequence[Record], backend: str) -> dict[str, Any]:
+def cold_row(records: Sequence[ColdStart], backend: str) -> dict[str, Any]:
     """Medians over the cold starts of a backend, with the extremes of the total."""
-    starts = [record["seconds"] for record in records if record["backend"] == backend]
+    starts = [record.seconds for record in records if record.backend == backend]
     if not starts:
         return {"starts": 0}
-    parts = {f"{name}_s": _median([start.get(name) for start in starts]) for name in COLD_PARTS}
-    totals = [start["total"] for start in starts]
+    parts = {f"{name}_s": float(np.median([getattr(start, name) for start in starts])) for name in COLD_PARTS}
+    totals = [start.total for start in starts]
     return {"starts": len(starts), **parts, "total_s_low": min(totals), "total_s_high": max(totals)}
 
 
-def cold_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) -> Table:
+def cold_table(run: RunRecord, records: Sequence[ColdStart], reasons: dict[str, str]) -> Table:
     """Fresh processes, from nothing to the first answer."""
-    names = [row["backend"] for row in run["backends"]]
+    names = [entry.backend for entry in run.backends]
     rows = [{"backend": name, REASON: reasons.get(name), **cold_row(records, name)} for name in names]
     return table_of(
         "cold",
@@ -233,8 +227,3 @@ def cold_table(run: Record, records: Sequence[Record], reasons: dict[str, str]) 
 def digits_or_less(value: float) -> str:
     """Like ``digits``, for differences that may be nothing or slightly negative."""
     return "0" if abs(value) < 5e-4 else digits(value)
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.median(there)) if there else None

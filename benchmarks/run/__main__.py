@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.reports.reader import refuse_fixtures
 from benchmarks.run.arguments import Request, parse_request
-from benchmarks.run.baseline_folds import BaselineFitter
-from benchmarks.run.benchmark import Campaign
-from benchmarks.run.entries import choose_rows
-from benchmarks.run.inputs import Materials, gather, say
-from benchmarks.run.processes import Crew, find_crew
-from benchmarks.run.protocol import EXTERNAL, make_evaluation
+from benchmarks.run.benchmark import Benchmark
+from benchmarks.run.checkpoints import BaselineFitter
+from benchmarks.run.entries import choose_entries, refuse_fixtures
+from benchmarks.run.inputs import Inputs, prepare_inputs, say
+from benchmarks.run.processes import Processes, find_processes
+from benchmarks.run.protocol import EXTERNAL, make_test_set
 from benchmarks.run.run_files import open_folder, reproduce_command
 from finetune.corpus.loading import load_corpus
 from inference.command_line import reports_user_errors
@@ -27,46 +26,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; see the parser's epilog for the exit codes."""
     started = time.monotonic()
     request = parse_request(argv)
-    crew = find_crew()
+    processes = find_processes()
     words = list(sys.argv[1:] if argv is None else argv)
     with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch, _terminable():
-        materials = _gather(request, Path(scratch), crew)
-        run_id = (
-            f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{materials.evaluations[0].corpus.name.replace('/', '-')}"
-        )
-        folder = crew.agree(request.out or Path("results") / run_id)
+        inputs = _prepare(request, Path(scratch), processes)
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{inputs.test_sets[0].corpus.name.replace('/', '-')}"
+        folder = processes.broadcast(request.out or Path("results") / run_id)
         earlier = None
-        if crew.leads and not request.plan_only:
+        if processes.is_main_process and not request.plan_only:
             earlier = open_folder(folder, request)
         identity = {"run": run_id, "command": reproduce_command(words, request.dataset)}
         if earlier is not None:
-            identity["run"] = earlier["run"]
-        campaign = Campaign(request, crew, materials, folder, identity, started)
-        return campaign.show_plan() if request.plan_only else campaign.measure(earlier)
+            identity["run"] = earlier.run
+        benchmark = Benchmark(request, processes, inputs, folder, identity, started)
+        return benchmark.show_plan() if request.plan_only else benchmark.measure(earlier)
 
 
-def _gather(request: Request, scratch: Path, crew: Crew) -> Materials:
-    """Rows, clips and checkpoints; the first process fits what must be fitted before the others look."""
-    rows = choose_rows(request.backends, request.checkpoints)
+def _prepare(request: Request, scratch: Path, processes: Processes) -> Inputs:
+    """Entries, clips and checkpoints; the first process fits what must be fitted before the others look."""
+    entries = choose_entries(request.backends, request.checkpoints)
     # A damaged note is refused here as well, before anything is done.
-    refuse_fixtures([row.name for row in rows if row.fixture], request.allow_fixture)
+    refuse_fixtures([entry.name for entry in entries if entry.fixture], request.allow_fixture)
     needs_corpus = any(not protocol.startswith(EXTERNAL) for protocol in request.protocols)
     corpus = load_corpus(request.dataset if needs_corpus else request.protocols[0].removeprefix(EXTERNAL))
-    evaluations = [
-        make_evaluation(protocol, corpus, request.settings.seed, request.speakers, request.limit)
+    test_sets = [
+        make_test_set(protocol, corpus, request.settings.seed, request.speakers, request.limit)
         for protocol in request.protocols
     ]
-    for evaluation in evaluations if crew.leads else ():
-        say(f"{evaluation.corpus.description}; {evaluation.caption}; {len(evaluation.clips)} test clips")
-    if not crew.leads:
-        crew.wait()
+    for test_set in test_sets if processes.is_main_process else ():
+        say(f"{test_set.corpus.description}; {test_set.caption}; {len(test_set.clips)} test clips")
+    if not processes.is_main_process:
+        processes.wait_for_everyone()
     fitter = BaselineFitter(request.dataset, request.settings.seed)
     # A plan fits nothing.
     fit = fitter.folder if request.plan_only else fitter
-    materials = gather(rows, evaluations, scratch, fit, request.allow_leak)
-    if crew.leads:
-        crew.wait()
-    return materials
+    inputs = prepare_inputs(entries, test_sets, scratch, fit, request.allow_leak)
+    if processes.is_main_process:
+        processes.wait_for_everyone()
+    return inputs
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.run.protocol import PROTOCOL_HELP
-from benchmarks.run.settings import DEFAULT_SUITE, PHASES, SUITES, Settings, Suite
+from benchmarks.records.layout import Settings
+from benchmarks.run.protocol import LOSO_LITE, PROTOCOL_HELP
+from benchmarks.run.suites import DEFAULT_SUITE, PHASES, SUITES, Suite
 from finetune.corpus.loading import DATASET_HELP
 from inference.backends.table import BACKENDS
 from inference.command_line import (
@@ -33,8 +34,8 @@ class Request:
 
     Attributes:
         suite: Its name; None for the default.
-        backends: Rows as typed.
-        checkpoints: ``ROW=PATH`` as typed.
+        backends: Entries as typed.
+        checkpoints: ``ENTRY=PATH`` as typed.
         dataset: What to load.
         protocols: As typed.
         speakers: Held-out speakers; None for all.
@@ -72,14 +73,21 @@ class Request:
 
 def parse_request(argv: Sequence[str] | None) -> Request:
     """Parses the command line; exits with 2 on what it does not allow."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
     suite = SUITES.get(args.suite, DEFAULT_SUITE)
+    protocols = tuple(dict.fromkeys(args.protocol or suite.protocols))
+    if args.fold and not {"loso", LOSO_LITE} & set(protocols):
+        parser.error(
+            f"--fold chooses held-out speakers and --protocol {' '.join(protocols)} holds nobody out; "
+            "say --protocol loso"
+        )
     return Request(
         suite=args.suite,
         backends=tuple(args.backends or suite.backends or BACKENDS),
         checkpoints=tuple(args.checkpoint),
         dataset=args.dataset,
-        protocols=tuple(dict.fromkeys(args.protocol or suite.protocols)),
+        protocols=protocols,
         speakers=tuple(args.fold) if args.fold else None,
         phases=tuple(phase for phase in PHASES if phase in (args.phases or suite.phases)),
         settings=_settings(args, suite),
@@ -108,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--backends",
         nargs="+",
-        metavar="ROW",
+        metavar="ENTRY",
         help=f"NAME, NAME:OPTION=VALUE or LABEL=NAME, of {', '.join(BACKENDS)}; the first one is the "
         "reference of the ratios (default: all, or those of the suite)",
     )
@@ -116,8 +124,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--checkpoint",
         action="append",
         default=[],
-        metavar="ROW=PATH",
-        help="measure a row with this folder, Hub id or model size; a folder with one sub-folder per "
+        metavar="ENTRY=PATH",
+        help="measure an entry with this folder, Hub id or model size; a folder with one sub-folder per "
         "held-out speaker serves the protocol loso",
     )
     add_backend_module_argument(parser)
@@ -135,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--allow-leak",
         action="store_true",
-        help="measure checkpoints that were trained on test clips; their rows are marked LEAK",
+        help="measure checkpoints that were trained on test clips; their entries are marked LEAK",
     )
     what.add_argument(
         "--allow-fixture",

@@ -6,30 +6,33 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from benchmarks.measure.answers import answer_all, collect_answers
 from benchmarks.measure.environment import describe_environment, load_of_machine
+from benchmarks.measure.footprint import measure_sizes
 from benchmarks.measure.timing import time_cold, time_latency
-from benchmarks.run.arguments import Request
-from benchmarks.run.content_hashes import weights_hash
-from benchmarks.run.inputs import Materials, say
-from benchmarks.run.measurement import answer_all, collect_answers, weigh
-from benchmarks.run.plan import Pace, Plan, estimate_seconds, make_units, plan_lines, shed
-from benchmarks.run.processes import Crew
-from benchmarks.run.records import (
+from benchmarks.records.files import (
     COLD_FILE,
     ENVIRONMENT_FILE,
     FOOTPRINT_FILE,
     LATENCY_FILE,
     RUN_FILE,
     SPLITS_FILE,
-    Record,
+    cut_torn_line,
     read_document,
-    read_records,
     record_writer,
+    records_if_any,
     write_document,
 )
-from benchmarks.run.run_files import asked_hash, holds_figures, run_document, splits_document
-from benchmarks.run.status import STATUS_FAILED, STATUS_OK, STATUS_UNAVAILABLE, Outcome
+from benchmarks.records.layout import ColdStart, Cost, Environment, Footprint, RunRecord, TimedCall
+from benchmarks.run.arguments import Request
+from benchmarks.run.content_hashes import weights_hash
+from benchmarks.run.inputs import Inputs, say
+from benchmarks.run.plan import Plan, estimate_seconds, make_jobs, plan_lines, skip_for_budget
+from benchmarks.run.processes import Processes
+from benchmarks.run.run_files import asked_hash, holds_figures, run_record, splits_record
+from benchmarks.run.status import STATUS_FAILED, STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from inference.command_line import EXIT_INTERRUPTED, EXIT_OK
 from inference.vocabulary import vocabulary
 
@@ -38,45 +41,43 @@ EXIT_NOTHING_MEASURED = 4
 
 
 @dataclass
-class Campaign:
-    """One run from its plan to its tables; every process of a crew walks through it.
+class Benchmark:
+    """One run from its plan to its tables; all processes that share it walk through it.
 
     Attributes:
         request: What was asked for.
-        crew: The processes that share the answers.
-        materials: Rows, clips and checkpoints.
+        processes: The processes that share the answers.
+        inputs: Entries, clips and checkpoints.
         folder: The result folder.
         identity: ``run`` and ``command`` of ``run.json``.
         started: When the command began, on the clock of ``time.monotonic``.
     """
 
     request: Request
-    crew: Crew
-    materials: Materials
+    processes: Processes
+    inputs: Inputs
     folder: Path
     identity: Mapping[str, str]
     started: float
 
     def __post_init__(self) -> None:
-        self._outcomes = [Outcome(self.materials.timed_row(row)) for row in self.materials.rows]
-        for outcome in self._outcomes:
-            found = [self.materials.assignments[outcome.name, e.protocol] for e in self.materials.evaluations]
-            if not any(assignment.checkpoints for assignment in found):
-                outcome.end(STATUS_UNAVAILABLE, found[0].reason, found[0].fix)
+        self._statuses = [EntryStatus(self.inputs.timed_entry(entry)) for entry in self.inputs.entries]
+        for status in self._statuses:
+            found = [self.inputs.checkpoints[status.name, t.protocol] for t in self.inputs.test_sets]
+            if not any(checkpoints.by_fold for checkpoints in found):
+                status.end(STATUS_UNAVAILABLE, found[0].reason, found[0].fix)
 
     def show_plan(self) -> int:
         """Prints what would be measured; nothing is written."""
-        footprints = self._weigh((), few_calls=True)
+        footprints = self._measure_sizes((), few_calls=True)
         plan = self._plan(footprints, None)
-        units = make_units(plan, self.materials)
-        open_clips = {unit: len(unit.clip_ids) for unit in units}
-        paces = _paces(footprints)
-        seconds = estimate_seconds(plan, self.materials, paces, open_clips)
-        missing = {o.name: f"{o.reason} {o.fix or ''}".strip() for o in self._outcomes if not o.alive}
-        sys.stdout.write("\n".join(plan_lines(plan, self.materials, seconds, open_clips, missing)) + "\n")
+        open_clips = {job: len(job.clip_ids) for job in make_jobs(plan, self.inputs)}
+        seconds = estimate_seconds(plan, self.inputs, _costs(footprints), open_clips)
+        missing = {s.name: f"{s.reason} {s.fix or ''}".strip() for s in self._statuses if not s.is_running}
+        sys.stdout.write("\n".join(plan_lines(plan, self.inputs, seconds, open_clips, missing)) + "\n")
         return EXIT_OK
 
-    def measure(self, earlier: Record | None) -> int:
+    def measure(self, earlier: RunRecord | None) -> int:
         """Measures, writes the records and the report, and prints its table.
 
         Args:
@@ -85,92 +86,94 @@ class Campaign:
         Returns:
             The exit code.
         """
+        is_main = self.processes.is_main_process
         environment = describe_environment(self.request.settings.threads)
-        reusable = self._reusable(environment, earlier) if self.crew.leads else set()
-        environment["load_before"] = load_of_machine()
+        reusable = self._reusable(environment, earlier) if is_main else set()
+        environment = replace(environment, load_before=load_of_machine())
         complete, plan = True, Plan(self.request.phases, self.request.settings)
         try:
-            footprints = self._weigh(reusable)
+            footprints = self._measure_sizes(reusable)
             plan = self._plan(footprints, earlier)
-            if self.crew.leads:
-                write_document(self.folder / ENVIRONMENT_FILE, environment)
-                write_document(self.folder / SPLITS_FILE, splits_document(self.materials))
-                self._write(plan, complete=False)
-            units = make_units(plan, self.materials)
-            answer_all(self._outcomes, units, self.folder, plan.settings, self.crew)
-            if not self.crew.leads:
+            if is_main:
+                self._write(plan, environment, complete=False)
+            jobs = make_jobs(plan, self.inputs)
+            answer_all(self._statuses, jobs, self.folder, plan.settings, self.processes)
+            if not is_main:
                 return EXIT_OK
-            collect_answers(self._outcomes, units, self.folder)
+            collect_answers(self._statuses, jobs, self.folder)
             self._time(plan, footprints, reusable)
-            for outcome in self._outcomes:
-                if outcome.alive:
-                    outcome.end(STATUS_OK)
+            for status in self._statuses:
+                if status.is_running:
+                    status.end(STATUS_OK)
         except KeyboardInterrupt:
             complete = False
-            if not self.crew.leads:
+            if not is_main:
                 return EXIT_INTERRUPTED
-            collect_answers(self._outcomes, make_units(plan, self.materials), self.folder)
+            collect_answers(self._statuses, make_jobs(plan, self.inputs), self.folder)
             say(f"interrupted; what was measured is kept in {self.folder}; go on with --resume")
-        environment["load_after"] = load_of_machine()
-        write_document(self.folder / ENVIRONMENT_FILE, environment)
-        write_document(self.folder / SPLITS_FILE, splits_document(self.materials))
-        self._write(plan, complete)
+        self._write(plan, replace(environment, load_after=load_of_machine()), complete)
         self._report()
         return self._exit_code() if complete else EXIT_INTERRUPTED
 
-    def _weigh(self, reusable: Collection[str], few_calls: bool = False) -> list[Record]:
-        """Meets the rows, in the first process; all of them then know what became of each."""
-        footprints: list[Record] = []
-        if self.crew.leads:
+    def _measure_sizes(self, reusable: Collection[str], few_calls: bool = False) -> list[Footprint]:
+        """Meets the entries, in the main process; all of them then know what became of each."""
+        footprints: list[Footprint] = []
+        if self.processes.is_main_process:
             path = self.folder / FOOTPRINT_FILE
-            known = {r["backend"]: r for r in _lines(path)} if FOOTPRINT_FILE in reusable else {}
+            known = {}
+            if FOOTPRINT_FILE in reusable:
+                known = {record.backend: record for record in records_if_any(path, Footprint)}
             phases = () if few_calls else self.request.phases
-            alive = [outcome for outcome in self._outcomes if outcome.alive]
+            running = [status for status in self._statuses if status.is_running]
             with ExitStack() as stack:
-                write: Callable[[Record], object] = dict
+                write: Callable[[Any], object] = id
                 if not few_calls:
                     if not known:
                         path.unlink(missing_ok=True)
                     write = stack.enter_context(record_writer(path))
-                footprints = weigh(alive, self.materials.sample, self.request.settings, phases, known, write)
-        footprints, outcomes = self.crew.agree((footprints, self._outcomes))
-        self._outcomes = list(outcomes)
+                sample, settings = self.inputs.sample, self.request.settings
+                footprints = measure_sizes(running, sample, settings, phases, known, write)
+        footprints, statuses = self.processes.broadcast((footprints, self._statuses))
+        self._statuses = list(statuses)
         return footprints
 
-    def _plan(self, footprints: Sequence[Record], earlier: Record | None) -> Plan:
+    def _plan(self, footprints: Sequence[Footprint], earlier: RunRecord | None) -> Plan:
         """What to measure: all that was asked, what an earlier start planned, or what the budget leaves."""
         plan = Plan(self.request.phases, self.request.settings)
         if "robustness" in plan.phases:
             from benchmarks.conditions.table import conditions_of
-            from benchmarks.run.noisy_test_sets import make_trials, trial_names
+            from benchmarks.run.noisy_test_sets import condition_names, make_noisy_test_sets
 
             conditions, missing = conditions_of(self.request.conditions)
-            made = make_trials(self.materials, trial_names(conditions))
+            made = make_noisy_test_sets(self.inputs, condition_names(conditions))
             if made is not None:
-                plan = replace(plan, trial_protocol=made[0], trials=tuple(made[1]), shed=tuple(missing))
+                plan = replace(
+                    plan, noisy_protocol=made[0], noisy_test_sets=tuple(made[1]), skipped=tuple(missing)
+                )
         decision = None
-        if self.crew.leads and self.request.budget_s is not None:
-            open_clips = {unit: len(unit.clip_ids) for unit in make_units(plan, self.materials)}
+        if self.processes.is_main_process and self.request.budget_s is not None:
+            open_clips = {job: len(job.clip_ids) for job in make_jobs(plan, self.inputs)}
             left_s = self.request.budget_s - (time.monotonic() - self.started)
-            kept = shed(plan, left_s, self.materials, _paces(footprints), open_clips)
-            decision = ([trial.name for trial in kept.trials], kept.settings.rounds, [*plan.shed, *kept.shed])
-        if earlier is not None and earlier.get("asked") == asked_hash(self.request):
-            names = [condition["condition"] for condition in earlier["conditions"]]
-            decision = (names, earlier["settings"]["rounds"], earlier["shed"])
-        decision = self.crew.agree(decision)
+            kept = skip_for_budget(plan, left_s, self.inputs, _costs(footprints), open_clips)
+            names = [noisy.condition for noisy in kept.noisy_test_sets]
+            decision = (names, kept.settings.rounds, [*plan.skipped, *kept.skipped])
+        if earlier is not None and earlier.asked == asked_hash(self.request):
+            names = [condition.condition for condition in earlier.conditions]
+            decision = (names, earlier.settings.rounds, list(earlier.skipped_for_budget))
+        decision = self.processes.broadcast(decision)
         if decision is None:
             return plan
         names, rounds, sentences = decision
-        for sentence in sentences if self.crew.leads else ():
+        for sentence in sentences if self.processes.is_main_process else ():
             say(f"budget: {sentence}")
         return replace(
             plan,
-            trials=tuple(trial for trial in plan.trials if trial.name in names),
+            noisy_test_sets=tuple(noisy for noisy in plan.noisy_test_sets if noisy.condition in names),
             settings=replace(plan.settings, rounds=rounds),
-            shed=tuple(sentences),
+            skipped=tuple(sentences),
         )
 
-    def _reusable(self, environment: Record, earlier: Record | None) -> set[str]:
+    def _reusable(self, environment: Environment, earlier: RunRecord | None) -> set[str]:
         """Files of an earlier start whose figures still hold.
 
         Sizes hold for the same weights on the same machine with the same software, times only if the
@@ -179,36 +182,40 @@ class Campaign:
         path = self.folder / ENVIRONMENT_FILE
         if not path.is_file():
             return set()
-        before = read_document(path)
-        if any(before.get(key) != environment[key] for key in ("hw", "sw")):
+        before = read_document(path, Environment)
+        if (before.hw, before.sw) != (environment.hw, environment.sw):
             return set()
-        weights = {
-            record["backend"]: record.get("weights") for record in _lines(self.folder / FOOTPRINT_FILE)
-        }
-        rows = {outcome.name: outcome.row for outcome in self._outcomes if outcome.alive}
-        known = weights.keys() & rows.keys()
-        if not known or any(weights[name] != weights_hash(rows[name]) for name in known):
+        cut_torn_line(self.folder / FOOTPRINT_FILE)
+        footprints = records_if_any(self.folder / FOOTPRINT_FILE, Footprint)
+        weights = {record.backend: record.weights for record in footprints}
+        entries = {status.name: status.entry for status in self._statuses if status.is_running}
+        known = weights.keys() & entries.keys()
+        if not known or any(weights[name] != weights_hash(entries[name]) for name in known):
             return set()
         reusable = {FOOTPRINT_FILE}
-        if earlier is not None and earlier.get("asked") == asked_hash(self.request):
-            for name in (LATENCY_FILE, COLD_FILE):
-                timed = {record["backend"] for record in _lines(self.folder / name)}
+        if earlier is not None and earlier.asked == asked_hash(self.request):
+            calls = records_if_any(self.folder / LATENCY_FILE, TimedCall)
+            starts = records_if_any(self.folder / COLD_FILE, ColdStart)
+            for name, records in ((LATENCY_FILE, calls), (COLD_FILE, starts)):
+                timed = {record.backend for record in records}
                 if timed and known <= timed:
                     reusable.add(name)
         return reusable
 
-    def _time(self, plan: Plan, footprints: Sequence[Record], reusable: set[str]) -> None:
-        if not any(outcome.alive for outcome in self._outcomes):
+    def _time(self, plan: Plan, footprints: Sequence[Footprint], reusable: set[str]) -> None:
+        if not any(status.is_running for status in self._statuses):
             return
         if "latency" in plan.phases and LATENCY_FILE not in reusable:
-            rss = {record["backend"]: record["peak_rss_bytes"] for record in footprints}
-            time_latency(self._outcomes, self.materials.sample, plan.settings, self.folder, rss)
+            rss = {record.backend: record.peak_rss_bytes for record in footprints}
+            time_latency(self._statuses, self.inputs.sample, plan.settings, self.folder, rss)
         if "cold" in plan.phases and COLD_FILE not in reusable:
-            time_cold(self._outcomes, self.materials.sample, plan.settings, self.folder)
+            time_cold(self._statuses, self.inputs.sample, plan.settings, self.folder)
 
-    def _write(self, plan: Plan, complete: bool) -> None:
-        document = run_document(self.identity, self.request, plan, self.materials, self._outcomes, complete)
-        write_document(self.folder / RUN_FILE, document)
+    def _write(self, plan: Plan, environment: Environment, complete: bool) -> None:
+        write_document(self.folder / ENVIRONMENT_FILE, environment)
+        write_document(self.folder / SPLITS_FILE, splits_record(self.inputs))
+        record = run_record(self.identity, self.request, plan, self.inputs, self._statuses, complete)
+        write_document(self.folder / RUN_FILE, record)
         vocabulary().save(self.folder)
 
     def _report(self) -> None:
@@ -217,15 +224,11 @@ class Campaign:
         print_report(write_report(self.folder, self.request.allow_fixture), self.folder)
 
     def _exit_code(self) -> int:
-        if not holds_figures(self._outcomes):
+        if not holds_figures(self._statuses):
             return EXIT_NOTHING_MEASURED
-        failed = any(outcome.status == STATUS_FAILED for outcome in self._outcomes)
+        failed = any(status.state == STATUS_FAILED for status in self._statuses)
         return EXIT_BACKEND_FAILED if failed else EXIT_OK
 
 
-def _paces(footprints: Sequence[Record]) -> dict[str, Pace]:
-    return {record["backend"]: Pace(**record["pace"]) for record in footprints}
-
-
-def _lines(path: Path) -> list[Record]:
-    return list(read_records(path)) if path.is_file() else []
+def _costs(footprints: Sequence[Footprint]) -> dict[str, Cost]:
+    return {record.backend: record.cost for record in footprints if record.cost is not None}

@@ -1,24 +1,32 @@
-"""Which checkpoint answers which fold, and the guard against those that learned from test clips."""
+"""Which checkpoint answers which fold, small ones fitted here, and the guard against leaked test clips."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.run.baseline_folds import FITTED
-from benchmarks.run.entries import Row, portable_path
-from benchmarks.run.protocol import Evaluation, Fold
+from benchmarks.run.content_hashes import code_hash, combined_hash
+from benchmarks.run.entries import Entry, portable_path
+from benchmarks.run.protocol import Fold, TestSet
 from finetune.checkpoint.split_card import CARD_NAME, SplitCard, read_split_card
+from finetune.corpus.loading import Corpus
+from finetune.corpus.splits import fingerprint
 from inference.backends.table import BACKENDS, checkpoint_parts, read_members
 from inference.errors import UserError
 
+#: Backend -> the baseline that is fitted for each fold in seconds.
+FITTED = {"mfcc": "mfcc-svm"}
+
 
 @dataclass(frozen=True)
-class Assignment:
-    """The checkpoints of one row under one protocol.
+class FoldCheckpoints:
+    """The checkpoints of one entry under one protocol.
 
     Attributes:
-        checkpoints: Held-out speaker (None without folds) -> folder, Hub id or model size; empty if
-            the row cannot be measured under this protocol.
+        by_fold: Held-out speaker (None without folds) -> folder, Hub id or model size; empty if
+            the entry cannot be measured under this protocol.
         reason: Why not.
         fix: What would mend it.
         leaked_clips: Test clips that a checkpoint was trained on, under a protocol of new speakers also
@@ -29,7 +37,7 @@ class Assignment:
         unfitted: Whether baselines are to be fitted before: a plan only says so.
     """
 
-    checkpoints: Mapping[str | None, str]
+    by_fold: Mapping[str | None, str]
     reason: str | None = None
     fix: str | None = None
     leaked_clips: int | None = None
@@ -39,26 +47,26 @@ class Assignment:
     unfitted: bool = False
 
 
-def assign_checkpoints(
-    row: Row,
-    rows: Sequence[Row],
-    evaluation: Evaluation,
+def find_checkpoints(
+    entry: Entry,
+    entries: Sequence[Entry],
+    test_set: TestSet,
     hashes: Mapping[str, str],
-    fit: Callable[[Row, Evaluation, Fold], Path],
+    fit: Callable[[Entry, TestSet, Fold], Path],
     allow_leak: bool = False,
-) -> Assignment:
+) -> FoldCheckpoints:
     """Finds a checkpoint for every fold.
 
     A folder of fold checkpoints serves a protocol with folds; without one the small baselines are
     fitted, and any other checkpoint serves if it was trained on no test clip. A backend that asks
-    others does so with the checkpoints that their own rows are measured with.
+    others does so with the checkpoints that their own entries are measured with.
 
     Args:
-        row: The backend.
-        rows: All rows of the run.
-        evaluation: The protocol.
+        entry: The backend.
+        entries: All entries of the run.
+        test_set: The protocol.
         hashes: Clip id -> hash of its samples, of the test clips.
-        fit: Returns the checkpoint of the row's baseline for a fold; fits it, or only says where it
+        fit: Returns the checkpoint of the entry's baseline for a fold; fits it, or only says where it
             will lie.
         allow_leak: Whether to measure a checkpoint that was trained on test clips.
 
@@ -66,34 +74,34 @@ def assign_checkpoints(
         UserError: If a fold's checkpoint is missing, or one was trained on test clips.
     """
 
-    def checked(checkpoints: Mapping[str | None, str], unfitted: bool = False) -> Assignment:
-        return _checked(Assignment(checkpoints, unfitted=unfitted), row, evaluation, hashes, allow_leak)
+    def checked(checkpoints: Mapping[str | None, str], unfitted: bool = False) -> FoldCheckpoints:
+        return _checked(FoldCheckpoints(checkpoints, unfitted=unfitted), entry, test_set, hashes, allow_leak)
 
-    if row.spec.composite and row.is_default:
-        members: dict[str, Assignment] = {}
+    if entry.spec.composite and entry.is_default:
+        members: dict[str, FoldCheckpoints] = {}
         # Nothing is fitted for an ensemble that another member leaves without a checkpoint.
-        for member in sorted(_member_rows(row, rows), key=lambda member: member.spec.name in FITTED):
-            found = assign_checkpoints(member, rows, evaluation, hashes, fit, allow_leak)
-            if not found.checkpoints:
-                return Assignment({}, f"{row.name}: {found.reason}", found.fix)
+        for member in sorted(_member_entries(entry, entries), key=lambda member: member.spec.name in FITTED):
+            found = find_checkpoints(member, entries, test_set, hashes, fit, allow_leak)
+            if not found.by_fold:
+                return FoldCheckpoints({}, f"{entry.name}: {found.reason}", found.fix)
             members[member.name] = found
-        return _checked(_joined(row, members, evaluation), row, evaluation, hashes, allow_leak)
-    shared = {fold.speaker: row.checkpoint for fold in evaluation.folds}
-    if evaluation.folds[0].speaker is None:
+        return _checked(_joined(entry, members, test_set), entry, test_set, hashes, allow_leak)
+    shared = {fold.speaker: entry.checkpoint for fold in test_set.folds}
+    if test_set.folds[0].speaker is None:
         return checked(shared)
-    if row.folds is not None:
-        return checked({fold.speaker: str(_fold_folder(row.folds, fold)) for fold in evaluation.folds})
-    if not row.is_default or not _leaks(row, shared, evaluation, hashes):
+    if entry.folds is not None:
+        return checked({fold.speaker: str(_fold_folder(entry.folds, fold)) for fold in test_set.folds})
+    if not entry.is_default or not _leaks(entry, shared, test_set, hashes):
         return checked(shared)
-    if row.spec.name in FITTED and not row.options:
-        folders = {fold.speaker: fit(row, evaluation, fold) for fold in evaluation.folds}
+    if entry.spec.name in FITTED and not entry.options:
+        folders = {fold.speaker: fit(entry, test_set, fold) for fold in test_set.folds}
         unfitted = not all((folder / CARD_NAME).is_file() for folder in folders.values())
         return checked({speaker: str(folder) for speaker, folder in folders.items()}, unfitted)
-    return Assignment(
+    return FoldCheckpoints(
         {},
-        f"{row.name}: its checkpoint has heard every speaker, and {evaluation.protocol} needs one for "
+        f"{entry.name}: its checkpoint has heard every speaker, and {test_set.protocol} needs one for "
         "each held-out speaker.",
-        f"Train them, one sub-folder per speaker, and pass --checkpoint {row.name}=FOLDER",
+        f"Train them, one sub-folder per speaker, and pass --checkpoint {entry.name}=FOLDER",
     )
 
 
@@ -107,45 +115,45 @@ def _fold_folder(folds: Path, fold: Fold) -> Path:
     return folder
 
 
-def _member_rows(row: Row, rows: Sequence[Row]) -> list[Row]:
-    """The rows of the run that a composite stands on; those of the table where the run has none."""
-    known = {other.name: other for other in rows}
+def _member_entries(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of the run that a composite stands on; those of the table where the run has none."""
+    known = {other.name: other for other in entries}
     return [
-        known.get(name) or Row(name, BACKENDS[name], checkpoint, is_default=True)
-        for name, checkpoint in read_members(row.checkpoint)
+        known.get(name) or Entry(name, BACKENDS[name], checkpoint, is_default=True)
+        for name, checkpoint in read_members(entry.checkpoint)
     ]
 
 
-def _joined(row: Row, members: Mapping[str, Assignment], evaluation: Evaluation) -> Assignment:
+def _joined(entry: Entry, members: Mapping[str, FoldCheckpoints], test_set: TestSet) -> FoldCheckpoints:
     """For every fold the checkpoints that the members answer it with, in the order of the ensemble."""
-    names = [name for name, _ in read_members(row.checkpoint)]
+    names = [name for name, _ in read_members(entry.checkpoint)]
     parts = {
-        fold.speaker: [f"{name}={members[name].checkpoints[fold.speaker]}" for name in names]
-        for fold in evaluation.folds
+        fold.speaker: [f"{name}={members[name].by_fold[fold.speaker]}" for name in names]
+        for fold in test_set.folds
     }
-    return Assignment(
+    return FoldCheckpoints(
         {speaker: "+".join(named) for speaker, named in parts.items()},
         unfitted=any(found.unfitted for found in members.values()),
     )
 
 
-def _cards(row: Row, checkpoint: str) -> list[SplitCard | None]:
+def _cards(entry: Entry, checkpoint: str) -> list[SplitCard | None]:
     """The cards of all that is loaded, None for a part without one."""
-    return [read_split_card(Path(part)) for part in checkpoint_parts(row.spec, checkpoint)]
+    return [read_split_card(Path(part)) for part in checkpoint_parts(entry.spec, checkpoint)]
 
 
 def _leaks(
-    row: Row, checkpoints: Mapping[str | None, str], evaluation: Evaluation, hashes: Mapping[str, str]
+    entry: Entry, checkpoints: Mapping[str | None, str], test_set: TestSet, hashes: Mapping[str, str]
 ) -> dict[str, int]:
     """Checkpoint -> number of test clips of its folds that it was trained on, if there are any."""
     leaks: dict[str, int] = {}
-    for fold in evaluation.folds:
+    for fold in test_set.folds:
         checkpoint = checkpoints[fold.speaker]
-        cards = [card for card in _cards(row, checkpoint) if card is not None]
+        cards = [card for card in _cards(entry, checkpoint) if card is not None]
         # A corpus from outside has no training part: there, other recordings of known speakers are fair.
-        held_out = evaluation.new_speakers and bool(fold.train)
+        held_out = test_set.new_speakers and bool(fold.train)
         leaked = {
-            clip for card in cards for clip in card.leaked(evaluation.corpus, fold.test, hashes, held_out)
+            clip for card in cards for clip in card.leaked(test_set.corpus, fold.test, hashes, held_out)
         }
         if leaked:
             leaks[checkpoint] = leaks.get(checkpoint, 0) + len(leaked)
@@ -153,14 +161,14 @@ def _leaks(
 
 
 def _checked(
-    found: Assignment, row: Row, evaluation: Evaluation, hashes: Mapping[str, str], allow_leak: bool
-) -> Assignment:
-    """The assignment with what the cards say; refuses those that name test clips."""
-    checkpoints = found.checkpoints
-    leaks = _leaks(row, checkpoints, evaluation, hashes)
+    found: FoldCheckpoints, entry: Entry, test_set: TestSet, hashes: Mapping[str, str], allow_leak: bool
+) -> FoldCheckpoints:
+    """The found with what the cards say; refuses those that name test clips."""
+    checkpoints = found.by_fold
+    leaks = _leaks(entry, checkpoints, test_set, hashes)
     if leaks and not allow_leak:
-        raise UserError(_leak_message(row, evaluation, leaks))
-    parts = [card for checkpoint in dict.fromkeys(checkpoints.values()) for card in _cards(row, checkpoint)]
+        raise UserError(_leak_message(entry, test_set, leaks))
+    parts = [card for checkpoint in dict.fromkeys(checkpoints.values()) for card in _cards(entry, checkpoint)]
     cards = [card for card in parts if card is not None]
     if not cards or len(cards) < len(parts):
         return found
@@ -179,15 +187,69 @@ def _material(cards: Sequence[SplitCard]) -> str:
     return f"{corpora} and synthetic voices" if any(card.num_synthetic_clips for card in cards) else corpora
 
 
-def _leak_message(row: Row, evaluation: Evaluation, leaks: Mapping[str, int]) -> str:
+def _leak_message(entry: Entry, test_set: TestSet, leaks: Mapping[str, int]) -> str:
     lines: Sequence[str] = [
-        f"{portable_path(checkpoint)} ({row.name}) was trained on {number} of the clips of the test split "
-        f"{evaluation.protocol}{', or on their speakers' if evaluation.new_speakers else ''}."
+        f"{portable_path(checkpoint)} ({entry.name}) was trained on {number} of the clips of the test split "
+        f"{test_set.protocol}{', or on their speakers' if test_set.new_speakers else ''}."
         for checkpoint, number in leaks.items()
     ]
     return "\n".join(lines) + (
         "\nIts accuracy here would say nothing about new recordings. Either measure a checkpoint that was "
-        f"trained on this split (--checkpoint {row.name}=FOLDER), choose the --protocol, --fold and --seed "
-        "it was trained with, leave the row out (--backends ...), or say --allow-leak: the row is then "
+        f"trained on this split (--checkpoint {entry.name}=FOLDER), choose the --protocol, --fold and --seed "
+        "it was trained with, leave the entry out (--backends ...), or say --allow-leak: the entry is then "
         "marked LEAK in every table."
     )
+
+
+class BaselineFitter:
+    """Fits baselines for held-out speakers and keeps them for the next run.
+
+    Args:
+        dataset: What the corpus was loaded from.
+        seed: Seed of the split.
+    """
+
+    def __init__(self, dataset: str, seed: int):
+        self._dataset = dataset
+        self._seed = seed
+
+    def folder(self, entry: Entry, test_set: TestSet, fold: Fold) -> Path:
+        """Where the checkpoint of a fold lies, or will."""
+        assert fold.speaker is not None
+        return _cache_folder() / self._key(test_set.corpus) / entry.spec.name / fold.speaker
+
+    def __call__(self, entry: Entry, test_set: TestSet, fold: Fold) -> Path:
+        """The checkpoint of a fold, fitted unless it is in the cache.
+
+        Raises:
+            UserError: If it cannot be fitted.
+        """
+        folder = self.folder(entry, test_set, fold)
+        if (folder / CARD_NAME).is_file():
+            return folder
+        sys.stderr.write(f"{entry.name}: fitting without {fold.speaker}\n")
+        command = [sys.executable, "-m", "finetune.fit_baseline", "--model", FITTED[entry.spec.name]]
+        options = {
+            "--dataset": self._dataset,
+            "--protocol": "loso",
+            "--fold": str(fold.speaker),
+            "--seed": str(self._seed),
+            "--out": str(folder),
+        }
+        words = [word for pair in options.items() for word in pair]
+        # Nothing is chosen or reported here: one fit, of all clips but the held-out speaker's.
+        words.append("--skip_validation")
+        done = subprocess.run([*command, *words], capture_output=True, text=True)
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            raise UserError(f"{entry.name} could not be fitted without {fold.speaker}: {last[0]}")
+        return folder
+
+    def _key(self, corpus: Corpus) -> str:
+        """Changes with the clips, the seed and the code that fits."""
+        return combined_hash(fingerprint(corpus.clips), str(self._seed), code_hash("finetune", "inference"))
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "spoken-digits" / "folds"

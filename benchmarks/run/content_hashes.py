@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from benchmarks.run.entries import PROJECT_ROOT, Row
+from benchmarks.run.entries import PROJECT_ROOT, Entry
 from inference.backends.table import checkpoint_parts
 
 
@@ -13,9 +13,9 @@ def code_hash(*packages: str) -> str:
     return combined_hash(*(path.read_text(encoding="utf-8") for path in paths))
 
 
-def weights_hash(row: Row) -> str:
-    """Hash of everything that a row loads."""
-    return combined_hash(*map(_checkpoint_hash, checkpoint_parts(row.spec, row.checkpoint)))
+def weights_hash(entry: Entry) -> str:
+    """Hash of everything that an entry loads."""
+    return combined_hash(*map(_checkpoint_hash, checkpoint_parts(entry.spec, entry.checkpoint)))
 
 
 def combined_hash(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""The rows of a run: backends, variants of them, and several checkpoints of one."""
+"""The entries of a run: backends, variants of them, and several checkpoints of one."""
 
 import os
 import re
@@ -18,12 +18,12 @@ FIXTURE_NAME = "fixture.json"
 
 
 @dataclass(frozen=True)
-class Row:
+class Entry:
     """A backend as it is measured.
 
     Attributes:
         name: What it is called in every table: the user's label, or what was typed.
-        spec: Its row of the table of backends.
+        spec: Its entry of the table of backends.
         options: Ways to run it.
         checkpoint: Folder, Hub id or model size.
         folds: Folder with one checkpoint per held-out speaker, in sub-folders of their names.
@@ -38,8 +38,8 @@ class Row:
     is_default: bool = False
 
     @property
-    def folder(self) -> str:
-        """Its name in the result folder."""
+    def file_name(self) -> str:
+        """Its name as part of a file's name."""
         return re.sub(r"[^\w.-]+", "-", self.name)
 
     @property
@@ -53,42 +53,44 @@ class Row:
         return next((read_fixture_note(note) for note in notes if note.is_file()), None)
 
 
-def choose_rows(backends: Sequence[str], assignments: Sequence[str]) -> list[Row]:
+def choose_entries(backends: Sequence[str], checkpoints: Sequence[str]) -> list[Entry]:
     """Reads what was typed.
 
     Args:
-        backends: ``NAME``, ``NAME:option=value,...`` or, to call the row otherwise, ``LABEL=NAME...``.
-        assignments: ``ROW=PATH``: the label, what was typed for the row, or the name of a backend for
-            all its rows. Twice for one row: a checkpoint, and a folder of fold checkpoints.
+        backends: ``NAME``, ``NAME:option=value,...`` or, to call the entry otherwise, ``LABEL=NAME...``.
+        checkpoints: ``ENTRY=PATH``: the label, what was typed for the entry, or the name of a backend for
+            all its entries. Twice for one entry: a checkpoint, and a folder of fold checkpoints.
 
     Raises:
-        UserError: If a backend or option is unknown, or a row or checkpoint is given twice.
+        UserError: If a backend or option is unknown, or an entry or checkpoint is given twice.
     """
     chosen: dict[str, tuple[str, dict[str, str]]] = {}
     for text in backends:
         head, colon, options = text.partition(":")
         label, equals, name = head.rpartition("=")
-        row_name = label if equals else text
-        if row_name in chosen or not row_name:
+        entry_name = label if equals else text
+        if entry_name in chosen or not entry_name:
             raise UserError(
-                f"--backends names {row_name or text} more than once or not at all; give each row a label of "
-                "its own, as in: --backends wav2vec2 large=wav2vec2 --checkpoint large=runs/large"
+                f"--backends names {entry_name or text} more than once or not at all; give each entry a "
+                "label of its own, as in: --backends wav2vec2 large=wav2vec2 --checkpoint large=runs/large"
             )
-        chosen[row_name] = parse_variant(f"{name}{colon}{options}")
-    # By row or backend; a row's own path counts before that of its backend.
+        chosen[entry_name] = parse_variant(f"{name}{colon}{options}")
+    # By entry or backend; an entry's own path counts before that of its backend.
     paths: dict[str, list[str]] = defaultdict(list)
-    for assignment in assignments:
-        name, path = _assigned(assignment, chosen)
+    for found in checkpoints:
+        name, path = _assigned(found, chosen)
         paths[name].append(os.path.expanduser(path))  # The shell leaves a ~ behind the = as it is.
-    rows = [
-        _row(name, backend, options, paths[name if name in paths else backend])
+    entries = [
+        _entry(name, backend, options, paths[name if name in paths else backend])
         for name, (backend, options) in chosen.items()
     ]
-    folders = [row.folder for row in rows]
-    for row in rows:
-        if folders.count(row.folder) > 1:
-            raise UserError(f"two rows would be stored as {row.folder}; give one a label: LABEL={row.name}")
-    return rows
+    names = [entry.file_name for entry in entries]
+    for entry in entries:
+        if names.count(entry.file_name) > 1:
+            raise UserError(
+                f"two entries would be stored as {entry.file_name}; give one a label: LABEL={entry.name}"
+            )
+    return entries
 
 
 def read_fixture_note(path: Path) -> str:
@@ -104,38 +106,56 @@ def read_fixture_note(path: Path) -> str:
     return " ".join(text.split())
 
 
+def refuse_fixtures(names: Sequence[str], allow_fixture: bool) -> None:
+    """Stops before figures of stand-in weights look like results.
+
+    Args:
+        names: Entries whose weights are stand-ins.
+        allow_fixture: Whether they were asked for.
+
+    Raises:
+        UserError: With the entries and the way out.
+    """
+    if names and not allow_fixture:
+        raise UserError(
+            f"{', '.join(names)}: the weights are a fixture, a stand-in for tests, and their figures are no "
+            "results. Measure real weights (--checkpoint NAME=PATH), leave the backend out, or say "
+            "--allow-fixture: every table and picture is then watermarked."
+        )
+
+
 def portable_path(checkpoint: str) -> str:
     """A checkpoint, or several in one, as printed: relative to the project where they lie inside."""
     return checkpoint.replace(f"{PROJECT_ROOT}{os.sep}", "").replace(os.sep, "/")
 
 
-def _assigned(assignment: str, chosen: Mapping[str, tuple[str, dict[str, str]]]) -> tuple[str, str]:
-    """The row or backend that ``ROW=PATH`` speaks of, and the path."""
+def _assigned(found: str, chosen: Mapping[str, tuple[str, dict[str, str]]]) -> tuple[str, str]:
+    """The entry or backend that ``ENTRY=PATH`` speaks of, and the path."""
     families = [backend for backend, _ in chosen.values()]
-    # A row's name may hold "=", so the longest name that fits counts.
+    # An entry's name may hold "=", so the longest name that fits counts.
     for name in sorted((*chosen, *families), key=len, reverse=True):
-        path = assignment.removeprefix(f"{name}=")
-        if path != assignment and path.strip():
+        path = found.removeprefix(f"{name}=")
+        if path != found and path.strip():
             return name, path
-    name, equals, path = assignment.partition("=")
+    name, equals, path = found.partition("=")
     if equals and path.strip():
         raise UserError(
-            f"--checkpoint {assignment}: {name!r} is not measured here; "
+            f"--checkpoint {found}: {name!r} is not measured here; "
             f"choose one of: {', '.join(chosen)} (see --backends)."
         )
-    raise UserError(f"--checkpoint {assignment}: expected ROW=PATH, as in wav2vec2=runs/my-model.")
+    raise UserError(f"--checkpoint {found}: expected ENTRY=PATH, as in wav2vec2=runs/my-model.")
 
 
-def _row(name: str, backend: str, options: Mapping[str, str], paths: Sequence[str]) -> Row:
+def _entry(name: str, backend: str, options: Mapping[str, str], paths: Sequence[str]) -> Entry:
     folds = [path for path in paths if is_folder_of_folds(Path(path))]
     single = [path for path in paths if path not in folds]
     if len(folds) > 1 or len(single) > 1:
         raise UserError(
-            f"--checkpoint gives {name} more than once; measure the second as a row of its own, "
+            f"--checkpoint gives {name} more than once; measure the second as an entry of its own, "
             f"as in: --backends {name} second={backend} --checkpoint second=PATH"
         )
     spec = BACKENDS[backend]
-    return Row(
+    return Entry(
         name=name,
         spec=spec,
         checkpoint=single[0] if single else spec.default_checkpoint,

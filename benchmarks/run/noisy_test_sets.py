@@ -1,19 +1,19 @@
 """The robustness phase as clips to ask about: corrupted words, and sounds that are none."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.conditions.non_words import non_words
 from benchmarks.conditions.table import CLEAN, CONDITIONS, Condition, corrupt
-from benchmarks.run.inputs import Materials
-from benchmarks.run.protocol import Evaluation, Fold, stratified_subset
+from benchmarks.records.layout import Corruption
+from benchmarks.run.inputs import Inputs, NoisyTestSet
+from benchmarks.run.protocol import Fold, TestSet, stratified_subset
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter, read_waveform
 
 REJECTION = "rejection"
 #: The words under their own condition: narrowed to 8 kHz and 16 bit as under all the others.
-CLEAN_TRIAL = "clean@8kHz"
+CLEAN_AT_8_KHZ = "clean@8kHz"
 #: Training clips that babble and competing words are made of.
 NUM_TALKERS = 120
 NON_WORDS_PER_KIND = 20
@@ -21,78 +21,59 @@ NON_WORDS_PER_KIND = 20
 CENTRAL_SNR_DB = 10.0
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One condition under the protocol that the robustness phase uses.
-
-    Attributes:
-        name: As in the records.
-        group: What belongs together in a curve.
-        level: In the unit of the group; None for a group of one.
-        clips: Fold -> clips, made when they are asked for.
-        clip_ids: Fold -> what they are called.
-    """
-
-    name: str
-    group: str
-    level: float | None
-    clips: Mapping[str | None, Callable[[], Sequence[StoredClip]]]
-    clip_ids: Mapping[str | None, Sequence[str]]
-
-
-def make_trials(materials: Materials, names: Sequence[str]) -> tuple[Evaluation, list[Trial]] | None:
-    """The trials of a run.
+def make_noisy_test_sets(inputs: Inputs, names: Sequence[str]) -> tuple[TestSet, list[NoisyTestSet]] | None:
+    """The conditions of a run as test sets.
 
     They use the first protocol that has training clips, and of each speaker the takes that the official
     test would use.
 
     Args:
-        materials: The decoded clips.
+        inputs: The decoded clips.
         names: Conditions, as in the records.
 
     Returns:
-        The protocol and its trials; None without such a protocol.
+        The protocol and its noisy test sets; None without such a protocol.
     """
-    evaluation = next((e for e in materials.evaluations if e.folds[0].train), None)
-    if evaluation is None:
+    test_set = next((found for found in inputs.test_sets if found.folds[0].train), None)
+    if test_set is None:
         return None
-    return evaluation, [_trial(materials, evaluation, name) for name in names]
+    return test_set, [_noisy_test_set(inputs, test_set, name) for name in names]
 
 
-def trial_names(conditions: Sequence[Condition]) -> list[str]:
+def condition_names(conditions: Sequence[Condition]) -> list[str]:
     """Conditions as in the records, those that a budget gives up first at the end."""
-    by_group: dict[str, list[Condition]] = {}
+    by_family: dict[str, list[Condition]] = {}
     for condition in conditions:
-        by_group.setdefault(condition.group, []).append(condition)
+        by_family.setdefault(condition.family, []).append(condition)
     ranked = []
-    for place, group in enumerate(by_group.values()):
-        if "SNR" in group[0].unit:
-            group.sort(key=lambda condition: abs((condition.level or 0.0) - CENTRAL_SNR_DB))
-        ranked += [(rank, place, condition.name) for rank, condition in enumerate(group)]
-    names = [CLEAN_TRIAL if name == CLEAN else name for *_, name in sorted(ranked)]
-    return [CLEAN_TRIAL, REJECTION, *(name for name in names if name != CLEAN_TRIAL)]
+    for place, family in enumerate(by_family.values()):
+        if "SNR" in family[0].unit:
+            family.sort(key=lambda condition: abs((condition.level or 0.0) - CENTRAL_SNR_DB))
+        ranked += [(rank, place, condition.name) for rank, condition in enumerate(family)]
+    names = [CLEAN_AT_8_KHZ if name == CLEAN else name for *_, name in sorted(ranked)]
+    return [CLEAN_AT_8_KHZ, REJECTION, *(name for name in names if name != CLEAN_AT_8_KHZ)]
 
 
-def _trial(materials: Materials, evaluation: Evaluation, name: str) -> Trial:
-    stored = materials.clips[evaluation.protocol]
+def _noisy_test_set(inputs: Inputs, test_set: TestSet, name: str) -> NoisyTestSet:
+    stored = inputs.clips[test_set.protocol]
     if name == REJECTION:
-        first = evaluation.folds[0]
-        make = cache(partial(_store_non_words, evaluation, materials.scratch / "non-words.f32"))
+        first = test_set.folds[0]
+        make = cache(partial(_store_non_words, test_set, inputs.scratch / "non-words.f32"))
         # Nobody says these: one checkpoint answers, that of the first fold.
-        return Trial(
+        return NoisyTestSet(
             name, REJECTION, None, {first.speaker: make}, {first.speaker: [clip.clip_id for clip in make()]}
         )
-    condition = CONDITIONS[CLEAN if name == CLEAN_TRIAL else name]
+    condition = CONDITIONS[CLEAN if name == CLEAN_AT_8_KHZ else name]
     clips: dict[str | None, Callable[[], Sequence[StoredClip]]] = {}
     ids: dict[str | None, Sequence[str]] = {}
-    for place, fold in enumerate(evaluation.folds):
+    for place, fold in enumerate(test_set.folds):
         official = {clip.clip_id for clip in fold.test if clip.official_test}
         chosen = [clip for clip in stored[fold.speaker] if clip.clip_id in official]
         if chosen:
-            path = materials.scratch / f"{name}-{place}.f32"
+            path = inputs.scratch / f"{name}-{place}.f32"
             clips[fold.speaker] = cache(partial(_store_corrupted, condition, fold, chosen, path))
             ids[fold.speaker] = [clip.clip_id for clip in chosen]
-    return Trial(name, condition.group, condition.level, clips, ids)
+    return NoisyTestSet(name, condition.family, condition.level, clips, ids)
 
 
 def _store_corrupted(
@@ -105,19 +86,15 @@ def _store_corrupted(
             waveform = read_waveform(Path(clip.store), clip.first_sample, clip.num_samples)
             assert clip.label is not None
             changed = corrupt(waveform, condition, clip.clip_id, clip.speaker, clip.label, talkers)
-            corruption = {
-                "realised_snr_db": changed.realised_snr_db,
-                "gain_db": changed.gain_db,
-                "clipped_share": changed.clipped_share,
-            }
+            corruption = Corruption(changed.realised_snr_db, changed.gain_db, changed.clipped_share)
             stored.append(store.add(changed.waveform, clip.clip_id, clip.label, clip.speaker, corruption))
     return stored
 
 
-def _store_non_words(evaluation: Evaluation, path: Path) -> list[StoredClip]:
-    number = min(NON_WORDS_PER_KIND, len(evaluation.clips))
+def _store_non_words(test_set: TestSet, path: Path) -> list[StoredClip]:
+    number = min(NON_WORDS_PER_KIND, len(test_set.clips))
     with StoreWriter(path) as store:
         return [
             store.add(sound.waveform, sound.clip_id, None, sound.kind)
-            for sound in non_words(evaluation.clips, number)
+            for sound in non_words(test_set.clips, number)
         ]

@@ -3,20 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
-from benchmarks.measure.answers import Unit
 from benchmarks.measure.latency import MAX_WARM_CALLS
+from benchmarks.records.layout import Cost, Settings
 from benchmarks.run.content_hashes import code_hash, combined_hash, weights_hash
-from benchmarks.run.entries import Row
-from benchmarks.run.inputs import Materials
-from benchmarks.run.protocol import Evaluation
-from benchmarks.run.settings import LEAST_ROUNDS, Settings
+from benchmarks.run.entries import Entry
+from benchmarks.run.inputs import Inputs, Job, NoisyTestSet
+from benchmarks.run.protocol import TestSet
+from benchmarks.run.suites import LEAST_ROUNDS
 from benchmarks.worker.waveform_file import StoredClip
 from inference.transcripts import mapping_version
-
-if TYPE_CHECKING:  # Signal processing takes seconds that --help does not need.
-    from benchmarks.run.noisy_test_sets import Trial
 
 ACCURACY = "clean"
 #: What a call costs beside the backend's own work: two lines of JSON, reading a clip, writing a record.
@@ -28,18 +24,18 @@ class Plan:
     """The work of a run.
 
     Attributes:
-        phases: Of ``settings.PHASES``.
+        phases: Of ``suites.PHASES``.
         settings: Rounds, threads and sweeps.
-        trials: Conditions of the robustness phase, the most important first.
-        trial_protocol: The protocol of the trials.
-        shed: What was left out to stay in the budget.
+        noisy_test_sets: Conditions of the robustness phase, the most important first.
+        noisy_protocol: Whose clips they are made of.
+        skipped: What was left out to stay in the budget.
     """
 
     phases: tuple[str, ...]
     settings: Settings
-    trials: "tuple[Trial, ...]" = ()
-    trial_protocol: Evaluation | None = None
-    shed: tuple[str, ...] = ()
+    noisy_test_sets: tuple[NoisyTestSet, ...] = ()
+    noisy_protocol: TestSet | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def keeps_latency(self) -> bool:
@@ -47,42 +43,29 @@ class Plan:
         return "latency" in self.phases
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How long a backend takes.
-
-    Attributes:
-        load_s: Importing and loading.
-        call_s: One clip.
-    """
-
-    load_s: float
-    call_s: float
-
-
-def make_units(plan: Plan, materials: Materials) -> list[Unit]:
-    """Every unit of the accuracy and robustness phases, row after row."""
+def make_jobs(plan: Plan, inputs: Inputs) -> list[Job]:
+    """Every job of the accuracy and robustness phases, entry after entry."""
     loaded = {
-        (row.name, checkpoint): replace(row, checkpoint=checkpoint)
-        for row in materials.rows
-        for evaluation in materials.evaluations
-        for checkpoint in materials.assignments[row.name, evaluation.protocol].checkpoints.values()
+        (entry.name, checkpoint): replace(entry, checkpoint=checkpoint)
+        for entry in inputs.entries
+        for test_set in inputs.test_sets
+        for checkpoint in inputs.checkpoints[entry.name, test_set.protocol].by_fold.values()
     }
-    weights = {key: weights_hash(row) for key, row in loaded.items()}
-    versions = _Versions(code_hash("inference"), weights)
-    return [unit for row in materials.rows for unit in _row_units(plan, materials, row, versions)]
+    weights = {key: weights_hash(entry) for key, entry in loaded.items()}
+    versions = _ContentHashes(code_hash("inference"), weights)
+    return [job for entry in inputs.entries for job in _entry_jobs(plan, inputs, entry, versions)]
 
 
 @dataclass(frozen=True)
-class _Versions:
-    """Hashes of the code, and of the weights by row and checkpoint."""
+class _ContentHashes:
+    """Hashes of the code, and of the weights by entry and checkpoint."""
 
     code: str
     weights: Mapping[tuple[str, str], str]
 
     def key(
         self,
-        row: Row,
+        entry: Entry,
         checkpoint: str,
         protocol: str,
         fold: str | None,
@@ -92,116 +75,114 @@ class _Versions:
         """Hash of everything that an answer depends on; the fold's own clips stand for the corpus."""
         from benchmarks.conditions.table import VERSION
 
-        options = ",".join(f"{name}={value}" for name, value in sorted(row.options.items()))
+        options = ",".join(f"{name}={value}" for name, value in sorted(entry.options.items()))
         samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in clips))
         version = f"{mapping_version()} {VERSION if condition != ACCURACY else ''}"
-        weights = self.weights[row.name, checkpoint]
-        names = (row.name, row.spec.import_path, options, weights, protocol, str(fold))
+        weights = self.weights[entry.name, checkpoint]
+        names = (entry.name, entry.spec.import_path, options, weights, protocol, str(fold))
         return combined_hash(self.code, version, *names, condition, samples)
 
 
-def _row_units(plan: Plan, materials: Materials, row: Row, versions: _Versions) -> list[Unit]:
-    units: list[Unit] = []
+def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHashes) -> list[Job]:
+    jobs: list[Job] = []
     if "accuracy" in plan.phases:
-        for evaluation in materials.evaluations:
-            checkpoints = materials.assignments[row.name, evaluation.protocol].checkpoints
+        for test_set in inputs.test_sets:
+            checkpoints = inputs.checkpoints[entry.name, test_set.protocol].by_fold
             for fold, checkpoint in checkpoints.items():
-                clips = materials.clips[evaluation.protocol][fold]
-                units.append(
-                    Unit(
-                        row=row,
-                        protocol=evaluation.protocol,
-                        folder=evaluation.folder,
+                clips = inputs.clips[test_set.protocol][fold]
+                jobs.append(
+                    Job(
+                        entry=entry,
+                        protocol=test_set.protocol,
                         condition=ACCURACY,
                         fold=fold,
                         checkpoint=checkpoint,
                         clip_ids=[clip.clip_id for clip in clips],
                         clips=partial(list, clips),
-                        key=versions.key(row, checkpoint, evaluation.protocol, fold, ACCURACY, clips),
+                        key=versions.key(entry, checkpoint, test_set.protocol, fold, ACCURACY, clips),
                     )
                 )
-    if plan.trial_protocol is not None:
-        protocol = plan.trial_protocol.protocol
-        checkpoints = materials.assignments[row.name, protocol].checkpoints
-        for trial in plan.trials:
-            for fold in trial.clips.keys() & checkpoints.keys():
-                sources = materials.clips[protocol][fold]
-                units.append(
-                    Unit(
-                        row=row,
+    if plan.noisy_protocol is not None:
+        protocol = plan.noisy_protocol.protocol
+        checkpoints = inputs.checkpoints[entry.name, protocol].by_fold
+        for noisy in plan.noisy_test_sets:
+            for fold in (fold for fold in noisy.clips if fold in checkpoints):
+                sources = inputs.clips[protocol][fold]
+                jobs.append(
+                    Job(
+                        entry=entry,
                         protocol=protocol,
-                        folder=plan.trial_protocol.folder,
-                        condition=trial.name,
+                        condition=noisy.condition,
                         fold=fold,
                         checkpoint=checkpoints[fold],
-                        clip_ids=trial.clip_ids[fold],
-                        clips=trial.clips[fold],
-                        key=versions.key(row, checkpoints[fold], protocol, fold, trial.name, sources),
+                        clip_ids=noisy.clip_ids[fold],
+                        clips=noisy.clips[fold],
+                        key=versions.key(entry, checkpoints[fold], protocol, fold, noisy.condition, sources),
                     )
                 )
-    return units
+    return jobs
 
 
 def estimate_seconds(
-    plan: Plan, materials: Materials, paces: Mapping[str, Pace], open_clips: Mapping[Unit, int]
+    plan: Plan, inputs: Inputs, costs: Mapping[str, Cost], open_clips: Mapping[Job, int]
 ) -> dict[str, float]:
-    """Seconds by phase, from the pace of a first acquaintance.
+    """Seconds by phase, from the cost of a first acquaintance.
 
     Args:
         plan: The work.
-        materials: Rows and clips.
-        paces: Row -> pace, for rows that can be measured.
-        open_clips: Unit -> clips that are not answered yet.
+        inputs: Entries and clips.
+        costs: Entry -> cost, for entries that can be measured.
+        open_clips: Job -> clips that are not answered yet.
     """
     seconds = dict.fromkeys(("accuracy", "robustness", "latency", "cold"), 0.0)
     loads: set[tuple[str, str]] = set()
-    for unit, number in open_clips.items():
-        pace = paces.get(unit.row.name)
-        if pace is None or not number:
+    for job, number in open_clips.items():
+        cost = costs.get(job.entry.name)
+        if cost is None or not number:
             continue
-        phase = "accuracy" if unit.condition == ACCURACY else "robustness"
-        seconds[phase] += number * (pace.call_s + OVERHEAD_S)
-        if (unit.row.name, unit.checkpoint) not in loads:
-            loads.add((unit.row.name, unit.checkpoint))
-            seconds[phase] += pace.load_s
+        phase = "accuracy" if job.condition == ACCURACY else "robustness"
+        seconds[phase] += number * (cost.call_s + OVERHEAD_S)
+        if (job.entry.name, job.checkpoint) not in loads:
+            loads.add((job.entry.name, job.checkpoint))
+            seconds[phase] += cost.load_s
     settings = plan.settings
-    for pace in paces.values():
+    for cost in costs.values():
         if plan.keeps_latency:
             calls = 2 * settings.rounds + MAX_WARM_CALLS / 3
             sweeps = len(settings.sweep_threads) + sum(settings.sweep_batches)
             calls += 2 * settings.sweep_rounds * sweeps
-            seconds["latency"] += calls * pace.call_s + pace.load_s * (1 + len(settings.sweep_threads))
+            seconds["latency"] += calls * cost.call_s + cost.load_s * (1 + len(settings.sweep_threads))
         if "cold" in plan.phases:
-            seconds["cold"] += settings.cold_starts * (pace.load_s + pace.call_s)
+            seconds["cold"] += settings.cold_starts * (cost.load_s + cost.call_s)
     return seconds
 
 
-def shed(
+def skip_for_budget(
     plan: Plan,
     budget_s: float,
-    materials: Materials,
-    paces: Mapping[str, Pace],
-    open_clips: Mapping[Unit, int],
+    inputs: Inputs,
+    costs: Mapping[str, Cost],
+    open_clips: Mapping[Job, int],
 ) -> Plan:
     """Leaves out what does not fit: levels of the robustness phase, then rounds; never accuracy clips.
 
     Args:
         plan: The work.
         budget_s: Seconds that are left.
-        materials: Rows and clips.
-        paces: Row -> pace.
-        open_clips: Unit -> clips that are not answered yet.
+        inputs: Entries and clips.
+        costs: Entry -> cost.
+        open_clips: Job -> clips that are not answered yet.
     """
 
     def seconds(candidate: Plan) -> float:
-        kept = {trial.name for trial in candidate.trials} | {ACCURACY}
-        counts = {unit: number for unit, number in open_clips.items() if unit.condition in kept}
-        return sum(estimate_seconds(candidate, materials, paces, counts).values())
+        kept = {noisy.condition for noisy in candidate.noisy_test_sets} | {ACCURACY}
+        counts = {job: number for job, number in open_clips.items() if job.condition in kept}
+        return sum(estimate_seconds(candidate, inputs, costs, counts).values())
 
     dropped: list[str] = []
-    while plan.trials and seconds(plan) > budget_s:
-        dropped.insert(0, plan.trials[-1].name)
-        plan = replace(plan, trials=plan.trials[:-1])
+    while plan.noisy_test_sets and seconds(plan) > budget_s:
+        dropped.insert(0, plan.noisy_test_sets[-1].condition)
+        plan = replace(plan, noisy_test_sets=plan.noisy_test_sets[:-1])
     sentences = [f"conditions left out: {', '.join(dropped)}"] if dropped else []
     rounds = plan.settings.rounds
     if plan.keeps_latency and rounds > LEAST_ROUNDS and seconds(plan) > budget_s:
@@ -213,39 +194,39 @@ def shed(
             f"still {needed:.0f} s where {max(budget_s, 0):.0f} s are left: no clip is left out; measure "
             "fewer backends or protocols to be quicker"
         )
-    return replace(plan, shed=tuple(sentences))
+    return replace(plan, skipped=tuple(sentences))
 
 
 def plan_lines(
     plan: Plan,
-    materials: Materials,
+    inputs: Inputs,
     seconds: Mapping[str, float],
-    open_clips: Mapping[Unit, int],
+    open_clips: Mapping[Job, int],
     unavailable: Mapping[str, str],
 ) -> list[str]:
-    """The plan for a person: units with their clips, seconds by phase, what is missing."""
+    """The plan for a person: jobs with their clips, seconds by phase, what is missing."""
     lines = []
-    for row in materials.rows:
-        if row.name in unavailable:
-            lines.append(f"{row.name}: skipped: {unavailable[row.name]}")
+    for entry in inputs.entries:
+        if entry.name in unavailable:
+            lines.append(f"{entry.name}: skipped: {unavailable[entry.name]}")
             continue
-        units = [unit for unit in open_clips if unit.row == row]
-        for (protocol, condition), clips in _clips_by_file(units, open_clips).items():
-            lines.append(f"{row.name}  {protocol}  {condition}  {clips} clips")
-        for evaluation in materials.evaluations:
-            found = materials.assignments[row.name, evaluation.protocol]
+        jobs = [job for job in open_clips if job.entry == entry]
+        for (protocol, condition), clips in _clips_by_condition(jobs, open_clips).items():
+            lines.append(f"{entry.name}  {protocol}  {condition}  {clips} clips")
+        for test_set in inputs.test_sets:
+            found = inputs.checkpoints[entry.name, test_set.protocol]
             if found.reason:
-                lines.append(f"{row.name}  {evaluation.protocol}: skipped: {found.reason}")
+                lines.append(f"{entry.name}  {test_set.protocol}: skipped: {found.reason}")
             if found.unfitted:
-                lines.append(f"{row.name}  {evaluation.protocol}: fitted for each held-out speaker before")
+                lines.append(f"{entry.name}  {test_set.protocol}: fitted for each held-out speaker before")
     lines += [f"{phase}: about {value:.0f} s" for phase, value in seconds.items() if value]
     lines.append(f"in all about {sum(seconds.values()):.0f} s beside size, memory and fitting")
-    return [*lines, *(f"to stay in the budget, {sentence}" for sentence in plan.shed)]
+    return [*lines, *(f"to stay in the budget, {sentence}" for sentence in plan.skipped)]
 
 
-def _clips_by_file(units: Sequence[Unit], open_clips: Mapping[Unit, int]) -> dict[tuple[str, str], int]:
+def _clips_by_condition(jobs: Sequence[Job], open_clips: Mapping[Job, int]) -> dict[tuple[str, str], int]:
     totals: dict[tuple[str, str], int] = {}
-    for unit in units:
-        key = (unit.protocol, unit.condition)
-        totals[key] = totals.get(key, 0) + open_clips[unit]
+    for job in jobs:
+        key = (job.protocol, job.condition)
+        totals[key] = totals.get(key, 0) + open_clips[job]
     return totals

@@ -1,6 +1,5 @@
 """On which clips is measured, who was held out, and the guards against testing on what was learned."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +30,14 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TestSet:
     """A protocol applied to a corpus.
 
     Attributes:
         protocol: What was typed, for an outside corpus ``external:`` and the name of its folder.
         corpus: Where the clips come from.
         caption: What a figure measured on it says.
-        new_speakers: Whether nobody who is tested was learned from: the speaker is then the unit.
+        new_speakers: Whether nobody who is tested was learned from: the speaker is then the job.
         folds: The test lists.
         num_test_clips: All test clips before a subset was taken.
         fingerprint: Of all test clips.
@@ -53,19 +52,14 @@ class Evaluation:
     fingerprint: str
 
     @property
-    def folder(self) -> str:
-        """Its name in the result folder."""
-        return re.sub(r"[^\w.-]+", "-", self.protocol)
-
-    @property
     def clips(self) -> tuple[Clip, ...]:
         """The clips to measure on, fold after fold."""
         return tuple(clip for fold in self.folds for clip in fold.test)
 
 
-def make_evaluation(
+def make_test_set(
     protocol: str, corpus: Corpus, seed: int, speakers: Sequence[str] | None, limit: int | None
-) -> Evaluation:
+) -> TestSet:
     """Applies a protocol.
 
     Args:
@@ -105,7 +99,7 @@ def make_evaluation(
         raise UserError(f"--protocol {protocol}: expected one of: {PROTOCOL_HELP}.")
     tests = [clip for fold in folds for clip in fold.test]
     kept = set(tests if limit is None else stratified_subset(tests, limit))
-    return Evaluation(
+    return TestSet(
         protocol=protocol,
         corpus=corpus,
         caption=caption,
@@ -120,23 +114,23 @@ def make_evaluation(
     )
 
 
-def refuse_overlap(evaluation: Evaluation, hashes: Mapping[str, str]) -> None:
+def refuse_overlap(test_set: TestSet, hashes: Mapping[str, str]) -> None:
     """Stops if a fold tests on what it may learn from.
 
     Args:
-        evaluation: The protocol.
+        test_set: The protocol.
         hashes: Clip id -> hash of its samples, for its test and training clips.
 
     Raises:
         UserError: If a speaker under leave one speaker out, or the same recording under two names, is
             on both sides.
     """
-    for fold in evaluation.folds:
+    for fold in test_set.folds:
         heard = {clip.speaker for clip in fold.train}
         shared = sorted(heard & {clip.speaker for clip in fold.test})
-        if evaluation.new_speakers and shared:
+        if test_set.new_speakers and shared:
             raise UserError(
-                f"{evaluation.protocol}: {', '.join(shared)} would be both learned from and tested; "
+                f"{test_set.protocol}: {', '.join(shared)} would be both learned from and tested; "
                 "give every person one name in the file names."
             )
         learned = {hashes[clip.clip_id]: clip.clip_id for clip in fold.train}
@@ -144,7 +138,7 @@ def refuse_overlap(evaluation: Evaluation, hashes: Mapping[str, str]) -> None:
         for test_id, train_id in twins:
             if train_id is not None:
                 raise UserError(
-                    f"{evaluation.protocol}: the clips {test_id} (test) and {train_id} (training) hold the "
+                    f"{test_set.protocol}: the clips {test_id} (test) and {train_id} (training) hold the "
                     "same samples, so the test would measure memory: remove one of them."
                 )
 

@@ -5,15 +5,10 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.run.arguments import Request
-from benchmarks.run.content_hashes import combined_hash
-from benchmarks.run.entries import portable_path
-from benchmarks.run.inputs import Materials
-from benchmarks.run.plan import ACCURACY, Plan
-from benchmarks.run.records import (
+from benchmarks.records.files import (
     ANSWERS_FOLDER,
     COLD_FILE,
     ENVIRONMENT_FILE,
@@ -22,10 +17,23 @@ from benchmarks.run.records import (
     LOADS_FILE,
     RUN_FILE,
     SPLITS_FILE,
-    Record,
+    answers_name,
     read_document,
 )
-from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, Outcome
+from benchmarks.records.layout import (
+    ConditionRecord,
+    EntryProtocol,
+    EntryRecord,
+    ProtocolRecord,
+    RunRecord,
+    SplitsRecord,
+)
+from benchmarks.run.arguments import Request
+from benchmarks.run.content_hashes import combined_hash
+from benchmarks.run.entries import portable_path
+from benchmarks.run.inputs import Inputs
+from benchmarks.run.plan import ACCURACY, Plan
+from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
 from inference.errors import UserError
 from inference.transcripts import mapping_version
@@ -33,7 +41,7 @@ from inference.transcripts import mapping_version
 MEASURED = (RUN_FILE, SPLITS_FILE, ENVIRONMENT_FILE, LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE)
 
 
-def open_folder(folder: Path, request: Request) -> Record | None:
+def open_folder(folder: Path, request: Request) -> RunRecord | None:
     """Makes the result folder ready; what somebody else put there is left alone.
 
     Returns:
@@ -63,7 +71,7 @@ def open_folder(folder: Path, request: Request) -> Record | None:
         raise UserError(
             f"--out {folder} cannot be made or written: {error.strerror}; name another folder."
         ) from error
-    return read_document(folder / RUN_FILE) if (folder / RUN_FILE).is_file() else None
+    return read_document(folder / RUN_FILE, RunRecord) if (folder / RUN_FILE).is_file() else None
 
 
 def remove_run(folder: Path) -> None:
@@ -85,119 +93,113 @@ def asked_hash(request: Request) -> str:
     return combined_hash(repr(same))
 
 
-def splits_document(materials: Materials) -> Record:
+def splits_record(inputs: Inputs) -> SplitsRecord:
     """``splits.json``."""
-    return {
-        "protocols": {
+    return SplitsRecord(
+        {
             protocol: {
                 fold or "all": {clip.clip_id: clip.pcm_sha for clip in clips} for fold, clips in folds.items()
             }
-            for protocol, folds in materials.clips.items()
+            for protocol, folds in inputs.clips.items()
         }
-    }
+    )
 
 
-def run_document(
+def run_record(
     identity: Mapping[str, str],
     request: Request,
     plan: Plan,
-    materials: Materials,
-    outcomes: Sequence[Outcome],
+    inputs: Inputs,
+    statuses: Sequence[EntryStatus],
     complete: bool,
-) -> Record:
+) -> RunRecord:
     """``run.json``.
 
     Args:
         identity: ``run`` and ``command``.
         request: What was asked for.
         plan: What was measured of it.
-        materials: Protocols and checkpoints.
-        outcomes: What became of the rows.
+        inputs: Protocols and checkpoints.
+        statuses: What became of the entries.
         complete: Whether it came to its end.
     """
     protocols = [
-        {
-            "protocol": evaluation.protocol,
-            "folder": evaluation.folder,
-            "dataset": evaluation.corpus.name,
-            "dataset_description": evaluation.corpus.description,
-            "caption": evaluation.caption,
-            "new_speakers": evaluation.new_speakers,
-            "folds": [fold.speaker for fold in evaluation.folds],
-            "fingerprint": evaluation.fingerprint,
-            "test_clips": evaluation.num_test_clips,
-            "measured_clips": len(evaluation.clips),
-        }
-        for evaluation in materials.evaluations
+        ProtocolRecord(
+            protocol=test_set.protocol,
+            dataset=test_set.corpus.name,
+            dataset_description=test_set.corpus.description,
+            caption=test_set.caption,
+            new_speakers=test_set.new_speakers,
+            folds=tuple(fold.speaker for fold in test_set.folds),
+            fingerprint=test_set.fingerprint,
+            test_clips=test_set.num_test_clips,
+            measured_clips=len(test_set.clips),
+        )
+        for test_set in inputs.test_sets
     ]
-    return {
-        **identity,
-        "suite": request.suite,
-        "complete": complete,
-        "phases": list(plan.phases),
-        "settings": asdict(plan.settings),
-        "mapping_version": mapping_version(),
-        "asked": asked_hash(request),
-        "shed": list(plan.shed),
-        "protocols": protocols,
-        "conditions": _conditions(plan, materials),
-        "backends": [_entry(outcome, materials) for outcome in outcomes],
-    }
+    return RunRecord(
+        run=identity["run"],
+        command=identity["command"],
+        suite=request.suite,
+        complete=complete,
+        phases=plan.phases,
+        settings=plan.settings,
+        mapping_version=mapping_version(),
+        skipped_for_budget=plan.skipped,
+        protocols=tuple(protocols),
+        conditions=_conditions(plan, inputs),
+        backends=tuple(_entry_record(status, inputs) for status in statuses),
+        asked=asked_hash(request),
+    )
 
 
-def _conditions(plan: Plan, materials: Materials) -> list[Record]:
-    first = materials.evaluations[0]
-    clean = {
-        "condition": ACCURACY,
-        "group": None,
-        "level": None,
-        "protocol": first.protocol,
-        "clips": len(first.clips),
-    }
-    trials = [
-        {
-            "condition": trial.name,
-            "group": trial.group,
-            "level": trial.level,
-            "protocol": plan.trial_protocol.protocol,
-            "clips": sum(map(len, trial.clip_ids.values())),
-        }
-        for trial in plan.trials
-        if plan.trial_protocol is not None
+def _conditions(plan: Plan, inputs: Inputs) -> tuple[ConditionRecord, ...]:
+    first = inputs.test_sets[0]
+    clean = ConditionRecord(ACCURACY, None, None, first.protocol, len(first.clips))
+    noisy = [
+        ConditionRecord(
+            condition=noisy.condition,
+            family=noisy.family,
+            level=noisy.level,
+            protocol=plan.noisy_protocol.protocol,
+            clips=sum(map(len, noisy.clip_ids.values())),
+        )
+        for noisy in plan.noisy_test_sets
+        if plan.noisy_protocol is not None
     ]
-    return [clean, *trials]
+    return (clean, *noisy)
 
 
-def _entry(outcome: Outcome, materials: Materials) -> Record:
-    row = next(row for row in materials.rows if row.name == outcome.name)
+def _entry_record(status: EntryStatus, inputs: Inputs) -> EntryRecord:
+    entry = next(entry for entry in inputs.entries if entry.name == status.name)
     protocols = {}
-    for evaluation in materials.evaluations:
-        assignment = materials.assignments[row.name, evaluation.protocol]
-        protocols[evaluation.protocol] = {
-            "status": outcome.status if assignment.checkpoints else STATUS_UNAVAILABLE,
-            "reason": outcome.reason if assignment.checkpoints else assignment.reason,
-            "leaked_clips": assignment.leaked_clips,
-            "trained_on": assignment.trained_on,
-            "train_clips": assignment.train_clips,
-            "fold_checkpoints": assignment.fold_checkpoints,
-        }
-    shown = row.checkpoint if row.folds is None or not row.is_default else str(row.folds)
-    return {
-        "backend": row.name,
-        "family": row.spec.name,
-        "options": dict(row.options),
-        "folder": row.folder,
-        "checkpoint": portable_path(os.path.relpath(shown) if Path(shown).is_dir() else shown),
-        "summary": row.spec.summary,
-        "fixture": row.fixture,
-        "protocols": protocols,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "fix": outcome.fix,
-        "failures": outcome.failures,
-    }
+    for test_set in inputs.test_sets:
+        found = inputs.checkpoints[entry.name, test_set.protocol]
+        protocols[test_set.protocol] = EntryProtocol(
+            status=status.state if found.by_fold else STATUS_UNAVAILABLE,
+            reason=status.reason if found.by_fold else found.reason,
+            leaked_clips=found.leaked_clips,
+            trained_on=found.trained_on,
+            train_clips=found.train_clips,
+            fold_checkpoints=found.fold_checkpoints,
+        )
+    shown = entry.checkpoint if entry.folds is None or not entry.is_default else str(entry.folds)
+    return EntryRecord(
+        backend=entry.name,
+        family=entry.spec.name,
+        options=dict(entry.options),
+        answers=answers_name(entry.file_name),
+        checkpoint=portable_path(os.path.relpath(shown) if Path(shown).is_dir() else shown),
+        summary=entry.spec.summary,
+        fixture=entry.fixture,
+        protocols=protocols,
+        status=status.state,
+        reason=status.reason,
+        fix=status.fix,
+        failures=tuple(status.failures),
+    )
 
 
-def holds_figures(outcomes: Sequence[Outcome]) -> bool:
-    """Whether a row was measured to its end."""
-    return any(outcome.status == STATUS_OK for outcome in outcomes)
+def holds_figures(statuses: Sequence[EntryStatus]) -> bool:
+    """Whether an entry was measured to its end."""
+    return any(status.state == STATUS_OK for status in statuses)

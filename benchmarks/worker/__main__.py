@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, TextIO
 
-from benchmarks.measure.process_memory import reset_peak, resident_bytes
+from benchmarks.worker.resident_memory import reset_peak, resident_bytes
 
 if TYPE_CHECKING:
     from benchmarks.worker.backend import ServedBackend

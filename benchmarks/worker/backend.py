@@ -1,4 +1,4 @@
-"""One backend inside its worker: imported, loaded, timed, weighed."""
+"""One backend inside its worker: imported, loaded, timed, measured."""
 
 import gc
 import importlib
@@ -19,7 +19,7 @@ from inference.prediction import Prediction
 from inference.stage_timer import collect_stages
 from inference.vocabulary import vocabulary
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 #: Lengths of audio for which the multiply-accumulates are counted: FSDD's median clip, and a second.
 COUNTED_SECONDS = (0.42, 1.0)
@@ -29,11 +29,11 @@ class ServedBackend:
     """A backend and what is asked of it.
 
     Args:
-        spec: Its row of the table of backends, as a dictionary. The parent's row counts, so that a
+        spec: Its entry of the table of backends, as a dictionary. The parent's entry counts, so that a
             backend from outside is measured like any other.
     """
 
-    def __init__(self, spec: Answer):
+    def __init__(self, spec: Reply):
         self._spec = BackendSpec(**spec)
         BACKENDS[self._spec.name] = self._spec
         self._opened = OpenedFiles()
@@ -42,7 +42,7 @@ class ServedBackend:
             importlib.import_module(self._spec.package)
             backend_class(self._spec)
 
-    def load(self, checkpoint: str, threads: int, options: dict[str, str]) -> Answer:
+    def load(self, checkpoint: str, threads: int, options: dict[str, str]) -> Reply:
         """Loads the checkpoint."""
         start = time.perf_counter()
         self._backend = load_backend(self._spec.name, checkpoint, threads=threads, options=options)
@@ -56,7 +56,7 @@ class ServedBackend:
             "device": self._backend.device,
         }
 
-    def predict(self, store: str, clips: list[tuple[int, int]]) -> Answer:
+    def predict(self, store: str, clips: list[tuple[int, int]]) -> Reply:
         """Answers a batch of stored clips, each given by its first sample and number of samples."""
         backend = self._loaded
         waveforms = [read_waveform(Path(store), *place) for place in clips]
@@ -74,7 +74,7 @@ class ServedBackend:
             "involuntary_switches": switches,
         }
 
-    def size(self) -> Answer:
+    def size(self) -> Reply:
         """What must be shipped and what was really used of it."""
         backend = self._loaded
         opened = checkpoint_files(backend.checkpoint_files, self._opened.paths)
@@ -97,7 +97,7 @@ class ServedBackend:
             "runtime_packages": packages,
         }
 
-    def work(self, num_samples: int) -> Answer:
+    def work(self, num_samples: int) -> Reply:
         """What one waveform of that length costs at least, None where it is not known."""
         backend = self._loaded
         return {
@@ -111,7 +111,7 @@ class ServedBackend:
         assert self._backend is not None, "asked before load"
         return self._backend
 
-    def _describe(self, prediction: Prediction) -> Answer:
+    def _describe(self, prediction: Prediction) -> Reply:
         check_prediction(prediction)
         answer = self._loaded.operating_point.decide(prediction)
         return {

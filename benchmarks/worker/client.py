@@ -1,4 +1,4 @@
-"""A backend in a process of its own, seen from the parent: requests out, answers or a failure back.
+"""A backend in a process of its own, seen from the parent: requests out, replies or a failure back.
 
 The parent blocks in ``select`` while the backend works. A parent that polled instead would take
 the backend's processor time and, on few cores, multiply its latency.
@@ -17,8 +17,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.run.entries import Row
-from benchmarks.run.settings import Settings
+from benchmarks.records.layout import Settings
+from benchmarks.run.entries import Entry
 from benchmarks.worker.waveform_file import StoredClip
 
 CLOSE_TIMEOUT_S = 5.0
@@ -28,7 +28,7 @@ LAST_WORDS = 12
 #: Kinds of failure after which the process is gone.
 DEADLY = ("crash", "timeout")
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 
 class BackendFailure(Exception):
@@ -68,15 +68,17 @@ class BackendProcess:
     """Starts the worker of a backend; as a context manager it also ends it.
 
     Args:
-        row: The backend.
+        entry: The backend.
         settings: Threads and time limits.
-        checkpoint: What to load instead of the row's own checkpoint, as for a fold.
+        checkpoint: What to load instead of the entry's own checkpoint, as for a fold.
         offline: Whether the Hugging Face libraries must do with what is cached.
     """
 
-    def __init__(self, row: Row, settings: Settings, checkpoint: str | None = None, offline: bool = False):
-        self._row = row
-        self._checkpoint = checkpoint or row.checkpoint
+    def __init__(
+        self, entry: Entry, settings: Settings, checkpoint: str | None = None, offline: bool = False
+    ):
+        self._entry = entry
+        self._checkpoint = checkpoint or entry.checkpoint
         self._settings = settings
         self._pending = b""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
@@ -112,16 +114,16 @@ class BackendProcess:
         self._process.stdout.close()
         self._stderr.close()
 
-    def start(self) -> Answer:
+    def start(self) -> Reply:
         """Waits until the interpreter is ready: ``started_ns``, ``at_ns``."""
         return self._ask({"do": "start"}, self._settings.load_timeout_s, "while starting")
 
-    def import_libraries(self) -> Answer:
+    def import_libraries(self) -> Reply:
         """Imports the backend's module and the library that it stands on."""
-        spec = dataclasses.asdict(self._row.spec)
+        spec = dataclasses.asdict(self._entry.spec)
         return self._ask({"do": "import", "spec": spec}, self._settings.load_timeout_s, "while importing")
 
-    def load(self) -> Answer:
+    def load(self) -> Reply:
         """Loads the checkpoint, after the libraries: ``load_seconds``, ``zero_shot``, ``device``.
 
         Raises:
@@ -132,17 +134,17 @@ class BackendProcess:
             "do": "load",
             "checkpoint": self._checkpoint,
             "threads": self._settings.threads,
-            "options": dict(self._row.options),
+            "options": dict(self._entry.options),
         }
         return self._ask(request, self._settings.load_timeout_s, "while loading")
 
-    def open(self) -> Answer:
+    def open(self) -> Reply:
         """Imports and loads; ``load_seconds`` is the time of both."""
         start = time.perf_counter()
         self.import_libraries()
         return self.load() | {"load_seconds": time.perf_counter() - start}
 
-    def predict(self, *clips: StoredClip) -> Answer:
+    def predict(self, *clips: StoredClip) -> Reply:
         """Answers one batch: ``predictions``, ``t_ns``, ``involuntary_switches``.
 
         Raises:
@@ -158,37 +160,37 @@ class BackendProcess:
             f"on clip {clips[0].clip_id}",
         )
 
-    def memory(self) -> Answer:
+    def memory(self) -> Reply:
         """``peak_rss_bytes`` and ``rss_bytes`` of the process and its children, None where hidden."""
         return self._ask({"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory")
 
     def reset_peak(self) -> bool:
         """Sets the peak back to the present memory; False where the system does not allow it."""
-        answer = self._ask({"do": "reset_peak"}, self._settings.clip_timeout_s, "when asked for its memory")
-        return bool(answer["reset"])
+        reply = self._ask({"do": "reset_peak"}, self._settings.clip_timeout_s, "when asked for its memory")
+        return bool(reply["reset"])
 
-    def size(self) -> Answer:
+    def size(self) -> Reply:
         """Parameters, work and bytes, see ``footprint.jsonl``."""
         return self._ask({"do": "size"}, self._settings.load_timeout_s, "when asked for its size")
 
-    def work(self, num_samples: int) -> Answer:
+    def work(self, num_samples: int) -> Reply:
         """``parameters``, ``multiply_accumulates`` of one waveform of that length, and ``arithmetic``."""
         request = {"do": "work", "num_samples": num_samples}
         return self._ask(request, self._settings.clip_timeout_s, "when asked for its work")
 
-    def _ask(self, request: Answer, timeout_s: float, occasion: str) -> Answer:
+    def _ask(self, request: Reply, timeout_s: float, occasion: str) -> Reply:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # The missing answer tells more than the pipe does.
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-        answer: Answer = json.loads(self._read_line(timeout_s, occasion))
-        if "unavailable" in answer:
-            raise BackendUnavailable(answer["unavailable"], answer["fix"])
-        if "refused" in answer:
-            raise BackendFailure("refused", answer["refused"])
-        if "error" in answer:
-            raise BackendFailure(answer["kind"], f"failed {occasion}: {answer['error']}", answer["traceback"])
-        return answer
+        reply: Reply = json.loads(self._read_line(timeout_s, occasion))
+        if "unavailable" in reply:
+            raise BackendUnavailable(reply["unavailable"], reply["fix"])
+        if "refused" in reply:
+            raise BackendFailure("refused", reply["refused"])
+        if "error" in reply:
+            raise BackendFailure(reply["kind"], f"failed {occasion}: {reply['error']}", reply["traceback"])
+        return reply
 
     def _read_line(self, timeout_s: float, occasion: str) -> bytes:
         assert self._process.stdout is not None
@@ -225,7 +227,7 @@ class BackendProcess:
 
 
 def _one_line(text: str) -> str:
-    """A line break would end a row of a table."""
+    """A line break would end an entry of a table."""
     return " ".join(text.split())
 
 

@@ -6,13 +6,14 @@ is kept in memory, so a corpus may be larger than that.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.records.layout import Corruption
 from inference.audio import SAMPLING_RATE, rms_dbfs, waveform_hash
 
 if TYPE_CHECKING:  # Workers read the store without the corpus.
@@ -43,7 +44,7 @@ class StoredClip:
     num_samples: int
     rms_dbfs: float | None
     pcm_sha: str
-    corruption: Mapping[str, Any] | None = None
+    corruption: Corruption | None = None
 
     @property
     def duration_s(self) -> float:
@@ -75,7 +76,7 @@ class StoreWriter:
         clip_id: str,
         label: str | None,
         speaker: str,
-        corruption: Mapping[str, Any] | None = None,
+        corruption: Corruption | None = None,
     ) -> StoredClip:
         """Stores a waveform of shape ``(num_samples,)``."""
         self._samples.write(np.ascontiguousarray(waveform, dtype=np.float32).tobytes())

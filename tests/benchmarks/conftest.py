@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import run
+from benchmarks.run.__main__ import main
 from benchmarks.worker.waveform_file import StoredClip, store_clips
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
@@ -77,6 +77,6 @@ def benchmark(
         folder = tmp_path / "out"
         arguments = ["--backends", *names, "--dataset", str(corpus_folder), "--out", str(folder)]
         again = ["--fresh"] if folder.exists() and "--resume" not in options else []
-        return run.main([*arguments, "--rounds", "8", *again, *options]), folder
+        return main([*arguments, "--rounds", "8", *again, *options]), folder
 
     return start

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.run.entries import Row
+from benchmarks.run.entries import Entry
 from inference.backends.base import Backend
 from inference.backends.table import BackendSpec
 from inference.errors import BackendUnavailableError, CheckpointError
@@ -28,9 +28,9 @@ def fake_spec(class_name: str, checkpoint: str = "none") -> BackendSpec:
     )
 
 
-def row_of(class_name: str) -> Row:
+def entry_of(class_name: str) -> Entry:
     """A fake as a row of a run."""
-    return Row(class_name.lower(), fake_spec(class_name), "none")
+    return Entry(class_name.lower(), fake_spec(class_name), "none")
 
 
 def spoken_label(waveform: np.ndarray) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.records.layout import RECORD_VERSION
 from inference.transcripts import mapping_version
 from inference.vocabulary import DIGITS
 
@@ -59,45 +60,43 @@ def make_run(
     splits = {
         protocol: {"all": {clip: f"{hash_of(clip)}" for clip, _, _ in clips}} for protocol, _ in PROTOCOLS
     }
-    write(folder / "splits.json", {"v": 3, "protocols": splits})
+    write(folder / "splits.json", {"v": RECORD_VERSION, "protocols": splits})
     for row in run["backends"]:
         if row["status"] == "unavailable":
             continue
         name, (_, accuracy, _, zero_shot) = row["backend"], backends[row["backend"]]
         voices = {speaker: accuracy + generator.normal(0, 0.03) for speaker in SPEAKERS}
-        for protocol, new_speakers in PROTOCOLS:
-            lines = [
-                answer(
-                    generator,
-                    name,
-                    protocol,
-                    "clean",
-                    clip,
-                    voices[clip[2]] + 0.02 * (not new_speakers),
-                    zero_shot,
-                )
-                for clip in clips
-            ]
-            write_lines(folder / "records" / row["folder"] / protocol / "clean.jsonl.gz", lines)
-        for group, level in CONDITIONS:
-            lines = [
-                answer(
-                    generator,
-                    name,
-                    "loso",
-                    f"{group}@{level:g}",
-                    clip,
-                    voices[clip[2]] - (20 - level) / 60,
-                    zero_shot,
-                    level,
-                )
-                for clip in clips
-                if clip[0].endswith("_0")
-            ]
-            write_lines(folder / "records" / row["folder"] / "loso" / f"{group}@{level:g}.jsonl.gz", lines)
+        lines = [
+            answer(
+                generator,
+                name,
+                protocol,
+                "clean",
+                clip,
+                voices[clip[2]] + 0.02 * (not new_speakers),
+                zero_shot,
+            )
+            for protocol, new_speakers in PROTOCOLS
+            for clip in clips
+        ]
+        lines += [
+            answer(
+                generator,
+                name,
+                "loso",
+                f"{family}@{level:g}",
+                clip,
+                voices[clip[2]] - (20 - level) / 60,
+                zero_shot,
+                level,
+            )
+            for family, level in CONDITIONS
+            for clip in clips
+            if clip[0].endswith("_0")
+        ]
         sounds = [(f"{kind}_{number}", None, kind) for kind in ("silence", "reversed") for number in range(4)]
-        lines = [answer(generator, name, "loso", "rejection", sound, 0.5, zero_shot) for sound in sounds]
-        write_lines(folder / "records" / row["folder"] / "loso" / "rejection.jsonl.gz", lines)
+        lines += [answer(generator, name, "loso", "rejection", sound, 0.5, zero_shot) for sound in sounds]
+        write_lines(folder / row["answers"], lines)
     write_timings(folder, generator, run, backends, rounds)
     return folder
 
@@ -107,7 +106,6 @@ def run_document(backends: Mapping[str, tuple[str, float, float, bool]], rounds:
     protocols = [
         {
             "protocol": protocol,
-            "folder": protocol,
             "dataset": "made",
             "dataset_description": f"{clips} made-up clips",
             "caption": "leave one speaker out"
@@ -122,7 +120,7 @@ def run_document(backends: Mapping[str, tuple[str, float, float, bool]], rounds:
         for protocol, new_speakers in PROTOCOLS
     ]
     return {
-        "v": 3,
+        "v": RECORD_VERSION,
         "run": "made",
         "command": "python -m benchmarks.run",
         "suite": "standard",
@@ -130,21 +128,21 @@ def run_document(backends: Mapping[str, tuple[str, float, float, bool]], rounds:
         "phases": ["accuracy", "latency", "cold", "memory", "size", "robustness"],
         "settings": {"seed": 0, "threads": 1, "rounds": rounds},
         "mapping_version": mapping_version(),
-        "shed": [],
+        "skipped_for_budget": [],
         "protocols": protocols,
         "conditions": [
-            {"condition": "clean", "group": "clean", "level": None, "protocol": "loso", "clips": 60},
+            {"condition": "clean", "family": "clean", "level": None, "protocol": "loso", "clips": 60},
             *(
                 {
-                    "condition": f"{group}@{level:g}",
-                    "group": group,
+                    "condition": f"{family}@{level:g}",
+                    "family": family,
                     "level": level,
                     "protocol": "loso",
                     "clips": 60,
                 }
-                for group, level in CONDITIONS
+                for family, level in CONDITIONS
             ),
-            {"condition": "rejection", "group": "rejection", "level": None, "protocol": "loso", "clips": 8},
+            {"condition": "rejection", "family": "rejection", "level": None, "protocol": "loso", "clips": 8},
         ],
         "backends": [backend_document(name, *row) for name, row in backends.items()],
     }
@@ -163,7 +161,7 @@ def backend_document(name: str, family: str, accuracy: float, ms: float, zero_sh
         "backend": name,
         "family": family,
         "options": {},
-        "folder": name.replace(":", "-").replace("=", "-"),
+        "answers": f"records/{name.replace(':', '-').replace('=', '-')}.jsonl.gz",
         "checkpoint": f"runs/{family}",
         "summary": family,
         "fixture": None,
@@ -177,7 +175,7 @@ def backend_document(name: str, family: str, accuracy: float, ms: float, zero_sh
 
 def environment_document() -> dict[str, Any]:
     return {
-        "v": 3,
+        "v": RECORD_VERSION,
         "cpu": "made-up processor",
         "cores_allowed": 2,
         "os": "Linux",
@@ -216,8 +214,8 @@ def answer(
         )
     )
     return {
-        "v": 3,
-        "unit": "1" * 16,
+        "v": RECORD_VERSION,
+        "job": "1" * 16,
         "backend": backend,
         "protocol": protocol,
         "fold": speaker if protocol == "loso" else None,
@@ -260,7 +258,7 @@ def write_timings(
             e2e = int(backends[name][2] * 1e6 * disturbance * np.exp(generator.normal(0, 0.03)))
             latency.append(
                 {
-                    "v": 3,
+                    "v": RECORD_VERSION,
                     "backend": name,
                     "round": number,
                     "position": place,
@@ -268,7 +266,6 @@ def write_timings(
                     "duration_s": 0.4,
                     "threads": 1,
                     "batch": 1,
-                    "device": "cpu",
                     "t_ns": {
                         "e2e": e2e,
                         "cpu": e2e,
@@ -296,7 +293,7 @@ def write_timings(
         ]
         loads.append(
             {
-                "v": 3,
+                "v": RECORD_VERSION,
                 "backend": name,
                 "threads": 1,
                 "load_seconds": ms / 10,
@@ -306,7 +303,7 @@ def write_timings(
         )
         cold += [
             {
-                "v": 3,
+                "v": RECORD_VERSION,
                 "backend": name,
                 "repeat": repeat,
                 "seconds": {
@@ -322,7 +319,7 @@ def write_timings(
         memory = {"peak_rss_bytes": 60_000_000, "rss_bytes": 50_000_000}
         footprint.append(
             {
-                "v": 3,
+                "v": RECORD_VERSION,
                 "backend": name,
                 "zero_shot": zero_shot,
                 "device": "cpu",

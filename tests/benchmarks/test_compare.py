@@ -14,13 +14,14 @@ from benchmarks.reports.report_tables import read_report
 from benchmarks.reports.run_differences import compare_runs
 from tests.benchmarks.made_run import make_run, read_lines, write_lines
 
-CLEAN = Path("records/mfcc/loso/clean.jsonl.gz")
-WHISPER = Path("records/whisper-decode-constrained/loso/clean.jsonl.gz")
+MFCC = Path("records/mfcc.jsonl.gz")
+WHISPER = Path("records/whisper-decode-constrained.jsonl.gz")
 
 
 def with_lines(folder: Path, name: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Changes the clean answers of leave one speaker out in a file of answers."""
     lines = read_lines(folder / name)
-    change(lines)
+    change([line for line in lines if (line["protocol"], line["condition"]) == ("loso", "clean")])
     write_lines(folder / name, lines)
 
 
@@ -56,7 +57,7 @@ def test_fixed_and_broken_clips_are_listed(
         right[0]["label"] = None
         changed["broken"].append(right[0]["clip"])
 
-    with_lines(runs[1], CLEAN, change)
+    with_lines(runs[1], MFCC, change)
     change_of_mfcc = compare_runs(*map(read_report, runs))[0]
     loso = next(change for change in change_of_mfcc.protocols if change.protocol == "loso")
     assert [clip for clip, _, _ in loso.fixed] == changed["fixed"]

@@ -16,9 +16,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def verdicts(
     made: Path, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, list[str]]:
-    gates = tmp_path / "gates.toml"
-    gates.write_text(text)
-    code = main([str(made), str(gates)])
+    limits = tmp_path / "limits.toml"
+    limits.write_text(text)
+    code = main([str(made), str(limits)])
     return code, [line.split()[0] for line in capsys.readouterr().out.splitlines()]
 
 
@@ -28,7 +28,7 @@ def verdicts(
         ("loso_acc_min = 0.6", 0, ["pass"]),
         ("loso_acc_min = 0.999", 1, ["fail"]),
         ("loso_acc_min = 0.873", 1, ["undecided"]),
-        ("official_acc_min = 0.5\nartefact_mb_max = 2\npeak_rss_mb_max = 10", 1, ["pass", "pass", "fail"]),
+        ("official_acc_min = 0.5\nmodel_mb_max = 2\npeak_rss_mb_max = 10", 1, ["pass", "pass", "fail"]),
         ("loso_acc_min = 0.999\np95_ms_max = 100", 1, ["fail", "invalid"]),
         ("loso_acc_min = 0.6\np95_ms_max = 100\nratio_max = 1.0", 0, ["pass", "pass", "pass"]),
         ("p95_ms_max = 0.1", 1, ["fail"]),
@@ -76,7 +76,7 @@ def test_milliseconds_of_other_hardware_decide_nothing(
 def test_broken_files_are_explained(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
-    gates = tmp_path / "gates.toml"
-    gates.write_text(text)
-    assert main([str(made), str(gates)]) == 2
+    limits = tmp_path / "limits.toml"
+    limits.write_text(text)
+    assert main([str(made), str(limits)]) == 2
     assert message in capsys.readouterr().err

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from benchmarks.reports.formats import align, markdown_grid
 from benchmarks.reports.table import Column, Table, digits, p_value, shown
+from benchmarks.text_table import align, markdown_grid
 
 
 @pytest.mark.parametrize(

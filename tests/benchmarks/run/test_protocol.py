@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.run.entries import PROJECT_ROOT, choose_rows, portable_path
-from benchmarks.run.protocol import Evaluation, Fold, make_evaluation, refuse_overlap, stratified_subset
+from benchmarks.run.entries import PROJECT_ROOT, choose_entries, portable_path
+from benchmarks.run.protocol import Fold, make_test_set, refuse_overlap, stratified_subset
+from benchmarks.run.protocol import TestSet as MeasuredTestSet
 from finetune.corpus.loading import Clip, Corpus
 from inference.audio import waveform_hash
 from inference.backends.table import BACKENDS
@@ -34,36 +35,39 @@ TAKES = [
 
 
 def test_defaults_come_from_the_table_and_assignments_win() -> None:
-    mfcc, wav2vec2 = choose_rows(["mfcc", "wav2vec2"], ["wav2vec2=runs/a=b"])
+    mfcc, wav2vec2 = choose_entries(["mfcc", "wav2vec2"], ["wav2vec2=runs/a=b"])
     assert (mfcc.checkpoint, mfcc.is_default) == (BACKENDS["mfcc"].default_checkpoint, True)
     assert (wav2vec2.checkpoint, wav2vec2.is_default) == ("runs/a=b", False)
 
 
 def test_a_backend_may_have_several_rows() -> None:
-    rows = choose_rows(
+    entries = choose_entries(
         ["wav2vec2", "big=wav2vec2", "whisper:decode=free", "whisper:decode=constrained"],
         ["big=runs/big", "whisper=base.en", "whisper:decode=free=tiny.en"],
     )
-    assert [(row.name, row.spec.name) for row in rows[:2]] == [("wav2vec2", "wav2vec2"), ("big", "wav2vec2")]
-    assert [row.checkpoint for row in rows[1:]] == ["runs/big", "tiny.en", "base.en"]
-    assert rows[3].options == {"decode": "constrained"}
-    assert rows[3].folder == "whisper-decode-constrained"
+    assert [(entry.name, entry.spec.name) for entry in entries[:2]] == [
+        ("wav2vec2", "wav2vec2"),
+        ("big", "wav2vec2"),
+    ]
+    assert [entry.checkpoint for entry in entries[1:]] == ["runs/big", "tiny.en", "base.en"]
+    assert entries[3].options == {"decode": "constrained"}
+    assert entries[3].file_name == "whisper-decode-constrained"
 
 
 def test_a_folder_of_folds_is_told_from_a_checkpoint(tmp_path: Path) -> None:
     for folder in ("folds/ann", "folds/bob", "mine"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "split_card.json").touch()
-    (row,) = choose_rows(["mfcc"], [f"mfcc={tmp_path}/folds", f"mfcc={tmp_path}/mine"])
-    assert (row.checkpoint, row.folds) == (f"{tmp_path}/mine", tmp_path / "folds")
+    (entry,) = choose_entries(["mfcc"], [f"mfcc={tmp_path}/folds", f"mfcc={tmp_path}/mine"])
+    assert (entry.checkpoint, entry.folds) == (f"{tmp_path}/mine", tmp_path / "folds")
 
 
 @pytest.mark.parametrize(
-    ("backends", "assignments", "message"),
+    ("backends", "checkpoints", "message"),
     [
-        (["mfcc"], ["runs/mine"], "expected ROW=PATH"),
-        (["mfcc"], ["mfcc="], "expected ROW=PATH"),
-        (["mfcc"], ["mfcc= "], "expected ROW=PATH"),
+        (["mfcc"], ["runs/mine"], "expected ENTRY=PATH"),
+        (["mfcc"], ["mfcc="], "expected ENTRY=PATH"),
+        (["mfcc"], ["mfcc= "], "expected ENTRY=PATH"),
         (["mfcc"], ["whisper=tiny"], "'whisper' is not measured here"),
         (["mfcc"], ["mfcc=a", "mfcc=b"], "gives mfcc more than once"),
         (["mfcc", "wav2vec2", "mfcc"], [], "names mfcc more than once"),
@@ -71,14 +75,14 @@ def test_a_folder_of_folds_is_told_from_a_checkpoint(tmp_path: Path) -> None:
         (["a b=mfcc", "a/b=mfcc"], [], "would be stored as a-b"),
     ],
 )
-def test_wrong_rows_are_explained(backends: list[str], assignments: list[str], message: str) -> None:
+def test_wrong_rows_are_explained(backends: list[str], checkpoints: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        choose_rows(backends, assignments)
+        choose_entries(backends, checkpoints)
 
 
 def test_the_home_folder_is_found_behind_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
-    assert choose_rows(["mfcc"], ["mfcc=~/mine"])[0].checkpoint == "/home/ann/mine"
+    assert choose_entries(["mfcc"], ["mfcc=~/mine"])[0].checkpoint == "/home/ann/mine"
 
 
 def corpus(waveforms: dict[str, float]) -> Corpus:
@@ -101,36 +105,36 @@ def test_loso_has_a_fold_per_speaker_and_a_subset_spans_them() -> None:
     clips = corpus(
         {f"{d}_{s}_{t}": (d + 1) / 100 + t / 1000 for d in range(3) for s in "abc" for t in range(3)}
     )
-    whole = make_evaluation("loso", clips, 0, None, None)
+    whole = make_test_set("loso", clips, 0, None, None)
     assert [fold.speaker for fold in whole.folds] == ["a", "b", "c"]
     assert (whole.new_speakers, len(whole.clips), whole.num_test_clips) == (True, 27, 27)
-    lite = make_evaluation("loso-lite", clips, 0, None, None)
+    lite = make_test_set("loso-lite", clips, 0, None, None)
     assert {clip.index for clip in lite.clips} == {0}
-    few = make_evaluation("loso", clips, 0, None, 6)
+    few = make_test_set("loso", clips, 0, None, 6)
     assert {clip.speaker for clip in few.clips} == set("abc")
-    assert make_evaluation("loso", clips, 0, ["b"], None).folds[0].speaker == "b"
+    assert make_test_set("loso", clips, 0, ["b"], None).folds[0].speaker == "b"
     with pytest.raises(UserError, match="--protocol kfold: expected one of"):
-        make_evaluation("kfold", clips, 0, None, None)
+        make_test_set("kfold", clips, 0, None, None)
     with pytest.raises(UserError, match="external: names no folder"):
-        make_evaluation("external:", clips, 0, None, None)
+        make_test_set("external:", clips, 0, None, None)
 
 
 def test_equal_samples_on_both_sides_are_refused() -> None:
     names = [f"{digit}_{speaker}_{take}" for digit in range(3) for speaker in "abc" for take in (0, 5, 6)]
     levels = {name: 0.01 * (place + 1) for place, name in enumerate(names)}
     good = corpus(levels)
-    refuse_overlap(make_evaluation("official", good, 0, None, None), hashes_of(good))
+    refuse_overlap(make_test_set("official", good, 0, None, None), hashes_of(good))
     bad = corpus(levels | {"1_a_5": levels["1_a_0"]})
     with pytest.raises(UserError, match=r"1_a_0 \(test\) and 1_a_5 \(training\) hold the same samples"):
-        refuse_overlap(make_evaluation("official", bad, 0, None, None), hashes_of(bad))
+        refuse_overlap(make_test_set("official", bad, 0, None, None), hashes_of(bad))
 
 
 def test_a_speaker_on_both_sides_is_refused() -> None:
     clips = corpus({"1_a_0": 0.1, "2_a_0": 0.2})
     fold = Fold("a", clips.clips[:1], clips.clips[1:])
-    evaluation = Evaluation("loso", clips, "", True, (fold,), 1, "")
+    test_set = MeasuredTestSet("loso", clips, "", True, (fold,), 1, "")
     with pytest.raises(UserError, match="a would be both learned from and tested"):
-        refuse_overlap(evaluation, hashes_of(clips))
+        refuse_overlap(test_set, hashes_of(clips))
 
 
 def test_subset_spreads_over_labels_and_speakers() -> None:

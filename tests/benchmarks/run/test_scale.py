@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.run.records import whole_lines
+from benchmarks.records.files import whole_lines
 from tests.benchmarks.conftest import PROJECT
 
 MEASURE = """
 import sys
-from benchmarks.measure.process_memory import resident_bytes
-from benchmarks.run import main
+from benchmarks.worker.resident_memory import resident_bytes
+from benchmarks.run.__main__ import main
 from inference.backends.table import BACKENDS
 from tests.benchmarks.fakes import fake_spec
 BACKENDS["constant"] = fake_spec("Constant")
@@ -62,7 +62,7 @@ def test_memory_stays_flat_from_300_to_30000_clips(tmp_path: Path) -> None:
     for num_clips in (300, 30_000):
         folder = write_corpus(tmp_path / f"corpus-{num_clips}", num_clips)
         peaks[num_clips] = peak_bytes(folder, tmp_path / f"out-{num_clips}")
-        answers = tmp_path / f"out-{num_clips}" / "records" / "constant" / "official" / "clean.jsonl.gz"
+        answers = tmp_path / f"out-{num_clips}" / "records" / "constant.jsonl.gz"
         assert sum(1 for _ in whole_lines(answers)) == num_clips
     audio_bytes = 30_000 * 8000 * 4
     print(f"peak memory in MB: { ({n: round(peak / 1e6) for n, peak in peaks.items()}) }")

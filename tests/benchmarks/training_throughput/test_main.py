@@ -1,9 +1,11 @@
 """The table of training throughput, from the records of made-up segments."""
 
-from benchmarks.training_throughput import summary
+from benchmarks.records.layout import Environment
+from benchmarks.training_throughput.__main__ import summary
 from benchmarks.training_throughput.contenders import CONTENDERS, DEFAULTS, PLAIN
 
-ENVIRONMENT = {"threads_per_backend": 2, "first_decoding_s": 0.0}
+ENVIRONMENT = Environment(threads_per_backend=2)
+FACTS = {"first_decoding_s": 0.0}
 
 
 def segments(*gains: float) -> list[dict]:
@@ -23,12 +25,12 @@ def segments(*gains: float) -> list[dict]:
 
 
 def row(text: str, name: str) -> list[str]:
-    (line,) = (line for line in text.splitlines() if line.startswith(f"| {name} |"))
+    (line,) = (line for line in text.splitlines() if line.strip("| ").split("|")[0].strip() == name)
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_the_ratio_is_that_of_segments_that_met_the_same_machine() -> None:
-    text = summary(segments(1.6, 2.5), "some clips", ENVIRONMENT)
+    text = summary(segments(1.6, 2.5), "some clips", ENVIRONMENT, FACTS)
     assert row(text, PLAIN)[1:3] == [f"{200 / 30:.2f}", "1"]
     # The t interval of two logarithms, log(2) -+ log(1.25): 12.7 standard errors of log(1.25).
     low, high = (2 * 1.25**places for places in (-12.706, 12.706))
@@ -37,6 +39,9 @@ def test_the_ratio_is_that_of_segments_that_met_the_same_machine() -> None:
 
 
 def test_validation_losses_are_there_once_all_have_ended() -> None:
-    assert row(summary(segments(2.0), "some clips", ENVIRONMENT), PLAIN)[-1] == "-"
+    assert row(summary(segments(2.0), "some clips", ENVIRONMENT, FACTS), PLAIN)[-1] == "-"
     losses = {"validation_loss": {name: 1.5 for name in CONTENDERS}}
-    assert row(summary(segments(2.0), "some clips", ENVIRONMENT | losses), PLAIN)[-2:] == ["2.000", "1.500"]
+    assert row(summary(segments(2.0), "some clips", ENVIRONMENT, FACTS | losses), PLAIN)[-2:] == [
+        "2.000",
+        "1.500",
+    ]
