@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.run.records import read_records
+from benchmarks.records.files import read_run
 from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE
 from inference.files import cache_folder
@@ -83,12 +83,11 @@ def test_measured_and_reported(work: Path, checkpoint: Path, run_module: Callabl
     line = measure.replace("--backends mfcc pocketsphinx", "--backends mfcc pocketsphinx " + shlex.join(more))
     results = tmp_path / "results"
     run(run_module, work, line, "--limit", "12", "--phases", "accuracy", "--allow-fixture", "--out", results)
-    paths = results.glob("records/*/official/clean.*")
-    answers = [answer for path in paths for answer in read_records(path)]
-    assert {answer["backend"] for answer in answers} == {"mfcc", "pocketsphinx", "whisper:decode=constrained"}
-    assert {answer["label"] for answer in answers} <= {*WORDS, None}
+    answers = [answer for answer in read_run(results).answers() if answer.condition == "clean"]
+    assert {answer.backend for answer in answers} == {"mfcc", "pocketsphinx", "whisper:decode=constrained"}
+    assert {answer.label for answer in answers} <= {*WORDS, None}
     right = {
-        name: sum(a["label"] == a["reference"] for a in answers if a["backend"] == name)
+        name: sum(a.label == a.reference for a in answers if a.backend == name)
         for name in ("mfcc", "pocketsphinx")
     }
     assert min(right.values()) > 12 / 4, right  # better than guessing

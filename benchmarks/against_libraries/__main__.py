@@ -79,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the comparisons; see the module for the exit codes."""
     args = build_parser().parse_args(argv)
-    checkpoints = _chosen_checkpoints(args.checkpoint)
+    checkpoints = _chosen_checkpoints(args.checkpoint, args.backends)
     # Takes seconds that --help does not need.
     from benchmarks.against_libraries.table import markdown_lines, screen_lines
     from benchmarks.measure.environment import describe_environment, environment_line
@@ -134,18 +134,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_SOME_FAILED if failures else EXIT_OK
 
 
-def _chosen_checkpoints(assignments: Sequence[str]) -> dict[str, str]:
+def _chosen_checkpoints(assignments: Sequence[str], backends: Sequence[str]) -> dict[str, str]:
     """Backend -> folder as typed.
 
     Raises:
-        UserError: If an assignment is malformed or names a backend without a comparison.
+        UserError: If an assignment is malformed or names a backend that is not compared.
     """
     chosen = {}
     for assignment in assignments:
         name, separator, folder = assignment.partition("=")
-        if not separator or not folder or name not in _NAMES:
+        if not separator or not folder or name not in backends:
             raise UserError(
-                f"--checkpoint {assignment}: expected NAME=FOLDER with a name of: {', '.join(_NAMES)}."
+                f"--checkpoint {assignment}: expected NAME=FOLDER with a name of: {', '.join(backends)}."
             )
         if not Path(folder).expanduser().is_dir():
             raise UserError(f"--checkpoint {assignment}: {folder} is no folder; both sides must load it.")

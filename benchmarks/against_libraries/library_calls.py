@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from benchmarks.measure.process_memory import reset_peak
 from safetensors.numpy import load_file
 
+from benchmarks.worker.resident_memory import reset_peak
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.mfcc import KernelClassifier

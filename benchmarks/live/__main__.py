@@ -8,8 +8,6 @@ import itertools
 import json
 import shlex
 import sys
-import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from inference.backends.base import Backend
 
 PARTS = ("stream", "timing", "load", "idle", "callback", "noise", "words", "memory")
+#: Parts that use no clips of a corpus.
+WITHOUT_CLIPS = {"callback", "idle", "noise"}
 EXIT_MISSED = 1
 SNR_DB = 20.0
 LOAD_SECONDS = 60.0
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backends", nargs="+", choices=list(BACKENDS), default=["mfcc", "wav2vec2"])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--minutes", type=positive_int, default=10, help="of the played stream (default: 10)")
-    parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
+    parser.add_argument("--dataset", help=f"{DATASET_HELP} (default: auto)")
     parser.add_argument(
         "--out", type=path_argument, default=Path("results/live"), help="folder (default: %(default)s)"
     )
@@ -64,6 +64,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit codes as in ``--help``."""
     options = build_parser().parse_args(argv)
+    if options.dataset and not set(options.parts) - WITHOUT_CLIPS:
+        raise UserError(
+            f"--dataset {options.dataset}: no clips are used by --parts {' '.join(options.parts)}."
+        )
+    options.dataset = options.dataset or "auto"
     from benchmarks.live.parts import summary, write_part
     from benchmarks.measure.environment import describe_environment, environment_line
 
@@ -92,6 +97,8 @@ def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
         return [
             figure for name in options.backends for figure in played.idle_figures(name, ["--backend", name])
         ]
+    if part == "noise":
+        return [fig for name in options.backends for fig in replayed.noise_figures(load_backend(name), name)]
     clips = [(clip.label, clip.waveform()) for clip in _test_clips(options.dataset)]
     if part == "stream":
         return _stream(clips, options)
@@ -99,14 +106,9 @@ def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
         return _timing(clips, options)
     if part == "load":
         return _load(clips, options)
-    measure: Callable[..., list[Figure]]
-    if part == "noise":
-        measure = replayed.noise_figures
-    else:
-        measure = {"words": replayed.word_figures, "memory": replayed.memory_figures}[part]
-    arguments: tuple[Any, ...] = () if part == "noise" else (clips,)
+    measure = {"words": replayed.word_figures, "memory": replayed.memory_figures}[part]
     names = options.backends[:1] if part == "memory" else options.backends
-    return [figure for name in names for figure in measure(load_backend(name), name, *arguments)]
+    return [figure for name in names for figure in measure(load_backend(name), name, clips)]
 
 
 def _stream(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
@@ -141,14 +143,14 @@ def _accuracies(
 
 
 def _timing(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
-    from benchmarks.live import played, random_base
+    from benchmarks.against_libraries.random_weights import stand_in
+    from benchmarks.live import played
     from benchmarks.live.stream import build_stream
 
     stream = build_stream(itertools.cycle(clips), SNR_DB, 60.0 * min(options.minutes, 3), SEED)
-    with tempfile.TemporaryDirectory() as folder:
-        random_base.write_random_base(Path(folder))
-        command = ["--backend", "wav2vec2", "--checkpoint", folder, "--threads", "2", "--min-score", "0"]
-        figures, records = played.stream_figures("timing", stream, {random_base.NAME: command}, {})
+    checkpoint = str(stand_in("wav2vec2-base"))
+    command = ["--backend", "wav2vec2", "--checkpoint", checkpoint, "--threads", "2", "--min-score", "0"]
+    figures, records = played.stream_figures("timing", stream, {played.RANDOM_BASE: command}, {})
     _write_records(options.out / "timing.jsonl", records)
     return figures
 

@@ -80,7 +80,7 @@ def test_a_batch_is_one_call(monkeypatch, stored) -> None:
 
 
 def test_plain_side_is_a_process_like_ours_with_the_same_checkpoint() -> None:
-    ours, plain = Comparison("whisper:window=short", "a:B", "words").rows("here")
+    ours, plain = Comparison("whisper:window=short", "a:B", "words").entries("here")
     assert ours.checkpoint == plain.checkpoint == "here"
     assert (ours.options, plain.options) == ({"window": "short"}, {})
     assert plain.spec.import_path == "a:B"
@@ -116,7 +116,7 @@ def test_table_says_what_is_a_stand_in_and_what_failed() -> None:
 def test_rows_of_the_table_exist(comparison: Comparison) -> None:
     parse_variant(comparison.variant)
     module, _, name = comparison.plain_path.partition(":")
-    assert backend_class(BACKENDS[comparison.backend]).__name__ in comparison.rows("")[0].spec.import_path
+    assert backend_class(BACKENDS[comparison.backend]).__name__ in comparison.entries("")[0].spec.import_path
     assert hasattr(__import__(module, fromlist=[name]), name)
 
 
