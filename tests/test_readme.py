@@ -15,6 +15,7 @@ from inference.commands import SUBCOMMANDS
 from inference.errors import UserError
 from inference.vocabulary import VARIABLE
 from tests.conftest import PROJECT
+from tests.test_layers import FILES
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 #: What a reader is told to type or open; file -> text.
@@ -97,7 +98,7 @@ def test_the_front_page_is_short() -> None:
 
 def test_extras_exist() -> None:
     known = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    texts = [*DOCUMENTS.values(), *map(Path.read_text, PROJECT.glob("*/**/*.py"))]
+    texts = [*DOCUMENTS.values(), *(path.read_text(encoding="utf-8") for path in FILES)]
     texts += [(PROJECT / name).read_text(encoding="utf-8") for name in ("Makefile", "Dockerfile", ".ci/run")]
     named = re.findall(r"(?:spoken-digits|/source|'\.|`\.)\[([a-z0-9,-]+)\]", "\n".join(texts))
     assert len(named) > 10

@@ -11,13 +11,11 @@ FILES = {
     "inference/audio.py": "import numpy\nclass Clip: ...\n",
     "inference/predict.py": "from inference.audio import Clip\nfrom inference.live import engine\n",
     "inference/live/__init__.py": "",
-    "inference/live/engine.py": (
-        "import inference.audio\nif TYPE_CHECKING:\n    from inference.live.events import E\n"
-    ),
+    "inference/live/engine.py": "import inference.audio\n"
+    "if TYPE_CHECKING:\n    from inference.live.events import E\n",
     "inference/live/events.py": "from inference.live.engine import Engine\nclass _Clip: ...\n",
-    "finetune/train.py": (
-        "def main():\n    import benchmarks.run\nfrom inference import predict\nclass Clip: ...\n"
-    ),
+    "finetune/train.py": "def main():\n    import benchmarks.run\n"
+    "from inference import predict\nclass Clip: ...\n",
     "benchmarks/run.py": "",
     "README.md": "one\ntwo\n",
     "results/fsdd/run.json": "{}",

@@ -205,7 +205,11 @@ def _compare_all(
                     progress=lambda rounds: tqdm(rounds, unit="round", leave=False, disable=None),
                 )
             except (BackendFailure, BackendUnavailable, UserError) as error:
-                hint = " Install it: pip install 'spoken-digits[peers]'" if "librosa" in str(error) else ""
+                hint = (
+                    " Install it: pip install 'spoken-digits[against-libraries]'"
+                    if "librosa" in str(error)
+                    else ""
+                )
                 failures.append(f"{comparison.variant}: {error}{hint}")
                 continue
             results.append(result)
