@@ -15,7 +15,6 @@ import numpy as np
 
 from finetune.augmentation import clip_generator
 from finetune.corpus.clip import Clip, wav_bytes
-from finetune.corpus.folder import AUDIO_SUFFIXES
 from finetune.corpus.synthetic import (
     ACCENTS,
     HELD_OUT_VARIANTS,
@@ -28,6 +27,7 @@ from finetune.corpus.synthetic import (
 )
 from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
+from inference.audio_files import list_audio
 from inference.errors import CorpusError
 from inference.features import trim_silence
 from inference.vocabulary import REJECT_LABEL, vocabulary
@@ -184,7 +184,7 @@ def _music(generator: np.random.Generator) -> np.ndarray:
 
 
 def _own(folder: Path, part: str) -> list[Clip]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = list_audio(folder).files
     if not paths:
         raise CorpusError(f"{folder} holds no audio files; expected recordings of what is no digit.")
     parts = ("train", "train", "train", "validation", "test")
