@@ -166,8 +166,6 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
     register_backend_modules(argv)
     options = build_parser().parse_args(argv)
-    # File names need not be valid text.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from inference.backends.table import load_backend
 
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
