@@ -26,7 +26,7 @@ from finetune.training.modeling import build_model
 from finetune.training.outcome import card_figures, save_model, training_notes
 from finetune.training.publication import upload_checkpoint
 from finetune.training.resumption import (
-    last_checkpoint,
+    checkpoint_to_resume,
     outcome_settings,
     require_space,
     write_failures_explained,
@@ -46,6 +46,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     """
     data, training = arguments.data, arguments.training
     output_dir = Path(training.output_dir or "")
+    resumed = checkpoint_to_resume(training.resume_from_checkpoint, output_dir)
     if training.push_to_hub and not hub_is_reachable():
         raise UserError(
             "--push_to_hub: the Hugging Face Hub cannot be reached; leave it out, and upload the finished "
@@ -104,7 +105,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         callbacks=[EarlyStopping(training.early_stopping_patience)] if choosing else [],
     )
     with write_failures_explained(output_dir):
-        trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or last_checkpoint(output_dir))
+        trainer.train(resume_from_checkpoint=resumed)
         # Predicted, not evaluated: trackers have closed the run and would open another for these.
         measured = trainer.predict(dataset(split.test), metric_key_prefix="test").metrics or {}
         operating_point = None
