@@ -155,6 +155,19 @@ def path_argument(text: str) -> Path:
     return Path(text)
 
 
+def prepare_streams() -> None:
+    """Makes the standard streams take any text, also where there are none, as for a service."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Left open, so that no file of ours gets its number and with it what libraries print.
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            # The names of files and devices may be no text, or none that the terminal can show.
+            stream.reconfigure(errors="backslashreplace")
+
+
 def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
     """Turns mistakes into one message and exit code 2, Ctrl-C into 130, a closed pipe into 0.
 
@@ -163,6 +176,7 @@ def reports_user_errors(main: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapper(argv: list[str] | None = None) -> int:
+        prepare_streams()
         try:
             use_backend_modules(_named_backend_modules(argv))
             return main(argv)

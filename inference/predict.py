@@ -7,13 +7,13 @@ Exit code: 0 if every file was answered, 1 if some could not be read, 2 after a 
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.audio_files import AUDIO_SUFFIXES, list_audio
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from inference.prediction import Answer
 
 EXIT_SOME_UNREADABLE = 1
-#: What is taken for audio inside a folder; a file named on the command line is always tried.
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm", ".wma"}
-)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
 def find_audio(paths: Iterable[Path]) -> Iterator[tuple[Path, str | None]]:
     """Lists files: each path that is no folder as it is, and the audio files below each folder.
 
+    What a folder holds besides is counted on stderr.
+
     Yields:
         A path with None, or with the reason why it leads to no audio.
     """
@@ -73,16 +71,12 @@ def find_audio(paths: Iterable[Path]) -> Iterator[tuple[Path, str | None]]:
         if not path.is_dir():
             yield path, None  # one that does not exist is reported in its turn
             continue
-        unlisted: list[OSError] = []
-        found = [
-            Path(folder, name)
-            for folder, _, names in os.walk(path, onerror=unlisted.append)
-            for name in names
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES
-        ]
-        yield from ((file, None) for file in sorted(found))
-        yield from ((Path(error.filename), f"cannot be listed: {error.strerror}") for error in unlisted)
-        if not found and not unlisted:
+        listing = list_audio(path)
+        if listing.summary:
+            print(f"{path}: {listing.summary}", file=sys.stderr)
+        yield from ((file, None) for file in listing.files)
+        yield from ((folder, f"cannot be listed: {reason}") for folder, reason in listing.unlisted)
+        if not listing.files and not listing.unlisted:
             yield path, f"holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})"
 
 
@@ -194,8 +188,6 @@ def format_line(path: Path, line: Line) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
     options = build_parser().parse_args(argv)
-    # File names need not be valid text.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from inference.backends.table import load_backend
 
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))

@@ -3,8 +3,9 @@
 import io
 import re
 import wave
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from inference.vocabulary import vocabulary
 CLIP_NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)")
 #: FSDD's own rule: recordings 0 to 4 of each digit and speaker are the test set.
 NUM_OFFICIAL_TEST_TAKES = 5
+#: A corpus without a split of its own gives every fifth clip of a label to its test set.
+TEST_EVERY = 5
+UNKNOWN_SPEAKER = "unknown"
 #: By its speakers FSDD is known under any name, so that split cards agree however it was fetched.
 FSDD_SPEAKERS = frozenset({"george", "jackson", "lucas", "nicolas", "theo", "yweweler"})
 
@@ -28,10 +32,11 @@ class Clip:
     Attributes:
         clip_id: Unique in its corpus and the same for every copy of it, "7_jackson_32".
         label: A label of the vocabulary.
-        speaker: Who speaks; "unknown" where the corpus does not say.
+        speaker: Who speaks; ``UNKNOWN_SPEAKER`` where the corpus does not say.
         index: Number of the recording among those of the same label and speaker.
         official_test: Whether the corpus itself puts this clip into its test set.
         read: Gives the encoded audio: a path or bytes.
+        official_validation: Whether the corpus itself puts this clip into its validation set.
     """
 
     clip_id: str
@@ -40,6 +45,7 @@ class Clip:
     index: int
     official_test: bool
     read: Callable[[], AudioSource] = field(repr=False, compare=False)
+    official_validation: bool = False
 
     @property
     def names_its_recording(self) -> bool:
@@ -112,6 +118,59 @@ def clip_from_path(path: Path) -> Clip | None:
         official_test=index < NUM_OFFICIAL_TEST_TAKES,
         read=lambda: path,
     )
+
+
+def labelled_clip(
+    path: Path,
+    label: str,
+    speaker: str | None,
+    part: str,
+    name: str,
+    takes: Counter[tuple[str, str]],
+    read: Callable[[], AudioSource],
+) -> Clip:
+    """The clip of a recording whose label is known from elsewhere than its name.
+
+    Args:
+        path: What it is called; a name ``{label}_{speaker}_{index}`` tells the speaker and the take.
+        label: Its label.
+        speaker: Who speaks, None where nobody says.
+        part: Part of the corpus's own split: "train", "validation" or "test".
+        name: What tells it from others of its part and label, if its path does not.
+        takes: Clips so far of each label and speaker; counts this one, if its path does not.
+        read: Gives the encoded audio.
+
+    Raises:
+        CorpusError: If the path says another label of the vocabulary.
+    """
+    clip = clip_from_path(path)
+    if clip and clip.label != label and clip.label in vocabulary().labels:
+        raise CorpusError(
+            f"{path}: the file name says {clip.label}, its folder or label column says {label}. Rename one; "
+            "folders named after speakers must not look like labels."
+        )
+    if not clip or clip.label != label:
+        speaker = speaker or UNKNOWN_SPEAKER
+        clip = Clip(f"{part}/{label}/{name}", label, speaker, takes[label, speaker], False, read)
+        takes[label, speaker] += 1
+    return in_part(replace(clip, read=read), part)
+
+
+def in_part(clip: Clip, part: str) -> Clip:
+    """The clip in a part of the corpus's own split: "train", "validation" or "test"."""
+    return replace(clip, official_test=part == "test", official_validation=part == "validation")
+
+
+def with_test_set(clips: Iterable[Clip]) -> list[Clip]:
+    """The clips of a corpus without a test set: every fifth of a label and speaker becomes one."""
+    takes: Counter[tuple[str, str]] = Counter()
+    marked = []
+    for clip in sorted(clips, key=lambda clip: clip.clip_id):
+        position = takes[clip.label, clip.speaker]
+        takes[clip.label, clip.speaker] += not clip.official_validation
+        is_test = position % TEST_EVERY == 0 and not clip.official_validation
+        marked.append(replace(clip, official_test=is_test))
+    return marked
 
 
 def wav_bytes(waveform: np.ndarray) -> bytes:

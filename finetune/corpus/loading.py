@@ -4,16 +4,16 @@ import os
 from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.folder import load_folder
 from inference.errors import CorpusError, HubUnreachableError
-from inference.vocabulary import vocabulary
 
 __all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "environment_prefix", "load_corpus"]
 
 DATA_VARIABLE = "SPOKEN_DIGITS_DATA"
 DATASET_HELP = (
     "auto (the folder in SPOKEN_DIGITS_DATA, else the Hub dataset, else synthetic voices), a folder of "
-    "{label}_{speaker}_{index} files, a folder with one sub-folder per label, hub, a Hub id owner/name, "
-    "or synthetic"
+    "{label}_{speaker}_{index} files, a folder with one sub-folder per label or a metadata.csv, hub, a Hub "
+    "id owner/name, or synthetic"
 )
 
 
@@ -35,7 +35,7 @@ def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
 
         return load_synthetic()
     if Path(dataset).is_dir():
-        return _load_folder(Path(dataset))
+        return load_folder(Path(dataset))
     if dataset == "hub" or _looks_like_hub_id(dataset):
         from finetune.corpus.tables import HUB_DATASET, load_hub
 
@@ -54,7 +54,7 @@ def _load_auto(streaming: bool) -> Corpus:
     if folder:
         if not Path(folder).is_dir():
             raise CorpusError(f"{DATA_VARIABLE} is {folder}, which is no folder; correct or unset it.")
-        return _load_folder(Path(folder))
+        return load_folder(Path(folder))
     from finetune.corpus.tables import load_hub
 
     try:
@@ -63,25 +63,6 @@ def _load_auto(streaming: bool) -> Corpus:
         from finetune.corpus.synthetic import load_synthetic
 
         return load_synthetic()
-
-
-def _load_folder(folder: Path) -> Corpus:
-    from finetune.corpus.folder import load_folder
-
-    if _is_audiofolder(folder):
-        from finetune.corpus.tables import load_audiofolder
-
-        return load_audiofolder(folder)
-    return load_folder(folder)
-
-
-def _is_audiofolder(folder: Path) -> bool:
-    """Whether a metadata file, or sub-folders named after labels, say what each clip is."""
-    if (folder / "metadata.csv").is_file():
-        return True
-    parts = [part for part in (folder / "train", folder / "test") if part.is_dir()] or [folder]
-    names = {path.name.lower() for part in parts for path in part.iterdir() if path.is_dir()}
-    return bool(names) and names <= vocabulary().label_of_name.keys()
 
 
 def _looks_like_hub_id(dataset: str) -> bool:

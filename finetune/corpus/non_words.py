@@ -15,7 +15,6 @@ import numpy as np
 
 from finetune.augmentation import clip_generator
 from finetune.corpus.clip import Clip, clip_from_path, wav_bytes
-from finetune.corpus.folder import AUDIO_SUFFIXES
 from finetune.corpus.synthetic import (
     ACCENTS,
     HELD_OUT_VARIANTS,
@@ -28,6 +27,7 @@ from finetune.corpus.synthetic import (
 )
 from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
+from inference.audio_files import list_audio
 from inference.errors import CorpusError
 from inference.features import trim_silence
 from inference.vocabulary import REJECT_LABEL, vocabulary
@@ -203,7 +203,7 @@ def _part_of(speaker: str) -> str:
 
 
 def _recorded(folder: Path) -> list[Clip]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = list_audio(folder).files
     if not paths:
         raise CorpusError(f"{folder} holds no audio files; expected recordings of what is no digit.")
     clips = []

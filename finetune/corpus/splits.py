@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from finetune.corpus.clip import Clip
 from inference.errors import CorpusError
+from inference.vocabulary import vocabulary
 
 PROTOCOLS = ("official", "loso", "speaker-disjoint")
 #: Share of each speaker's and label's training takes, or of the speakers, that validates.
@@ -54,11 +55,26 @@ class Split:
     @property
     def caption(self) -> str:
         """What a figure measured on this split says, for tables."""
+        absent = "".join(
+            f"; no clips of {', '.join(labels)} in {part}" for part, labels in self.absent_labels.items()
+        )
         if self.protocol == "official":
-            return "official: the speakers of the test are those of the training part, saturated"
+            return f"official: the speakers of the test are those of the training part, saturated{absent}"
         if self.protocol == "loso":
-            return f"loso: speaker {self.fold} held out"
-        return f"speaker-disjoint (seed {self.seed}): test speakers {', '.join(_speakers(self.test))}"
+            return f"loso: speaker {self.fold} held out{absent}"
+        speakers = ", ".join(_speakers(self.test))
+        return f"speaker-disjoint (seed {self.seed}): test speakers {speakers}{absent}"
+
+    @property
+    def absent_labels(self) -> dict[str, list[str]]:
+        """Part -> labels of the vocabulary without a clip in it, where there are any."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        absent = {
+            name: [label for label in vocabulary().labels if label not in {clip.label for clip in part}]
+            for name, part in parts.items()
+            if part
+        }
+        return {name: labels for name, labels in absent.items() if labels}
 
 
 def make_split(
@@ -66,9 +82,9 @@ def make_split(
 ) -> Split:
     """Splits a corpus.
 
-    ``official`` takes the corpus's own test set and validates on the lowest-numbered training
-    takes of each speaker and label. ``loso`` tests on one speaker and validates on another.
-    ``speaker-disjoint`` draws test, validation and training speakers with the seed.
+    ``official`` takes the corpus's own test and validation set; without the latter it validates on the
+    lowest-numbered training takes of each speaker and label. ``loso`` tests on one speaker and validates
+    on another. ``speaker-disjoint`` draws test, validation and training speakers with the seed.
 
     Raises:
         CorpusError: If the protocol or fold is unknown or the corpus has too few speakers.
@@ -99,12 +115,14 @@ def fingerprint(clips: Iterable[Clip]) -> str:
 
 def _official(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip], list[Clip]]:
     test = [clip for clip in clips if clip.official_test]
+    validation = [clip for clip in clips if clip.official_validation]
+    train = [clip for clip in clips if not (clip.official_test or clip.official_validation)]
+    if validation:
+        return train, validation, test
     takes: dict[tuple[str, str], list[Clip]] = defaultdict(list)
-    for clip in clips:
-        if not clip.official_test:
-            takes[clip.speaker, clip.label].append(clip)
-    train: list[Clip] = []
-    validation: list[Clip] = []
+    for clip in train:
+        takes[clip.speaker, clip.label].append(clip)
+    train = []
     for group in takes.values():
         group.sort(key=lambda clip: clip.index)
         # One take of a lone pair would leave nothing to learn from.

@@ -1,16 +1,16 @@
-"""Corpora that come as a table of audio and label: the Hub dataset, and ``audiofolder`` layouts.
+"""Corpora that come as a table of audio and label from the Hugging Face Hub.
 
-The ``datasets`` library reads both; its Audio column stays undecoded, so that
+The ``datasets`` library reads them; its Audio column stays undecoded, so that
 ``inference.audio.decode_audio`` remains the only decoder.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.corpus.clip import Clip, Corpus, clip_from_path, corpus_name
+from finetune.corpus.clip import Clip, Corpus, corpus_name, labelled_clip, with_test_set
 from inference.audio import AudioSource
 from inference.errors import CorpusError, HubUnreachableError
 from inference.vocabulary import vocabulary
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
 HUB_DATASET = "mteb/free-spoken-digit-dataset"
-#: A table without a split of its own gives every fifth clip of a label to its test set.
-TEST_EVERY = 5
 
 
 def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
@@ -39,36 +37,26 @@ def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
-    if not hub_is_reachable():
-        if streaming:
-            raise _unreachable(repo_id)
-        try:
-            folder = snapshot_download(repo_id, repo_type="dataset", local_files_only=True)
-        except LocalEntryNotFoundError:
-            raise _unreachable(repo_id) from None
-        return _corpus_from_tables(load_dataset(folder), repo_id, f"the Hub dataset {repo_id}")
+    origin = f"the Hub dataset {repo_id}"
+    is_reachable = hub_is_reachable()
+    if streaming and not is_reachable:
+        raise _unreachable(repo_id)
     try:
         # Asked while online, the Hub completes a download that was cut off earlier.
-        source = repo_id if streaming else snapshot_download(repo_id, repo_type="dataset")
-        tables = load_dataset(source, streaming=streaming)
-    except (HTTPError, OSError) as error:
+        source = (
+            repo_id
+            if streaming
+            else snapshot_download(repo_id, repo_type="dataset", local_files_only=not is_reachable)
+        )
+        return _corpus_from_tables(load_dataset(source, streaming=streaming), repo_id, origin)
+    except LocalEntryNotFoundError:
+        raise _unreachable(repo_id) from None
+    except HTTPError as error:
         raise CorpusError(f"{repo_id} could not be fetched from the Hub: {error}") from error
-    return _corpus_from_tables(tables, repo_id, f"the Hub dataset {repo_id}")
-
-
-def load_audiofolder(folder: Path) -> Corpus:
-    """Loads one sub-folder per label, or a folder with a ``metadata.csv`` (file_name, label, speaker).
-
-    Raises:
-        CorpusError: If the library finds no labelled audio there.
-    """
-    from datasets import load_dataset
-
-    try:
-        tables = load_dataset("audiofolder", data_dir=str(folder))
-    except (ValueError, OSError) as error:
-        raise CorpusError(f"{folder} cannot be read as labelled audio: {error}") from error
-    return _corpus_from_tables(tables, name="audiofolder", origin=f"the folder {folder.name}")
+    except OSError as error:
+        raise CorpusError(
+            f"the cache of the Hub cannot be used: {error}. Set HF_HOME to a folder that can be written."
+        ) from error
 
 
 def _unreachable(repo_id: str) -> HubUnreachableError:
@@ -84,7 +72,7 @@ def _corpus_from_tables(tables: "Mapping[str, Dataset | IterableDataset]", name:
     for split_name, table in tables.items():
         clips += _clips_of_table(table, split_name, origin)
     if "test" not in tables:
-        clips = _mark_every_fifth(clips)
+        clips = with_test_set(clips)
     clips.sort(key=lambda clip: clip.clip_id)
     corpus = Corpus(corpus_name(clips, name), name, tuple(clips))
     description = f"{len(clips)} clips of {len(corpus.speakers)} speakers from {origin}"
@@ -112,34 +100,11 @@ def _clips_of_table(table: Any, split_name: str, origin: str) -> list[Clip]:
         label = label_of_name.get(value.lower(), value)
         # A stream cannot be read at a row later on, so its encoded bytes stay in memory.
         read = _constant(record["audio"]) if streamed else _row_reader(table, row)
-        clips.append(
-            _clip(record["audio"]["path"], label, record.get("speaker"), split_name, row, read, takes)
-        )
+        path = Path(record["audio"]["path"] or f"{row:06d}")
+        speaker = record.get("speaker")
+        speaker = None if speaker is None else str(speaker)
+        clips.append(labelled_clip(path, label, speaker, split_name, path.stem, takes, read))
     return clips
-
-
-def _clip(
-    path: str | None,
-    label: str,
-    speaker: str | None,
-    split_name: str,
-    row: int,
-    read: Callable[[], AudioSource],
-    takes: Counter[tuple[str, str]],
-) -> Clip:
-    named = clip_from_path(Path(path)) if path else None
-    if named and named.label in vocabulary().labels and named.label != label:
-        raise CorpusError(
-            f"{path}: the file name says {named.label}, its folder or label column says {label}. Rename one; "
-            "folders named after speakers must not look like labels."
-        )
-    if named and named.label == label:
-        return replace(named, read=read, official_test=split_name == "test")
-    speaker = str(speaker) if speaker is not None else "unknown"
-    index = takes[label, speaker]
-    takes[label, speaker] += 1
-    stem = Path(path).stem if path else f"{row:06d}"
-    return Clip(f"{split_name}/{label}/{stem}", label, speaker, index, split_name == "test", read)
 
 
 def _row_reader(table: "Dataset", row: int) -> Callable[[], AudioSource]:
@@ -153,13 +118,3 @@ def _constant(record: Mapping[str, Any]) -> Callable[[], AudioSource]:
 
 def _encoded(record: Mapping[str, Any]) -> AudioSource:
     return record["bytes"] if record["bytes"] is not None else record["path"]
-
-
-def _mark_every_fifth(clips: Iterable[Clip]) -> list[Clip]:
-    takes: Counter[tuple[str, str]] = Counter()
-    marked = []
-    for clip in sorted(clips, key=lambda clip: clip.clip_id):
-        position = takes[clip.label, clip.speaker]
-        takes[clip.label, clip.speaker] += 1
-        marked.append(replace(clip, official_test=position % TEST_EVERY == 0))
-    return marked

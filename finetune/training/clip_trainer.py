@@ -10,6 +10,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from finetune.training.clip_dataset import ClipDataset, EpochAnnouncer
 from finetune.training.short_clips import keep_freed_memory, shorten
+from inference.errors import UserError
 
 #: Steps among whose clips those of like length are sought. The length of a clip tells its speaker and its
 #: word: batches of fifty steps' clips sorted are so much alike that a small network hardly learns from them.
@@ -25,6 +26,9 @@ class ClipTrainer(Trainer):
         callbacks: Beside the ones of the Trainer.
         compute_loss_func: What is minimised; the cross-entropy of the labels if None.
         options: Everything else that ``Trainer`` takes.
+
+    Raises:
+        UserError: If the Trainer refuses the options.
     """
 
     def __init__(
@@ -37,13 +41,16 @@ class ClipTrainer(Trainer):
     ):
         self._clips = train_dataset
         cross_entropy = partial(classification_loss, label_smoothing=args.label_smoothing_factor)
-        super().__init__(
-            args=args,
-            train_dataset=train_dataset,
-            callbacks=[EpochAnnouncer(train_dataset), *callbacks],
-            compute_loss_func=compute_loss_func or cross_entropy,
-            **options,
-        )
+        try:
+            super().__init__(
+                args=args,
+                train_dataset=train_dataset,
+                callbacks=[EpochAnnouncer(train_dataset), *callbacks],
+                compute_loss_func=compute_loss_func or cross_entropy,
+                **options,
+            )
+        except ValueError as error:
+            raise UserError(f"the options do not fit: {error}") from error
         if args.device.type == "cpu":
             shorten(self.model)
             keep_freed_memory()

@@ -23,7 +23,7 @@ from finetune.training.data import TrainingData, gather
 from finetune.training.modeling import build_model
 from finetune.training.recipe import measure_test, validate, write
 from finetune.training.resumption import (
-    last_checkpoint,
+    checkpoint_to_resume,
     outcome_settings,
     require_space,
     write_failures_explained,
@@ -46,6 +46,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     """
     training = arguments.training
     output_dir = Path(training.output_dir or "")
+    resumed = checkpoint_to_resume(training.resume_from_checkpoint, output_dir)
     _check(training)
     prepare_trackers(cast(list[str], training.report_to))
     training.run_name = training.run_name or str(output_dir)
@@ -68,7 +69,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         waveforms = _waveforms(data, show_progress=main_process)
     trainer = _trainer(arguments, data, waveforms, model, feature_extractor)
     with write_failures_explained(output_dir):
-        trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or last_checkpoint(output_dir))
+        trainer.train(resume_from_checkpoint=resumed)
         logits = partial(_logits, trainer, arguments, waveforms)
         figures, operating_point = validate(logits, data, arguments.data.max_false_accept_rate)
         figures |= measure_test(logits, data, operating_point)

@@ -60,6 +60,27 @@ def last_checkpoint(output_dir: Path) -> str | None:
     return str(complete[-1]) if complete else None
 
 
+def checkpoint_to_resume(asked: str | bool | None, output_dir: Path) -> str | None:
+    """Where training goes on: the last checkpoint, or the one that was asked for.
+
+    Args:
+        asked: ``--resume_from_checkpoint``: a folder, or "true" for the last one, which is also the default.
+        output_dir: Where the checkpoints lie.
+
+    Raises:
+        UserError: If there is no whole checkpoint in the folder asked for.
+    """
+    if asked is None or str(asked).lower() == "true":
+        return last_checkpoint(output_dir)
+    if not _is_complete(Path(str(asked))):
+        last = last_checkpoint(output_dir)
+        raise UserError(
+            f"--resume_from_checkpoint {asked} is no folder with a whole checkpoint of the Trainer. "
+            + (f"Leave it out to go on from {last}." if last else f"{output_dir} holds none: leave it out.")
+        )
+    return str(asked)
+
+
 def remove_checkpoints(output_dir: Path) -> None:
     """Removes what only going on needs."""
     for folder in _checkpoints(output_dir):

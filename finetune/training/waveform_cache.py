@@ -16,7 +16,7 @@ from inference.errors import CorpusError
 from inference.files import cache_folder
 
 #: Raised whenever ``decode_audio`` gives other samples than before.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 #: Clips held in memory while the file is written; a digit takes about 30 kB.
 CLIPS_PER_BATCH = 256
 #: What is kept of earlier corpora, the last used first.

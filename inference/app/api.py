@@ -16,6 +16,8 @@ from prometheus_client import (
 )
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from inference.app.recogniser import ClipAnswer, ClipRecogniser
 from inference.backends.table import BACKENDS
@@ -129,7 +131,7 @@ def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, worker
         metrics.seconds.labels(backend).observe(time.perf_counter() - started)
         return answer
 
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     def health() -> dict[str, str]:
         """Whether the service runs."""
         return {"status": "ok"}
@@ -139,7 +141,21 @@ def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, worker
         """Counts and times in Prometheus' text format."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    # The page takes every other path, and would answer that there is none of these with other methods.
+    for path, allowed in (("/predict", "POST"), ("/health", "GET, HEAD"), ("/metrics", "GET")):
+        app.router.routes.append(Route(path, _MethodNotAllowed(allowed), include_in_schema=False))
     return app
+
+
+class _MethodNotAllowed:
+    """An application that refuses every request, for a path of which only some methods are taken."""
+
+    def __init__(self, allowed: str):
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message = f"{scope['method']} {scope['path']} is not possible: use {self._allowed}."
+        await JSONResponse({"error": message}, 405, headers={"Allow": self._allowed})(scope, receive, send)
 
 
 _REQUEST_BODY = {

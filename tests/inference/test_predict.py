@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from inference import predict
+from inference import audio_files, predict
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends.table import load_backend
 from inference.prediction import OperatingPoint
@@ -37,7 +37,7 @@ def test_folder_of_good_and_bad_files(spoken_corpus: Path, tmp_path: Path, run_m
         assert by_name[name]["error"] is None
         assert by_name[name]["label"] in DIGITS.labels
         assert 0 < by_name[name]["score"] <= 1
-    assert "empty file" in by_name["empty.wav"]["error"]
+    assert "is empty" in by_name["empty.wav"]["error"]
     assert by_name["text.wav"]["label"] is None
 
 
@@ -91,12 +91,45 @@ def test_pipe_is_read(spoken_corpus: Path) -> None:
     assert result.stdout.split("\t")[1] in DIGITS.labels
 
 
+def test_what_a_folder_holds_besides_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    audio = [
+        "a.mp4",
+        "b.3gp",
+        "c.wav",
+        "d.caf",
+        "e.oga",
+        "f.mka",
+        "g.au",
+        "h.WAV",
+        "i.wave",
+        "j.aifc",
+        "k.wv",
+    ]
+    others = [
+        "._c.wav",
+        ".DS_Store",
+        "__MACOSX/._c.wav",
+        ".ipynb_checkpoints/c.wav",
+        "x.txt",
+        "y.txt",
+        "README",
+    ]
+    for name in audio + others:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert list(predict.find_audio([tmp_path])) == [(tmp_path / name, None) for name in audio]
+    assert "left out: 2 .txt, 4 hidden, 1 without a suffix" in capsys.readouterr().err
+
+
 def test_unlisted_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path, **options):
         options["onerror"](PermissionError(13, "Permission denied", str(path)))
         return iter(())
 
-    monkeypatch.setattr(predict.os, "walk", refuse)
+    monkeypatch.setattr(audio_files.os, "walk", refuse)
     assert list(predict.find_audio([tmp_path])) == [(tmp_path, "cannot be listed: Permission denied")]
 
 

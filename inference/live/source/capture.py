@@ -7,6 +7,7 @@ the definitions of the messages.
 """
 
 import collections
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -81,48 +82,59 @@ class Failed:
 def send_devices(connection: Connection) -> None:
     """Child's main function: sends the list of input devices, or why there is none."""
     _leave_terminal_alone()
-    try:
+    with _failures_told(connection):
         connection.send(list_devices(_import_sounddevice()))
-    except MicrophoneError as error:
-        connection.send(Failed(str(error)))
 
 
 def send_audio(connection: Connection, request: CaptureRequest) -> None:
     """Child's main function: opens the microphone and sends blocks until it ends or is killed."""
     _leave_terminal_alone()
-    try:
+    with _failures_told(connection):
         sounddevice = _import_sounddevice()
         device = choose_device(list_devices(sounddevice), request.device)
         tap, opened = _open(sounddevice, device, request.rates)
+        try:
+            connection.send(opened)
+            for block in tap.blocks():
+                connection.send(block)
+            connection.send(Failed(f"{device.name} stopped"))
+        except OSError:
+            # The parent is gone; closing the device could hang.
+            os._exit(1)
+
+
+@contextlib.contextmanager
+def _failures_told(connection: Connection) -> Iterator[None]:
+    """Sends the parent what went wrong, whatever it is: nobody reads this process's stderr."""
+    try:
+        yield
     except MicrophoneError as error:
         connection.send(Failed(str(error)))
-        return
-    try:
-        connection.send(opened)
-        for block in tap.blocks():
-            connection.send(block)
-        connection.send(Failed(f"{device.name} stopped"))
-    except OSError:
-        # The parent is gone; closing the device could hang.
-        os._exit(1)
+    except Exception as error:
+        connection.send(Failed(f"the sound library failed with {type(error).__name__}: {error}"))
 
 
 def list_devices(sounddevice: Any) -> list[InputDevice]:
-    """Input devices of the given ``sounddevice`` module, refreshed by the child's fresh start."""
-    host_apis = [api["name"] for api in sounddevice.query_hostapis()]
+    """Input devices of the given ``sounddevice`` module, refreshed by the child's fresh start.
+
+    One whose name is no UTF-8 is left out: the library cannot describe it, and so not open it.
+    """
     default = sounddevice.default.device[0]
-    return [
-        InputDevice(
-            index=index,
-            name=row["name"],
-            host_api=host_apis[row["hostapi"]],
-            channels=row["max_input_channels"],
-            sampling_rate=round(row["default_samplerate"]),
-            is_default=index == default,
-        )
-        for index, row in enumerate(sounddevice.query_devices())
-        if row["max_input_channels"] > 0
-    ]
+    devices = []
+    for api in sounddevice.query_hostapis():
+        for index in api["devices"]:
+            with contextlib.suppress(UnicodeDecodeError):
+                row = sounddevice.query_devices(index)
+                device = InputDevice(
+                    index=index,
+                    name=row["name"],
+                    host_api=api["name"],
+                    channels=row["max_input_channels"],
+                    sampling_rate=round(row["default_samplerate"]),
+                    is_default=index == default,
+                )
+                devices += [device] if device.channels else []
+    return sorted(devices, key=lambda device: device.index)
 
 
 class Tap:

@@ -125,7 +125,7 @@ def test_reachable_hub_is_asked_even_with_a_cache(hub_like: Path, monkeypatch) -
     assert len(load_corpus("someone/digits").clips) == 4 * 7 * len(DIGITS.labels)
     monkeypatch.setattr(tables, "hub_is_reachable", lambda: False)
     assert load_corpus("someone/digits").description.endswith("from the Hub dataset someone/digits")
-    assert [options.get("local_files_only") for options in asked] == [None, True]
+    assert [options.get("local_files_only") for options in asked] == [False, True]
 
 
 def test_unreachable_hub_is_one_sentence(monkeypatch, tmp_path: Path) -> None:
@@ -177,6 +177,7 @@ def test_silent_hub_is_noticed_within_seconds(monkeypatch, tmp_path: Path) -> No
     ("make", "message"),
     [
         (lambda folder: None, "holds no audio files"),
+        (lambda folder: (folder / "metadata.csv").touch(), "holds no audio files"),
         (lambda folder: (folder / "hello.wav").touch(), "hello.wav. Rename them"),
         (lambda folder: (folder / "eleven_ann_0.wav").touch(), "not in the vocabulary 0, 1"),
     ],

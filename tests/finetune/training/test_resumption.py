@@ -22,6 +22,7 @@ from finetune.training import resumption
 from finetune.training.clip_trainer import EarlyStopping
 from finetune.training.command_line import parse_arguments
 from finetune.training.resumption import (
+    checkpoint_to_resume,
     last_checkpoint,
     outcome_settings,
     require_space,
@@ -83,6 +84,32 @@ def test_torn_checkpoints_are_passed_over(tmp_path: Path) -> None:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     (tmp_path / "checkpoint-mine").mkdir()
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
+
+
+def test_where_training_goes_on(tmp_path: Path) -> None:
+    assert checkpoint_to_resume(None, tmp_path) is checkpoint_to_resume("true", tmp_path) is None
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    earlier, last = (str(tmp_path / f"checkpoint-{step}") for step in (5, 10))
+    for asked in (None, "true", "True", True):
+        assert checkpoint_to_resume(asked, tmp_path) == last
+    assert checkpoint_to_resume(earlier, tmp_path) == earlier
+
+
+@pytest.mark.parametrize("asked", ["nowhere", "false", "."])
+def test_a_wrong_place_to_go_on_from_is_named(config: Path, tmp_path: Path, capsys, asked: str) -> None:
+    words = ["--config", str(config), "--output_dir", str(tmp_path / "run")]
+    assert train.main([*words, "--resume_from_checkpoint", asked]) == 2
+    error = capsys.readouterr().err
+    assert f"--resume_from_checkpoint {asked} is no folder with a whole checkpoint" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_that_the_trainer_refuses_are_a_sentence(config: Path, tmp_path: Path, capsys) -> None:
+    words = ["--config", str(config), "--output_dir", str(tmp_path), "--batch_eval_metrics", "true"]
+    assert train.main(words) == 2
+    assert "options do not fit" in capsys.readouterr().err
 
 
 def test_too_little_space_is_told_before_training(config: Path, tmp_path: Path, monkeypatch, capsys) -> None:

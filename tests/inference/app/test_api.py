@@ -171,3 +171,27 @@ def test_ctrl_c_ends_the_server(start_server: Callable[..., Server]) -> None:
     server.process.send_signal(2)
     assert server.process.wait(timeout=60) == EXIT_INTERRUPTED
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/predict", "POST"),
+        ("GET", "/predict", "POST"),
+        ("BREW", "/predict", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/metrics", "GET"),
+    ],
+)
+def test_another_method_is_told_the_right_one(server: Server, method: str, path: str, allowed: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(urllib.request.Request(server.url + path, method=method), timeout=30)
+    assert raised.value.code == 405
+    assert raised.value.headers["Allow"] == allowed
+    assert allowed in json.loads(raised.value.read())["error"]
+
+
+def test_health_has_a_head(server: Server) -> None:
+    request = urllib.request.Request(f"{server.url}/health", method="HEAD")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert (response.status, response.read()) == (200, b"")

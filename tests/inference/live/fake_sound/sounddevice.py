@@ -29,17 +29,25 @@ class PortAudioError(Exception):
 default = SimpleNamespace(device=(1, 0))
 
 
-def query_hostapis():
-    return [{"name": "Fake API"}]
-
-
-def query_devices():
+def rows():
     def row(name, channels, rate):
-        return {"name": name, "hostapi": 0, "max_input_channels": channels, "default_samplerate": float(rate)}
+        return {"name": name, "max_input_channels": channels, "default_samplerate": float(rate)}
 
     if behaviour.get("no_devices"):
         return [row("Speaker", 0, 44_100)]
     return [row("Speaker", 0, 44_100), row("Desk microphone", 2, 44_100), row("Desk webcam", 1, 48_000)]
+
+
+def query_hostapis():
+    if behaviour.get("broken"):
+        raise RuntimeError(behaviour["broken"])
+    return [{"name": "Fake API", "devices": list(range(len(rows())))}]
+
+
+def query_devices(index):
+    if index == behaviour.get("undecodable"):
+        b"Mikrofon B\xfcro".decode()
+    return rows()[index]
 
 
 class RawInputStream:
@@ -62,6 +70,8 @@ class RawInputStream:
             mono = (np.arange(first, first + self.block) % 30_000).astype(np.int16)
             # Channels whose average is the mono value: a correct mix-down gives the counter back.
             data = np.stack([mono + 2 * c - (self.channels - 1) for c in range(self.channels)], axis=1)
+            if behaviour.get("inverted"):
+                data = np.stack([mono, -mono], axis=1)
             index += 1
             time.sleep(max(0.0, started + index * self.block / self.rate - time.perf_counter()))
             times = SimpleNamespace(currentTime=5.0, inputBufferAdcTime=5.0 - self.block / self.rate)

@@ -210,3 +210,23 @@ def test_blocks_are_handed_over_by_frames_of_the_detector_and_none_is_kept_back(
     last = next(blocks)
     assert (last.first_sample, len(last.samples)) == (4 * BLOCK, 2 * BLOCK)
     assert next(blocks, None) is None
+
+
+def test_a_name_that_is_no_utf8_hides_no_other_device(fake_sound):
+    fake_sound({"undecodable": 1})
+    assert [device.name for device in list_devices()] == ["Desk webcam"]
+    assert listen(device="webcam")[0] == Opening("Desk webcam", 16_000)
+
+
+@pytest.mark.parametrize("ask", [list_devices, listen])
+def test_what_breaks_the_child_is_told(fake_sound, ask):
+    fake_sound({"broken": "no such thing"})
+    with pytest.raises(MicrophoneError, match="the sound library failed with RuntimeError: no such thing"):
+        ask()
+
+
+def test_inverted_channels_do_not_cancel(fake_sound, caplog):
+    fake_sound({"inverted": True, "least_channels": 2})
+    heard = counter(listen())
+    assert np.array_equal(np.abs(heard), np.arange(heard.size))
+    assert "Desk microphone: its channels cancel each other" in caplog.text
