@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 import soxr
 
 from inference.audio import SAMPLING_RATE
@@ -56,7 +55,7 @@ def shift_formants(waveform: np.ndarray, factor: float) -> np.ndarray:
     padded = np.pad(waveform, (_HOP, _FRAME + (-waveform.size) % _HOP))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
     # Applied before and after, the squares of neighbours' windows sum to 1.
-    window = np.sqrt(scipy.signal.get_window("hann", _FRAME)).astype(np.float32)
+    window = np.sqrt(np.hanning(_FRAME + 1)[:-1]).astype(np.float32)
     spectra = scipy.fft.rfft(frames * window, axis=1)
     cepstra = scipy.fft.irfft(np.log(np.abs(spectra) + np.float32(1e-5)), axis=1)
     cepstra[:, _ENVELOPE_COEFFICIENTS : _FRAME - _ENVELOPE_COEFFICIENTS + 1] = 0.0
@@ -100,7 +99,9 @@ def reverberate(
     fade = np.exp(-np.log(1000.0) * np.arange(num_samples) / num_samples).astype(np.float32)
     tail = generator.standard_normal(num_samples, dtype=np.float32) * fade
     tail *= 10 ** (-direct_to_reverberant_db / 20) / np.sqrt(np.sum(np.square(tail)))
-    return waveform + scipy.signal.fftconvolve(waveform, tail)[: waveform.size]
+    size = scipy.fft.next_fast_len(waveform.size + num_samples, real=True)
+    echoes = scipy.fft.irfft(scipy.fft.rfft(waveform, size) * scipy.fft.rfft(tail, size), size)
+    return waveform + echoes[: waveform.size]
 
 
 def coloured_noise(num_samples: int, exponent: float, generator: np.random.Generator) -> np.ndarray:

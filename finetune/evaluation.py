@@ -58,6 +58,12 @@ def main(argv: list[str] | None = None) -> int:
             f"{corpus.description} has another test set ({split.fingerprint}) than the one of "
             f"{options.checkpoint} ({card.fingerprint}); pass --dataset with the corpus it was trained on."
         )
+    validated_on = sorted({clip.speaker for clip in split.validation})
+    if options.part == "validation" and validated_on != sorted(card.validation_speakers):
+        raise CheckpointError(
+            f"{options.checkpoint} has learned from the validation clips of {corpus.description} and was "
+            "validated on others or on none; the figures of those are in its card. Pass --part test."
+        )
     name = options.backend or _backend_name(options.checkpoint)
     clips = getattr(split, options.part)
     report = evaluate_clips(load_backend(name, str(options.checkpoint)), clips)

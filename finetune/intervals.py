@@ -1,11 +1,13 @@
-"""Confidence intervals of accuracies: pure functions, for cards, tables and the benchmark."""
+"""Confidence intervals of accuracies: pure functions, for cards, tables and the benchmark.
+
+scipy.stats takes half a second to import, for which commands that only read cards need not wait.
+"""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 
@@ -25,13 +27,17 @@ def wilson_interval(successes: int, trials: int) -> Interval:
         successes: Clips recognised.
         trials: Clips asked, at least 1.
     """
-    low, high = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    from scipy.stats import binomtest
+
+    low, high = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(low), float(high), "Wilson")
 
 
 def exact_interval(successes: int, trials: int) -> Interval:
     """Exact interval of a share (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934, 404-413)."""
-    low, high = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="exact")
+    from scipy.stats import binomtest
+
+    low, high = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="exact")
     return Interval(float(low), float(high), "Clopper-Pearson")
 
 
@@ -44,7 +50,9 @@ def speaker_interval(accuracies: Sequence[float]) -> Interval:
     Args:
         accuracies: One accuracy per speaker, at least two.
     """
+    from scipy.stats import t
+
     mean = float(np.mean(accuracies))
     standard_error = float(np.std(accuracies, ddof=1)) / math.sqrt(len(accuracies))
-    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(accuracies) - 1)) * standard_error
+    half_width = float(t.ppf((1 + CONFIDENCE) / 2, len(accuracies) - 1)) * standard_error
     return Interval(max(mean - half_width, 0.0), min(mean + half_width, 1.0), "t over speakers")

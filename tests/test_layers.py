@@ -36,8 +36,7 @@ HOMES = {
         "inference/backends/wav2vec2/classifier.py",
         "finetune/training/arguments.py",
         "finetune/training/clip_dataset.py",
-        "finetune/training/embedding_student.py",
-        "finetune/pretrain.py",
+        "finetune/training/distillation.py",
         "benchmarks/training_throughput/plain_recipe.py",
         "benchmarks/training_throughput/contenders.py",
         "finetune/training/clip_trainer.py",
@@ -45,7 +44,6 @@ HOMES = {
         "finetune/training/fine_tuning.py",
         "finetune/metrics.py",
         "finetune/training/modeling.py",
-        "finetune/training/short_clips.py",
         "finetune/training/tracking.py",
     },
     "faster_whisper": {

@@ -1,20 +1,27 @@
 """The Hugging Face Trainer with batches of like lengths and a loss that adds up over processes."""
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finetune.training.clip_dataset import ClipDataset, EpochAnnouncer
-from finetune.training.short_clips import keep_freed_memory, shorten
 from inference.errors import UserError
 
 #: Steps among whose clips those of like length are sought. The length of a clip tells its speaker and its
 #: word: batches of fifty steps' clips sorted are so much alike that a small network hardly learns from them.
 STEPS_PER_POOL = 8
+#: Dropout is decided by comparing 16 random bits, four of which fit a draw of 64.
+_LANES, _LEVELS = 4, 2**16
+#: Names of malloc.h, and how much more than asked for the heap grows at a time.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_TOP_PAD_BYTES = 2**28
 
 
 class ClipTrainer(Trainer):
@@ -52,7 +59,7 @@ class ClipTrainer(Trainer):
         except ValueError as error:
             raise UserError(f"the options do not fit: {error}") from error
         if args.device.type == "cpu":
-            shorten(self.model)
+            replace_dropout(self.model)
             keep_freed_memory()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
@@ -156,3 +163,45 @@ class EarlyStopping(TrainerCallback):
         sign = 1 if args.greater_is_better else -1
         values = [sign * record[name] for record in state.log_history if name in record]
         return bool(values) and len(values) - 1 - values.index(max(values)) >= self._patience
+
+
+def replace_dropout(model: nn.Module) -> None:
+    """Replaces each dropout of a model by one that draws faster; parameters and their names stay."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if type(child) is nn.Dropout:
+                setattr(module, name, BulkDropout(child.p).train(child.training))
+
+
+class BulkDropout(nn.Dropout):
+    """Dropout whose random numbers are drawn four at a time.
+
+    torch draws one number for each element, one after the other on a single core. Without that a step of the
+    small network takes 8 % less processor time, one of ``facebook/wav2vec2-base`` 13 % (measured in turns, in
+    bfloat16 on one core). The share that is dropped is a multiple of 1/65536 here.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Zeroes a share ``p`` of the elements and scales the others up, in training."""
+        if not self.training or not self.p or input.device.type != "cpu":
+            return super().forward(input)
+        draws = torch.empty(-(-input.numel() // _LANES), dtype=torch.int64).random_(-(2**63), None)
+        lanes = draws.view(torch.int16)[: input.numel()].view(input.shape)
+        kept = lanes >= round(self.p * _LEVELS) - _LEVELS // 2
+        # As 8-bit numbers, whose conversion is vectorised; that of booleans is not.
+        return input * kept.view(torch.int8).to(input.dtype).div_(1 - self.p)
+
+
+def keep_freed_memory() -> None:
+    """Keeps what a step frees for the next one, where the C library is glibc.
+
+    By default each large tensor is mapped anew and returned, and the system clears every page of it, which
+    is 15 % of the processor time of a step of the small network (measured in turns, on one core).
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # mallopt(3)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)

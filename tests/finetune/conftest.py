@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.finetune.training.test_batches import MICRO
+from finetune import pretrain
+from tests.finetune.training.test_clip_dataset import MICRO
 
 NUM_EPOCHS = 2
 BATCH = 4
@@ -33,3 +34,17 @@ def config(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Pat
     )
     (folder / "micro.yaml").write_text(options)
     return folder / "micro.yaml"
+
+
+@pytest.fixture(scope="session")
+def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    fields = json.loads(pretrain.CONFIG.read_text()) | {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "intermediate_size": 32,
+        "classifier_proj_size": 16,
+        "conv_dim": [16, 16, 16, 32],
+    }
+    path = tmp_path_factory.mktemp("architecture") / "tiny.json"
+    path.write_text(json.dumps(fields))
+    return path

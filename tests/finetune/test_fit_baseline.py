@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from finetune import fit_baseline
+from finetune import evaluation, fit_baseline
 from finetune.baselines.svm import best_steepness, choose_point, collapse
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import load_corpus
@@ -214,6 +214,33 @@ def test_a_reject_class_comes_with_its_operating_point(
     )
     figures = json.loads((folder / "figures.json").read_text())
     assert refused == pytest.approx(figures["test_words_refused"], abs=1e-6)
+
+
+def test_several_corpora_and_what_each_is_owed(spoken_corpus: Path, tmp_path: Path) -> None:
+    """Two voices are split, one is learned from whole, one validates; the cards say so."""
+    voices = sorted({path.stem.split("_")[1] for path in spoken_corpus.glob("*.wav")})
+    for place, voice in zip(("first", "first", "second", "held"), voices, strict=True):
+        (tmp_path / place).mkdir(exist_ok=True)
+        for path in spoken_corpus.glob(f"*_{voice}_*.wav"):
+            shutil.copy(path, tmp_path / place)
+    (tmp_path / "second" / "NOTICE").write_text("By Ann,\nCC BY 4.0.")
+    first, second, held = (str(tmp_path / name) for name in ("first", "second", "held"))
+    words = ["--model", "mfcc-logreg", "--dataset", first, second, "--validation_dataset", held]
+    assert fit_baseline.main([*words, "--max-clips-per-label", "3", "--out", str(tmp_path / "out")]) == 0
+    card = read_split_card(tmp_path / "out")
+    assert card is not None
+    assert card.train_speakers == tuple(sorted(voices[:3]))
+    assert (card.test_speakers, card.validation_speakers) == (tuple(voices[:2]), (voices[3],))
+    assert [source.use for source in card.sources] == ["split", "learned from", "validation"]
+    assert len(card.train_clips) == 10 * (3 + 3) + 70
+    assert card.leaked(load_corpus(second), load_corpus(second).clips)  # the guard knows every corpus
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "> By Ann,\n> CC BY 4.0." in text
+    assert "license: other" in text
+    assert "- validation: 70 clips of 1 speakers from the folder held" in text
+    # Measured again on the same test set, which is the first corpus's.
+    assert evaluation.main([str(tmp_path / "out"), "--dataset", first, "--out", str(tmp_path / "again")]) == 0
+    assert evaluation.main([str(tmp_path / "out"), "--dataset", first, "--part", "validation"]) == 2
 
 
 def test_contradicting_options_are_refused(capsys: pytest.CaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""What arrives at the Hub, here a server of three routes on loopback."""
+"""One run: steps however they are divided, a class for what is no word, and what arrives at the Hub."""
 
 import base64
 import json
@@ -7,10 +7,82 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import constants
 
 from finetune import train
+from finetune.training import data
+from inference.backends.table import load_backend
+from inference.vocabulary import DIGITS, REJECT_LABEL
+from tests.finetune.training.test_clip_dataset import MICRO
+
+
+def test_reject_class_is_trained_calibrated_and_used(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "MIN_NON_WORDS", 12)
+    output_dir = tmp_path / "out"
+    words = ["--config", str(config), "--output_dir", str(output_dir), "--max_steps", "1"]
+    assert train.main([*words, "--reject", "--reject_share", "0.1"]) == 0
+    assert json.loads((output_dir / "labels.json").read_text()) == [*DIGITS.labels, REJECT_LABEL]
+    backend = load_backend("wav2vec2", str(output_dir))
+    operating_point = backend.operating_point
+    assert operating_point is not None
+    assert operating_point.num_digits == 2 * 40  # in quiet and in noise
+    assert operating_point.num_others == 2 * 12
+    figures = json.loads((output_dir / "figures.json").read_text())
+    assert figures["validation_false_reject_rate"] == operating_point.false_reject_rate
+    assert figures["test_non_words"] == 200 // 4
+    assert 0 <= figures["validation_rejection_auc"] <= 1
+    (prediction,) = backend.predict([np.zeros(8000, np.float32)])
+    assert prediction.label in DIGITS.labels
+    assert 0 < prediction.none_probability < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--reject", "--reject_share", "1"], "expected a share above 0 and below 1"),
+        (["--non_words", "sounds"], "--non_words goes with --reject"),
+    ],
+)
+def test_reject_options_are_checked(options: list[str], message: str, capsys) -> None:
+    assert train.main(options) == 2
+    assert message in capsys.readouterr().err
+
+
+#: Without anything random in the network.
+STILL = {
+    name: 0.0 for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
+} | {"final_dropout": 0.0, "layerdrop": 0.0, "apply_spec_augment": False}
+
+
+@pytest.fixture
+def losses_of(config: Path, tmp_path: Path):
+    """Trains three steps and returns the loss of each."""
+    network = {"model_type": "wav2vec2", "feat_extract_norm": "layer", "do_stable_layer_norm": True}
+    (tmp_path / "still.json").write_text(json.dumps(network | MICRO | STILL))
+
+    def losses(name: str, *options: str) -> list[float]:
+        words = ["--config", str(config), "--from_config", str(tmp_path / "still.json")]
+        words += ["--output_dir", str(tmp_path / name), "--max_steps", "3"]
+        words += ["--logging_strategy", "steps", "--logging_steps", "1"]
+        assert train.main([*words, *options]) == 0
+        history = json.loads((tmp_path / name / "history.json").read_text())
+        return [record["loss"] for record in history if "loss" in record]
+
+    return losses
+
+
+def test_accumulated_and_checkpointed_gradients_take_the_same_steps(losses_of) -> None:
+    whole = losses_of("whole", "--per_device_train_batch_size", "8")
+    halves = ("--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "2")
+    assert len(whole) == 3
+    assert losses_of("halves", *halves) == pytest.approx(whole, rel=1e-3)
+    checkpointed = losses_of("checkpointed", *halves, "--activation_checkpointing", "true")
+    assert checkpointed == pytest.approx(whole, rel=1e-3)
+
 
 TOKEN = "hf_secret"
 
