@@ -71,7 +71,7 @@ def require_packages(names: tuple[str, ...], purpose: str) -> None:
     if missing:
         extra = EXTRA_OF_MODULE[missing[0]]
         raise BackendUnavailableError(
-            f"{purpose} needs {' and '.join(missing)}, which is not installed.",
+            f"{purpose} needs {' and '.join(missing)}, not installed here.",
             f"Install it: {install_command(extra)}",
         )
 

@@ -88,15 +88,18 @@ def shown(written: Iterable[Segment]) -> Iterator[Segment]:
 
 def page_picture(path: Path, chromium: str) -> None:
     """Asks the page for a word, with two backends, and takes its picture."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     with served() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport=PAGE_PIXELS)
         page.goto(url)
         page.get_by_label("mfcc", exact=True).check()
-        page.click("text=seven.flac")
-        page.locator("#answers .answer").nth(1).wait_for()
+        for name, digit in (("three", "3"), ("seven", "7")):  # the first also loads the backends
+            page.click(f"text={name}.flac")
+            expect(page.locator("#answers .digit").first).to_have_text(digit, timeout=30_000)
+            if name == "three":
+                page.click('#clip button[aria-label="Clear"]')
         page.wait_for_timeout(1000)
         page.screenshot(path=path)
         browser.close()

@@ -128,7 +128,6 @@ def _session(
     settings = PROFILES[options.profile]
     split = None
     if options.string:
-        # Imported here: SciPy takes a moment, and only strings need it.
         from inference.live.engine.splitter import MAX_SPEECH_MS, Splitter
 
         split = Splitter(backend.predict, backend.crop_contract).split
