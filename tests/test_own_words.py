@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-
 from benchmarks.run.records import read_records
+
 from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE
 from inference.files import cache_folder
