@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.checkpoint.file_names import CARD_NAME
+from finetune.checkpoint.split_card import read_split_card
 from finetune.checkpoint.writer import prepare_folder
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import Split, make_split

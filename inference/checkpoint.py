@@ -1,12 +1,11 @@
 """Reading a checkpoint folder: every file is checked before a library is asked to load it."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from inference.crop import CropContract
 from inference.errors import CheckpointError
+from inference.files import read_json
 from inference.prediction import MOST_PROBABLE, OperatingPoint
 from inference.vocabulary import check_labels
 
@@ -29,16 +28,6 @@ def require_files(folder: Path, names: tuple[str, ...], made_by: str) -> None:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder} lacks {', '.join(missing)}. Make it again: {made_by}")
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file of a checkpoint; CheckpointError names the file if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}); restore or make it again.") from error
 
 
 def read_labels(folder: Path) -> None:

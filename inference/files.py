@@ -5,11 +5,23 @@ import os
 from pathlib import Path
 from typing import Any
 
+from inference.errors import CheckpointError
+
 
 def cache_folder() -> Path:
     """The user's cache: ``$XDG_CACHE_HOME/spoken-digits`` or ``~/.cache/spoken-digits``."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "spoken-digits"
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a checkpoint; CheckpointError names the file if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}); restore or make it again.") from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -173,7 +173,7 @@ def _compare_all(
     from tqdm import tqdm
 
     from benchmarks.against_libraries.measure import CLIP_SECONDS, compare, fit_length
-    from benchmarks.run.protocol import stratified_subset
+    from benchmarks.run.subset import stratified_subset
     from benchmarks.worker.client import BackendFailure, BackendUnavailable
     from benchmarks.worker.waveform_file import StoreWriter, store_clips
 

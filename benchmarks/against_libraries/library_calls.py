@@ -16,9 +16,10 @@ from benchmarks.worker.resident_memory import reset_peak
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.mfcc import KernelClassifier
-from inference.checkpoint import read_crop_contract, read_json, read_operating_point
+from inference.checkpoint import read_crop_contract, read_operating_point
 from inference.crop import prepare
 from inference.features import segment_weights, squeeze
+from inference.files import read_json
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary

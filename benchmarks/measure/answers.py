@@ -24,8 +24,9 @@ from benchmarks.records.files import (
 )
 from benchmarks.records.layout import AnswerRecord, FailureRecord, Settings
 from benchmarks.run.entries import Entry
-from benchmarks.run.inputs import Job, say
+from benchmarks.run.inputs import Job
 from benchmarks.run.processes import Processes
+from benchmarks.run.progress import say
 from benchmarks.run.status import EntryStatus, GivenUp
 from benchmarks.worker.client import DEADLY, BackendFailure, BackendProcess, Reply
 from benchmarks.worker.waveform_file import StoredClip

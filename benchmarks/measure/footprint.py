@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmarks.records.layout import Cost, Footprint, MemoryByPhase, ResidentMemory, Settings
 from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.entries import Entry
-from benchmarks.run.inputs import say
-from benchmarks.run.protocol import stratified_subset
+from benchmarks.run.progress import say
 from benchmarks.run.status import EntryStatus
+from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from benchmarks.measure.contention import Counters, is_contended
 from benchmarks.records.layout import TimedCall
-from benchmarks.run.protocol import stratified_subset
+from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.client import BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 

@@ -9,7 +9,7 @@ from benchmarks.measure.latency import clip_pool, time_rounds, warm_up
 from benchmarks.records.files import COLD_FILE, LATENCY_FILE, LOADS_FILE, fresh_record_writer
 from benchmarks.records.layout import ColdSeconds, ColdStart, LoadRecord, Settings, TimedCall
 from benchmarks.run.entries import Entry
-from benchmarks.run.inputs import progress, say
+from benchmarks.run.progress import progress, say
 from benchmarks.run.status import EntryStatus, mark_failed
 from benchmarks.worker.client import BackendFailure, BackendProcess, BackendUnavailable
 from benchmarks.worker.waveform_file import StoredClip

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.records.layout import Cell, Summary, SummaryTable
-from benchmarks.reports.main_table import headline_protocol
+from benchmarks.records.layout import Cell, RunSummary, SummaryTable
 from benchmarks.reports.report_tables import Report
+from benchmarks.reports.run_tables import headline_protocol
 from benchmarks.reports.table import Table, is_missing, shown
 from benchmarks.text_table import markdown_grid
 from inference.transcripts import mapping_version
@@ -16,10 +16,10 @@ def csv(table: Table) -> str:
     return table.frame.to_csv(index=False, lineterminator="\n")
 
 
-def summary(report: Report) -> Summary:
+def summary(report: Report) -> RunSummary:
     """Every table of a report as one record."""
     run = report.records.run
-    return Summary(
+    return RunSummary(
         run=run.run,
         command=run.command,
         complete=run.complete,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.records.files import RunRecords
 from benchmarks.records.layout import EntryRecord, ProtocolRecord, RunRecord
-from benchmarks.reports.run_tables import captions, flags_of, missing_reasons
+from benchmarks.reports.run_tables import captions, flags_of, headline_protocol, missing_reasons
 from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
 from benchmarks.reports.sizes import NO_MACS, size_row
 from benchmarks.reports.speed import (
@@ -51,11 +51,6 @@ ACCURACY_KEYS = (
     "unmapped",
     "refused",
 )
-
-
-def headline_protocol(run: RunRecord) -> ProtocolRecord:
-    """The protocol that decides: the first one with new speakers, otherwise the first."""
-    return next((protocol for protocol in run.protocols if protocol.new_speakers), run.protocols[0])
 
 
 def main_table(records: RunRecords, answers: pd.DataFrame, scores: AllScores, timings: pd.DataFrame) -> Table:

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from benchmarks.reports.main_table import headline_protocol
 from benchmarks.reports.noise_tables import SNR_FAMILIES
 from benchmarks.reports.picture import COLOURS, Picture, new_figure, styles
 from benchmarks.reports.report_tables import Report
+from benchmarks.reports.run_tables import headline_protocol
 from benchmarks.reports.scores import NONE
 from benchmarks.reports.speed import REST, rounds_proper
 from benchmarks.reports.table import percent

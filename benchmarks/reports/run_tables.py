@@ -12,6 +12,11 @@ from benchmarks.reports.table import Column, Table, table_of, text_columns
 from inference.transcripts import mapping_version
 
 
+def headline_protocol(run: RunRecord) -> ProtocolRecord:
+    """The protocol that decides: the first one with new speakers, otherwise the first."""
+    return next((protocol for protocol in run.protocols if protocol.new_speakers), run.protocols[0])
+
+
 def missing_reasons(run: RunRecord) -> dict[str, str]:
     """Backend -> why it lacks figures and what would mend it; only those that were not measured whole."""
     return {

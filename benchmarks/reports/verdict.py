@@ -7,8 +7,8 @@ import pandas as pd
 
 from benchmarks.records.layout import ProtocolRecord, RunRecord
 from benchmarks.reports.answers import of_condition
-from benchmarks.reports.main_table import headline_protocol
 from benchmarks.reports.pair_table import compare_answers
+from benchmarks.reports.run_tables import headline_protocol
 from benchmarks.reports.table import Table, digits, is_missing, megabytes, percent
 
 Row = Mapping[str, Any]

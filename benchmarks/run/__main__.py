@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.run.arguments import Request, parse_request
+from benchmarks.run.arguments import parse_request
 from benchmarks.run.benchmark import Benchmark
 from benchmarks.run.checkpoints import BaselineFitter
 from benchmarks.run.entries import choose_entries, refuse_fixtures
-from benchmarks.run.inputs import Inputs, prepare_inputs, say
+from benchmarks.run.inputs import Inputs
+from benchmarks.run.preparation import prepare_inputs
 from benchmarks.run.processes import Processes, find_processes
+from benchmarks.run.progress import say
 from benchmarks.run.protocol import EXTERNAL, make_test_set
+from benchmarks.run.request import Request
 from benchmarks.run.run_files import open_folder, reproduce_command
 from finetune.corpus.loading import load_corpus
 from inference.command_line import reports_user_errors

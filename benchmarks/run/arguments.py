@@ -4,11 +4,10 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.records.layout import Settings
 from benchmarks.run.protocol import LOSO_LITE, PROTOCOL_HELP
+from benchmarks.run.request import Request
 from benchmarks.run.suites import DEFAULT_SUITE, PHASES, SUITES, Suite
 from finetune.corpus.loading import DATASET_HELP
 from inference.backends.table import BACKENDS
@@ -26,49 +25,6 @@ EPILOG = (
     "130 interrupted."
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, nothing left open.
-
-    Attributes:
-        suite: Its name; None for the default.
-        backends: Entries as typed.
-        checkpoints: ``ENTRY=PATH`` as typed.
-        dataset: What to load.
-        protocols: As typed.
-        speakers: Held-out speakers; None for all.
-        phases: Of ``PHASES``.
-        settings: How often and how patiently.
-        conditions: Which conditions of the robustness phase.
-        limit: Most clips per protocol; None for all.
-        budget_s: Seconds to stay in; None for as long as it takes.
-        out: Result folder; None for a new one.
-        allow_leak: Whether checkpoints trained on test clips are measured.
-        allow_fixture: Whether stand-in weights are measured.
-        plan_only: Whether to print the plan and measure nothing.
-        resume: Whether to go on in a result folder.
-        fresh: Whether to replace the run of a result folder.
-    """
-
-    suite: str | None
-    backends: tuple[str, ...]
-    checkpoints: tuple[str, ...]
-    dataset: str
-    protocols: tuple[str, ...]
-    speakers: tuple[str, ...] | None
-    phases: tuple[str, ...]
-    settings: Settings
-    conditions: str
-    limit: int | None
-    budget_s: float | None
-    out: Path | None
-    allow_leak: bool
-    allow_fixture: bool
-    plan_only: bool
-    resume: bool
-    fresh: bool
 
 
 def parse_request(argv: Sequence[str] | None) -> Request:

@@ -26,11 +26,12 @@ from benchmarks.records.files import (
     write_document,
 )
 from benchmarks.records.layout import ColdStart, Cost, Environment, Footprint, RunRecord, TimedCall
-from benchmarks.run.arguments import Request
 from benchmarks.run.content_hashes import weights_hash
-from benchmarks.run.inputs import Inputs, say
+from benchmarks.run.inputs import Inputs
 from benchmarks.run.plan import Plan, estimate_seconds, make_jobs, plan_lines, skip_for_budget
 from benchmarks.run.processes import Processes
+from benchmarks.run.progress import say
+from benchmarks.run.request import Request
 from benchmarks.run.run_files import asked_hash, holds_figures, run_record, splits_record
 from benchmarks.run.status import STATUS_FAILED, STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from inference.command_line import EXIT_INTERRUPTED, EXIT_OK

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finetune.checkpoint.split_card import CARD_NAME
+from finetune.checkpoint.file_names import CARD_NAME
 from inference.backends.table import BACKENDS, BackendSpec, checkpoint_parts, parse_variant
-from inference.checkpoint import read_json
 from inference.errors import CheckpointError, UserError
+from inference.files import read_json
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 #: Marks toy and random weights, so that no figure of theirs is taken for a result.

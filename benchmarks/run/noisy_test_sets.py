@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks.conditions.non_words import non_words
 from benchmarks.conditions.table import CLEAN, CONDITIONS, Condition, corrupt
 from benchmarks.records.layout import Corruption
-from benchmarks.run.inputs import Inputs, NoisyTestSet
-from benchmarks.run.protocol import Fold, TestSet, stratified_subset
+from benchmarks.run.inputs import Fold, Inputs, NoisyTestSet, TestSet
+from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter, read_waveform
 
 REJECTION = "rejection"

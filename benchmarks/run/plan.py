@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks.measure.latency import MAX_WARM_CALLS
 from benchmarks.records.layout import Cost, Settings
 from benchmarks.run.content_hashes import code_hash, combined_hash, weights_hash
 from benchmarks.run.entries import Entry
-from benchmarks.run.inputs import Inputs, Job, NoisyTestSet
-from benchmarks.run.protocol import TestSet
+from benchmarks.run.inputs import Inputs, Job, NoisyTestSet, TestSet
 from benchmarks.run.suites import LEAST_ROUNDS
 from benchmarks.worker.waveform_file import StoredClip
 from inference.transcripts import mapping_version
@@ -17,6 +15,8 @@ from inference.transcripts import mapping_version
 ACCURACY = "clean"
 #: What a call costs beside the backend's own work: two lines of JSON, reading a clip, writing a record.
 OVERHEAD_S = 0.0003
+#: Calls until the time of a backend has settled, as a rule.
+USUAL_WARM_CALLS = 20
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def estimate_seconds(
     settings = plan.settings
     for cost in costs.values():
         if plan.keeps_latency:
-            calls = 2 * settings.rounds + MAX_WARM_CALLS / 3
+            calls = 2 * settings.rounds + USUAL_WARM_CALLS
             sweeps = len(settings.sweep_threads) + sum(settings.sweep_batches)
             calls += 2 * settings.sweep_rounds * sweeps
             seconds["latency"] += calls * cost.call_s + cost.load_s * (1 + len(settings.sweep_threads))

@@ -1,60 +1,18 @@
 """On which clips is measured, who was held out, and the guards against testing on what was learned."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
-from finetune.corpus.loading import Clip, Corpus, load_corpus
+from benchmarks.run.inputs import Fold, TestSet
+from benchmarks.run.subset import stratified_subset
+from finetune.corpus.clip import Corpus
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from inference.errors import UserError
 
 EXTERNAL = "external:"
 LOSO_LITE = "loso-lite"
 PROTOCOL_HELP = f"{', '.join(PROTOCOLS)}, {LOSO_LITE} (few clips of each held-out speaker), {EXTERNAL}FOLDER"
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One test list and what may be learned from.
-
-    Attributes:
-        speaker: The held-out speaker; None where there are no folds.
-        train: Clips that a checkpoint may know.
-        test: Clips to measure on.
-    """
-
-    speaker: str | None
-    train: tuple[Clip, ...]
-    test: tuple[Clip, ...]
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """A protocol applied to a corpus.
-
-    Attributes:
-        protocol: What was typed, for an outside corpus ``external:`` and the name of its folder.
-        corpus: Where the clips come from.
-        caption: What a figure measured on it says.
-        new_speakers: Whether nobody who is tested was learned from: the speaker is then the job.
-        folds: The test lists.
-        num_test_clips: All test clips before a subset was taken.
-        fingerprint: Of all test clips.
-    """
-
-    protocol: str
-    corpus: Corpus
-    caption: str
-    new_speakers: bool
-    folds: tuple[Fold, ...]
-    num_test_clips: int
-    fingerprint: str
-
-    @property
-    def clips(self) -> tuple[Clip, ...]:
-        """The clips to measure on, fold after fold."""
-        return tuple(clip for fold in self.folds for clip in fold.test)
 
 
 def make_test_set(
@@ -145,47 +103,3 @@ def refuse_overlap(test_set: TestSet, hashes: Mapping[str, str]) -> None:
 
 def _fold(split: Split) -> Fold:
     return Fold(split.fold, (*split.train, *split.validation), split.test)
-
-
-class Labelled(Protocol):
-    """Anything with the two properties that a subset is balanced over."""
-
-    @property
-    def label(self) -> str | None:
-        """The digit spoken."""
-
-    @property
-    def speaker(self) -> str:
-        """Who spoke it."""
-
-
-Clips = TypeVar("Clips", bound=Labelled)
-
-
-def stratified_subset(
-    clips: Sequence[Clips], size: int, kind: Callable[[Clips], Any] = lambda clip: clip.label
-) -> list[Clips]:
-    """The first clips, as evenly over speakers and kinds as the size allows; order is kept.
-
-    Clips are taken along the diagonals of the table speakers x kinds, so that even ten clips hold
-    every label once and as many speakers as possible.
-
-    Args:
-        clips: What to choose from.
-        size: How many to take; all of them if there are no more.
-        kind: What to balance over beside the speaker.
-    """
-    kinds = _positions(kind(clip) for clip in clips)
-    speakers = _positions(clip.speaker for clip in clips)
-    taken: dict[tuple[str, Any], int] = {}
-    ranks = []
-    for position, clip in enumerate(clips):
-        cell = (clip.speaker, kind(clip))
-        taken[cell] = taken.get(cell, -1) + 1
-        diagonal = (speakers[clip.speaker] - kinds[kind(clip)]) % len(speakers)
-        ranks.append((taken[cell], diagonal, kinds[kind(clip)], position))
-    return [clips[rank[-1]] for rank in sorted(sorted(ranks)[:size], key=lambda rank: rank[-1])]
-
-
-def _positions(values: Iterable[Any]) -> Mapping[Any, int]:
-    return {value: position for position, value in enumerate(sorted(set(values)))}

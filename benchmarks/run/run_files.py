@@ -28,11 +28,11 @@ from benchmarks.records.layout import (
     RunRecord,
     SplitsRecord,
 )
-from benchmarks.run.arguments import Request
 from benchmarks.run.content_hashes import combined_hash
 from benchmarks.run.entries import portable_path
 from benchmarks.run.inputs import Inputs
 from benchmarks.run.plan import ACCURACY, Plan
+from benchmarks.run.request import Request
 from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
 from inference.errors import UserError

@@ -8,15 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.model_card import model_card
-from finetune.checkpoint.split_card import CARD_NAME, SplitCard
+from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.clip import Clip, Corpus
-from finetune.corpus.mixture import CorpusSource
+from finetune.corpus.source import CorpusSource
 from finetune.corpus.splits import Split
-from inference.checkpoint import read_json, read_operating_point
+from inference.checkpoint import read_operating_point
 from inference.crop import CropContract
 from inference.errors import UserError
-from inference.files import write_json, write_text
+from inference.files import read_json, write_json, write_text
 from inference.vocabulary import vocabulary
 
 SETTINGS_NAME = "run_settings.json"

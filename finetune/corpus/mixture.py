@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
@@ -13,21 +13,6 @@ from inference.errors import CorpusError
 
 #: File of a folder whose text goes into the cards of all models that learned from its recordings.
 NOTICE_NAME = "NOTICE"
-
-
-@dataclass(frozen=True)
-class CorpusSource:
-    """Recordings that a model was made with, for its cards.
-
-    Attributes:
-        use: What they served for: "split", "learned from", "validation", "non-words", "validation non-words".
-        description: One sentence.
-        notice: Licence and attribution, the text of ``NOTICE``; empty where the folder has none.
-    """
-
-    use: str
-    description: str
-    notice: str = ""
 
 
 def load_corpora(datasets: Sequence[str], streaming: bool = False) -> tuple[Corpus, ...]:

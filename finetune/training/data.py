@@ -10,13 +10,13 @@ from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.in_noise import in_noise
 from finetune.corpus.loading import DATASET_HELP, environment_prefix
 from finetune.corpus.mixture import (
-    CorpusSource,
     at_most_per_label,
     load_corpora,
     read_notice,
     refuse_shared_recordings,
 )
 from finetune.corpus.non_words import non_words, recorded_non_words
+from finetune.corpus.source import CorpusSource
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
 from inference.errors import UserError

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from finetune.checkpoint.split_card import CARD_NAME
+from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME, claim_folder
 from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import fingerprint, make_split
 from finetune.intervals import CONFIDENCE, Interval, speaker_interval
-from inference.checkpoint import read_json
 from inference.errors import CheckpointError
-from inference.files import write_json, write_text
+from inference.files import read_json, write_json, write_text
 
 
 @dataclass(frozen=True)

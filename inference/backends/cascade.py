@@ -13,9 +13,10 @@ import numpy as np
 
 from inference.backends.base import Backend
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
-from inference.checkpoint import OPERATING_POINT_FILE, read_json, read_operating_point
+from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.crop import CropContract
 from inference.errors import CheckpointError
+from inference.files import read_json
 from inference.prediction import (
     MOST_PROBABLE,
     OperatingPoint,

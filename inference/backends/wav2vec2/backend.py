@@ -18,9 +18,10 @@ from inference.backends.wav2vec2.checkpoint import (
 from inference.backends.wav2vec2.input_values import normalised, padded, plan_batches
 from inference.backends.wav2vec2.runtime import EncoderRuntime
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates, require_modules
-from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_json, read_operating_point
+from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_operating_point
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
+from inference.files import read_json
 from inference.multiply_accumulates import count_wav2vec2
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage

@@ -9,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice
-from inference.checkpoint import read_json, require_files
+from inference.checkpoint import require_files
 from inference.errors import CheckpointError
+from inference.files import read_json
 from inference.vocabulary import check_labels
 
 WEIGHTS_FILE = "model.safetensors"

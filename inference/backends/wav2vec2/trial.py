@@ -28,11 +28,10 @@ from inference.backends.wav2vec2.conversion import convert_checkpoint, load_conv
 from inference.backends.wav2vec2.input_values import normalised
 from inference.backends.wav2vec2.runtime import EncoderRuntime
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice
-from inference.checkpoint import read_json
 from inference.cpu_features import instruction_sets
 from inference.errors import CheckpointError
 from inference.extras import require_packages
-from inference.files import cache_folder, write_json
+from inference.files import cache_folder, read_json, write_json
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
 CACHE_NAME = ".runtimes"

@@ -8,8 +8,9 @@ import pytest
 from benchmarks.run.checkpoints import find_checkpoints
 from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.entries import Entry
-from benchmarks.run.protocol import Fold, make_test_set
-from benchmarks.run.protocol import TestSet as MeasuredTestSet
+from benchmarks.run.inputs import Fold
+from benchmarks.run.inputs import TestSet as MeasuredTestSet
+from benchmarks.run.protocol import make_test_set
 from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.loading import Corpus, load_corpus
 from finetune.corpus.splits import make_split

@@ -10,8 +10,10 @@ import pytest
 import soundfile
 
 from benchmarks.run.entries import PROJECT_ROOT, choose_entries, portable_path
-from benchmarks.run.protocol import Fold, make_test_set, refuse_overlap, stratified_subset
-from benchmarks.run.protocol import TestSet as MeasuredTestSet
+from benchmarks.run.inputs import Fold
+from benchmarks.run.inputs import TestSet as MeasuredTestSet
+from benchmarks.run.protocol import make_test_set, refuse_overlap
+from benchmarks.run.subset import stratified_subset
 from finetune.corpus.loading import Clip, Corpus
 from inference.audio import waveform_hash
 from inference.backends.table import BACKENDS
