@@ -49,12 +49,13 @@ def tiny_en() -> Path:
 @pytest.fixture(scope="session")
 def spoken_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of synthetic clips: 4 voices, 7 takes of each digit, in a cache of its own."""
-    from finetune.corpus.loading import synthetic
+    from finetune.corpus import synthetic
+    from inference.files import cache_folder
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         synthetic.load_synthetic(seed=1, num_voices=4, num_takes=7)
-        (folder,) = synthetic.cache_folder().iterdir()
+        (folder,) = cache_folder().iterdir()
     return folder
 
 

@@ -83,6 +83,9 @@ HELP_WITHOUT_TORCH = (
     "benchmarks.compare",
     "benchmarks.gate",
     "benchmarks.doctor",
+    "benchmarks.whisper_windows",
+    "finetune.calibrate",
+    "inference.weights",
 )
 
 
