@@ -4,7 +4,8 @@
     python -m finetune.calibrate --backend cascade --dataset VALIDATION --others OTHER_WORDS --out FOLDER
 
 VALIDATION holds words of the vocabulary, OTHER_WORDS recordings of anything else, of speakers that are
-in no test set. Checkpoints that are trained here are calibrated by their training.
+in no test set; as many made sounds, noise and music, are added to them. Checkpoints that are trained here
+are calibrated by their training.
 """
 
 import argparse
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from inference.backends.cascade import Thresholds
     from inference.prediction import Prediction
 
+    #: To words and to other sounds.
+    Answers = tuple[list[Prediction], list[Prediction]]
+
 CLIPS_PER_CALL = 32
 #: Share of other sounds that a cascade's small model may take for a word on its own.
-MAX_ACCEPTED_OTHERS = 0.03
+MAX_ACCEPTED_OTHERS = 0.015
 #: Share of words that it may refuse on its own.
 MAX_REFUSED_WORDS = 0.0025
 #: Its shares in the joint answer that are tried.
@@ -57,29 +61,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     from finetune.checkpoint.calibration import calibrate, write_calibration
     from finetune.corpus.loading import load_corpus
-    from finetune.corpus.non_words import recorded_non_words
+    from finetune.corpus.non_words import recorded_non_words, sounds
     from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend
     from inference.backends.table import load_backend
     from inference.files import write_json
     from inference.vocabulary import vocabulary
 
     clips = load_corpus(options.dataset).clips
-    words, others = (
-        [clip.waveform() for clip in clips],
-        [clip.waveform() for clip in recorded_non_words([options.others])],
-    )
+    words = [clip.waveform() for clip in clips]
+    others = [clip.waveform() for clip in recorded_non_words([options.others])]
+    others += sounds("validation", len(others))
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     options.out.mkdir(parents=True, exist_ok=True)
     import numpy as np
 
     label_ids = np.array([vocabulary().label2id[clip.label] for clip in clips])
     if isinstance(backend, CascadeBackend):
-        first, second = backend.first, backend.second
-        thresholds = choose_thresholds(
-            _ask(first, words), _ask(first, others), _ask(second, words), _ask(second, others), label_ids
+        first, second = (
+            (_ask(member, words), _ask(member, others)) for member in (backend.first, backend.second)
         )
+        thresholds = choose_thresholds(first, second, label_ids)
         write_json(options.out / THRESHOLDS_FILE, vars(thresholds))
-        backend = CascadeBackend(first, second, thresholds)
+        backend = CascadeBackend(backend.first, backend.second, thresholds)
     # The probabilities are those at the temperature in use now.
     temperature = backend.operating_point.temperature
     logits, other_logits = (temperature * _logarithms(_ask(backend, sounds)) for sounds in (words, others))
@@ -90,13 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def choose_thresholds(
-    first_words: "Sequence[Prediction]",
-    first_others: "Sequence[Prediction]",
-    second_words: "Sequence[Prediction]",
-    second_others: "Sequence[Prediction]",
-    label_ids: "np.ndarray",
-) -> "Thresholds":
+def choose_thresholds(first: "Answers", second: "Answers", label_ids: "np.ndarray") -> "Thresholds":
     """Chooses when the small model of a cascade answers alone, and its weight in the joint answer.
 
     Each threshold is the lowest that keeps the small model's own mistakes below their limit; the weight
@@ -104,25 +101,25 @@ def choose_thresholds(
     sounds apart best (area under the ROC curve).
 
     Args:
-        first_words: The small model's answers to words, as many as ``label_ids``.
-        first_others: Its answers to other sounds.
-        second_words: The large model's answers to the same words.
-        second_others: Its answers to the same other sounds.
+        first: The small model's answers to words and to other sounds.
+        second: The large model's answers to the same.
         label_ids: What the words are.
     """
     import numpy as np
 
     from inference.backends.cascade import Thresholds
 
-    accept = np.quantile([prediction.score for prediction in first_others], 1 - MAX_ACCEPTED_OTHERS)
-    refuse = np.quantile([prediction.none_probability for prediction in first_words], 1 - MAX_REFUSED_WORDS)
+    first_words, first_others = first
+    second_words, second_others = second
+    accept = np.quantile([found.score for found in first_others], 1 - MAX_ACCEPTED_OTHERS)
+    refuse = np.quantile([found.none_probability for found in first_words], 1 - MAX_REFUSED_WORDS)
     bounds = Thresholds(float(accept), float(refuse), 0.5)
     is_open = np.array([bounds.leave_open(prediction) for prediction in first_words])
 
     def quality(weight: float) -> tuple[float, float]:
         words, others = (
-            weight * _logarithms(first) + (1 - weight) * _logarithms(second)
-            for first, second in ((first_words, second_words), (first_others, second_others))
+            weight * _logarithms(small) + (1 - weight) * _logarithms(large)
+            for small, large in ((first_words, second_words), (first_others, second_others))
         )
         right = words[:, :-1].argmax(axis=1) == label_ids
         return float(np.mean(right[is_open])), _roc_area(_confidences(words), _confidences(others))

@@ -79,7 +79,10 @@ HELP_WITHOUT_TORCH = (
     "benchmarks.gate",
     "benchmarks.doctor",
     "benchmarks.training_throughput",
+    "benchmarks.whisper_windows",
+    "finetune.calibrate",
     "inference.commands",
+    "inference.weights",
 )
 
 

@@ -65,8 +65,8 @@ class WhisperBackend(Backend):
     Args:
         folder: A CTranslate2 folder that passed ``folder.find_folder``.
         threads: CPU threads of one prediction.
-        decode: ``prompted``: the labels are scored, after their list as previous text; ``constrained``:
-            the same without previous text; ``free``: Whisper writes what it hears.
+        decode: ``constrained``: the labels are scored; ``prompted``: twice, once after their list as previous
+            text; ``free``: Whisper writes what it hears.
         window: ``short`` encodes the utterance and silence around it, ``standard`` 30 s.
         homophones: ``on`` to take "to", "for", "ate" and "won" for digits.
     """
@@ -82,7 +82,7 @@ class WhisperBackend(Backend):
         window: str = "short",
         homophones: str = "off",
     ):
-        self._model = _load_model(folder, threads)
+        self._model = load_model(folder, threads)
         self._folder = folder
         self._window = window
         self._homophones = homophones == "on"
@@ -93,7 +93,7 @@ class WhisperBackend(Backend):
             self.operating_point = calibrated_operating_point(folder, decode)
             self._decoder = LabelScorer(
                 self._model,
-                previous_text=label_list() if decode == "prompted" else None,
+                previous_texts=(None, label_list()) if decode == "prompted" else (None,),
                 temperature=self.operating_point.temperature,
                 homophones=self._homophones,
             )
@@ -163,7 +163,8 @@ class WhisperBackend(Backend):
             return transcript.prediction(self._homophones)
 
 
-def _load_model(folder: Path, threads: int) -> "WhisperModel":
+def load_model(folder: Path, threads: int) -> "WhisperModel":
+    """Loads a folder that passed ``folder.find_folder``; CheckpointError if the library cannot."""
     from faster_whisper import WhisperModel
 
     try:

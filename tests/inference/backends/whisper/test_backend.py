@@ -74,7 +74,7 @@ def hears(monkeypatch, tiny_whisper):
 
     def make(*segments: tuple[str, float], homophones: str = "off") -> tuple[WhisperBackend, FakeModel]:
         model = FakeModel(*segments)
-        monkeypatch.setattr(whisper, "_load_model", lambda folder, threads: model)
+        monkeypatch.setattr(whisper, "load_model", lambda folder, threads: model)
         monkeypatch.setattr(whisper, "GreedyDecoder", FakeDecoder)
         return WhisperBackend(tiny_whisper, threads=1, homophones=homophones, **FREE), model
 

@@ -149,15 +149,26 @@ def test_probabilities_of_labels_and_none_sum_to_one(tiny_whisper) -> None:
         assert backend.operating_point.decide(prediction).label is None
 
 
-def test_prompted_decoding_tells_the_decoder_the_labels(tiny_whisper) -> None:
-    prompted, constrained = (
-        load_backend("whisper", str(tiny_whisper), options={"decode": decode})
-        for decode in ("prompted", "constrained")
-    )
-    told = prompted._decoder._prompt[: -len(constrained._decoder._prompt)]
-    text = prompted._model.hf_tokenizer.decode(told)
-    assert sorted(text.split()) == sorted(forms[0] for forms in DIGITS.spoken_forms.values())
-    assert prompted._decoder._prompt[len(told) :] == constrained._decoder._prompt
+def test_prompted_decoding_asks_with_and_without_the_labels(tiny_whisper) -> None:
+    backend = load_backend("whisper", str(tiny_whisper), options={"decode": "prompted"})
+    bare, prompted = backend._decoder._prompts
+    told = prompted[: -len(bare)]
+    text = backend._model.hf_tokenizer.decode(told)
+    assert text.split() == [forms[0] for forms in DIGITS.spoken_forms.values()]
+    assert prompted[len(told) :] == bare
+
+
+def test_the_mean_of_log_probabilities_counts(tiny_whisper) -> None:
+    model = load_backend("whisper", str(tiny_whisper))._model
+    encoded = encode(model, [log_mel(model, place(clip, 200)) for clip in CLIPS[:2]])
+    texts = (None, label_scorer.label_list())
+    alone = [label_scorer.LabelScorer(model, (text,)).decode(encoded) for text in texts]
+    both = label_scorer.LabelScorer(model, texts).decode(encoded)
+    rows = np.array([[[*found.probabilities, found.none_probability] for found in way] for way in alone])
+    expected = np.exp(np.log(rows).mean(axis=0))
+    expected /= expected.sum(axis=1, keepdims=True)
+    found = [[*prediction.probabilities, prediction.none_probability] for prediction in both]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_long_list_of_labels_fits_the_decoder(monkeypatch, tiny_whisper) -> None:
@@ -165,8 +176,8 @@ def test_a_long_list_of_labels_fits_the_decoder(monkeypatch, tiny_whisper) -> No
     words = ("".join(letters) for letters in itertools.product("abcd", repeat=4))
     vocabulary = Vocabulary({word: (word,) for word in words})
     monkeypatch.setattr(label_scorer, "vocabulary", lambda: vocabulary)
-    scorer = label_scorer.LabelScorer(model, label_scorer.label_list())
-    assert len(scorer._prompt) <= 224 + 4
+    scorer = label_scorer.LabelScorer(model, [label_scorer.label_list()])
+    assert len(scorer._prompts[0]) <= 224 + 4
 
 
 def test_homophones_count_where_they_are_asked_for() -> None:
@@ -175,13 +186,14 @@ def test_homophones_count_where_they_are_asked_for() -> None:
     assert " for" not in set(label_scorer.written_forms("2", homophones=True))
 
 
-def test_temperature_softens_and_keeps_the_order() -> None:
-    row = np.array([[0.7, 0.2, 0.1]])
-    soft = label_scorer._softened(row, 2.0)
-    assert soft.sum() == pytest.approx(1.0)
-    assert soft[0, 0] < 0.7
-    assert list(np.argsort(soft[0])) == [2, 1, 0]
-    np.testing.assert_allclose(label_scorer._softened(row, 1.0), row)
+def test_temperature_softens_and_keeps_the_order(tiny_whisper) -> None:
+    model = load_backend("whisper", str(tiny_whisper))._model
+    encoded = encode(model, [log_mel(model, place(CLIPS[0], 200))])
+    (sharp,), (soft,) = (
+        label_scorer.LabelScorer(model, temperature=temperature).decode(encoded) for temperature in (1.0, 3.0)
+    )
+    assert sharp.label == soft.label
+    assert sharp.none_probability > soft.none_probability > soft.score > sharp.score
 
 
 def test_public_vocabularies_need_one_step(tiny_whisper) -> None:
@@ -207,11 +219,12 @@ def test_scores_of_any_vocabulary_equal_those_of_transformers(monkeypatch, tmp_p
     with torch.no_grad():
         network.model.decoder.embed_tokens.weight *= 5.0  # else all tokens are about equally probable
     folder = write_ctranslate2(network, tokenizer, tmp_path / "model", "scores")
-    model = whisper._load_model(folder, 1)
+    model = whisper.load_model(folder, 1)
     scorer = label_scorer.LabelScorer(model)
     features = [log_mel(model, place(clip, 200)) for clip in CLIPS[:2]]
     encoded = encode(model, features)
-    found = scorer._label_probabilities(scorer._next_token_probabilities(encoded))
+    (decoder_prompt,) = scorer._prompts
+    found = scorer._label_probabilities(scorer._next_token_probabilities(encoded, decoder_prompt))
 
     prompt = [token_id(tokenizer, n) for n in ("startoftranscript", "en", "transcribe", "notimestamps")]
     hidden = torch.from_numpy(np.array(encoded))

@@ -1,0 +1,56 @@
+"""The table of windows: every way is asked once, and an interrupted run goes on where it stopped."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from benchmarks import whisper_windows
+from tests.tiny_whisper import build_tiny_whisper
+
+
+@pytest.fixture
+def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whisper_windows, "WINDOWS_S", (1.0, 2.0))
+    monkeypatch.setattr(whisper_windows, "LEADS_S", (0.0, 0.3))
+    # Random weights never come to an end by themselves.
+    greedy = {"language": "en", "beam_size": 1, "temperature": 0.0, "max_new_tokens": 2}
+    monkeypatch.setattr(whisper_windows, "PLAIN_CALLS", {"transcribe": greedy})
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_a_run_is_whole_and_a_second_one_measures_only_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    spoken_corpus: Path,
+) -> None:
+    model, out = build_tiny_whisper(tmp_path / "model"), tmp_path / "out"
+    command = ["--dataset", str(spoken_corpus), "--checkpoint", str(model), "--out", str(out)]
+    command += ["--clips", "3", "--standard-clips", "1"]
+    assert whisper_windows.main(command) == 0
+    assert "| scored" in (out / "summary.md").read_text()
+    lines = (out / "windows.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines[1:]))
+    scored = [row for row in rows if row["system"] == "scored"]
+    assert len(scored) == 2 * 2 * len(whisper_windows.PREVIOUS_TEXTS)
+    assert {row["system"] for row in rows} == {"scored", *whisper_windows.PLAIN_CALLS}
+    assert {row["clips"] for row in scored} == {"3"}
+    assert all(float(row["p50_ms"]) > 0 for row in rows)
+    assert (out / "windows.png").read_bytes().startswith(b"\x89PNG")
+
+    # As if stopped before the last cell, a plain call: the scores are not asked for again.
+    (out / "windows.csv").write_text("\n".join([*lines[:-1], ""]))
+    monkeypatch.setattr(whisper_windows, "score", lambda *_: pytest.fail("measured twice"))
+    assert whisper_windows.main(command) == 0
+    again = list(csv.DictReader((out / "windows.csv").read_text().splitlines()[1:]))
+    assert again[:-1] == rows[:-1]
+    assert again[-1]["right"] == rows[-1]["right"]
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_other_conditions_begin_anew(tmp_path: Path) -> None:
+    path = tmp_path / "windows.csv"
+    cell = whisper_windows.Cell("scored", 2.0, 0.3, "none", 3, 2, 50.0, 0.5)
+    whisper_windows.write_cells(path, "three clips", [cell])
+    assert whisper_windows.read_cells(path, "three clips") == [cell]
+    assert whisper_windows.read_cells(path, "four clips") == []
