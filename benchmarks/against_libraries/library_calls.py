@@ -7,7 +7,7 @@ threads, and otherwise the defaults. They answer like any backend, so that one h
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -31,6 +31,9 @@ _REGULARISATION = 10.0
 class PlainWhisper(Backend):
     """``faster_whisper.WhisperModel.transcribe`` at its defaults: beam of 5, language detected, 30 s."""
 
+    #: What the call is told.
+    arguments: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, model: Any):
         self._model = model
 
@@ -45,11 +48,23 @@ class PlainWhisper(Backend):
         """One call per clip; the text is mapped to a digit as ours is."""
         predictions = []
         for waveform in waveforms:
-            segments, _ = self._model.transcribe(waveform)
+            segments, _ = self._model.transcribe(waveform, **self.arguments)
             text = "".join(segment.text for segment in segments).strip()
             match = match_transcript(text)
             predictions.append(Prediction(match.label, hypothesis=text, reason=match.reason))
         return predictions
+
+
+class PlainWhisperGreedy(PlainWhisper):
+    """The same call told what a single English word needs."""
+
+    arguments: ClassVar[dict[str, Any]] = {
+        "language": "en",
+        "beam_size": 1,
+        "temperature": 0.0,
+        "without_timestamps": True,
+        "max_new_tokens": 8,
+    }
 
 
 class PlainWav2Vec2(Backend):

@@ -3,9 +3,12 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from benchmarks import whisper_windows
+from inference.audio import SAMPLING_RATE
 from tests.tiny_whisper import build_tiny_whisper
 
 
@@ -22,10 +25,13 @@ def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_is_whole_and_a_second_one_measures_only_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    spoken_corpus: Path,
 ) -> None:
-    model, out = build_tiny_whisper(tmp_path / "model"), tmp_path / "out"
-    command = ["--dataset", str(spoken_corpus), "--checkpoint", str(model), "--out", str(out)]
+    model, out, corpus = build_tiny_whisper(tmp_path / "model"), tmp_path / "out", tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(4):
+        noise = np.random.default_rng(number).normal(0, 0.05, SAMPLING_RATE // 2)
+        soundfile.write(corpus / f"{number}_nobody_0.wav", noise, SAMPLING_RATE)
+    command = ["--dataset", str(corpus), "--checkpoint", str(model), "--out", str(out)]
     command += ["--clips", "3", "--standard-clips", "1"]
     assert whisper_windows.main(command) == 0
     assert "| scored" in (out / "summary.md").read_text()
