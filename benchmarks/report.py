@@ -111,13 +111,14 @@ def print_report(report: "Report", folder: Path | None) -> None:
         report: The tables.
         folder: Where they were written; None if they were not.
     """
-    from benchmarks.reports.main_table import SCREEN_KEYS
+    from benchmarks.reports.main_table import screen_keys
     from benchmarks.reports.table import shown
     from benchmarks.text_table import align
 
     table = report.tables["main"]
-    text = shown(table, SCREEN_KEYS, narrow=True)
-    numeric = [column.numeric for column in table.columns if column.key in SCREEN_KEYS]
+    keys = screen_keys(table)
+    text = shown(table, keys, narrow=True)
+    numeric = [column.numeric for column in table.columns if column.key in keys]
     grid = [line.rstrip() for line in align([text.headings, *text.rows], numeric)]
     lines = [*_watermark(report), report.title, ""]
     for sentence in report.verdict:
@@ -158,7 +159,7 @@ def readme_section(report: "Report") -> str:
     """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
-    from benchmarks.reports.main_table import README_KEYS
+    from benchmarks.reports.main_table import readme_keys
     from benchmarks.reports.run_tables import captions
 
     table = report.tables["main"]
@@ -176,7 +177,7 @@ def readme_section(report: "Report") -> str:
     lines = [
         _watermark(report),
         [" ".join(report.verdict)],
-        [*markdown(table, README_KEYS, with_notes=False), "", *(f"- {note}" for note in notes)],
+        [*markdown(table, readme_keys(table), with_notes=False), "", *(f"- {note}" for note in notes)],
     ]
     return "\n\n".join("\n".join(section) for section in lines if section)
 

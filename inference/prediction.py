@@ -15,6 +15,8 @@ from inference.vocabulary import vocabulary
 
 #: Keeps the quotient of two vanishing probabilities finite.
 LEAST_PROBABILITY = 1e-12
+#: ``Prediction.reason`` of an answer for which a cascade asked its large model.
+PASSED_ON = "passed_on"
 
 
 @dataclass(frozen=True)

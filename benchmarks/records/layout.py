@@ -75,8 +75,9 @@ class ConditionRecord:
     """A condition of a run.
 
     Attributes:
-        condition: ``clean`` first, then ``clean@8kHz``, to which the other conditions compare; the sounds
-            that are no word are ``rejection``.
+        condition: ``clean`` first; ``other-words`` are recordings of unheard voices without a word of the
+            vocabulary; to ``clean@8kHz`` the noisy conditions compare; made sounds that are no word are
+            ``rejection``.
         family: What belongs together in a curve; null for ``clean``.
         level: In the unit of the family; null where a family has one condition.
         protocol: The protocol whose clips were used.
@@ -309,7 +310,7 @@ class AnswerRecord:
         clip: Name of the clip.
         pcm_sha: Hash of the samples that were given.
         speaker: Who spoke; in ``rejection`` the kind of sound.
-        reference: What was said; null in ``rejection``.
+        reference: What was said; null in ``rejection`` and ``other-words``.
         duration_s: Length of the clip.
         rms_dbfs: Its level; null for digital silence.
         corruption: What the condition did to it.

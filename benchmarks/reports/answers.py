@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records.layout import AnswerRecord
+from inference.prediction import PASSED_ON
 from inference.transcripts import match_transcript
 
 CLEAN = "clean"
 REJECTION = "rejection"
+OTHER_WORDS = "other-words"
 COLUMNS = (
     "backend",
     "protocol",
@@ -25,6 +27,7 @@ COLUMNS = (
     "hypothesis",
     "score",
     "none_probability",
+    "reason",
     "refused",
     "snr_db",
     "ok",
@@ -64,6 +67,13 @@ def of_condition(answers: pd.DataFrame, backend: str, protocol: str, condition: 
         & (answers["protocol"] == protocol)
         & (answers["condition"] == condition)
     ]
+
+
+def passed_on_shares(answers: pd.DataFrame) -> dict[str, float]:
+    """Backend -> share of the clean clips that its first model passed on; only where one did."""
+    clean = answers[(answers["condition"] == CLEAN) & answers["ok"].astype(bool)]
+    shares = (clean["reason"] == PASSED_ON).groupby(clean["backend"]).mean()
+    return {str(name): float(share) for name, share in shares.items() if share}
 
 
 def speaker_accuracies(answers: pd.DataFrame) -> pd.Series:

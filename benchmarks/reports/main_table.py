@@ -30,13 +30,18 @@ from benchmarks.reports.table import (
     millions,
     percent,
 )
-from benchmarks.reports.uncertainty import least_samples
+from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS, least_samples
+from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, NO_SCORE, AllUnheard, unheard_row
+
+UNHEARD_KEYS = (HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high", "closed", "own_shown")
 
 #: What a terminal of 100 columns has room for.
 SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes", "flags")
+UNHEARD_SCREEN_KEYS = ("backend", HEADLINE, "own_shown", "p50_ms", "opened_bytes", "flags")
 
 #: What decides at first sight.
 README_KEYS = ("backend", "accuracy", "accuracy_official", "unmapped", "opened_bytes", "ratio")
+UNHEARD_README_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes", "flags")
 
 
 #: Of the figures of one protocol.
@@ -53,11 +58,28 @@ ACCURACY_KEYS = (
 )
 
 
-def main_table(records: RunRecords, answers: pd.DataFrame, scores: AllScores, timings: pd.DataFrame) -> Table:
+def screen_keys(table: Table) -> Sequence[str]:
+    """The columns for a terminal."""
+    return UNHEARD_SCREEN_KEYS if HEADLINE in table.frame else SCREEN_KEYS
+
+
+def readme_keys(table: Table) -> Sequence[str]:
+    """The columns that decide at first sight."""
+    return UNHEARD_README_KEYS if HEADLINE in table.frame else README_KEYS
+
+
+def main_table(
+    records: RunRecords,
+    answers: pd.DataFrame,
+    scores: AllScores,
+    timings: pd.DataFrame,
+    unheard: AllUnheard,
+) -> Table:
     """Joins accuracy, latency, cold start, size and memory: one row per backend with what decides."""
     run = records.run
     headline = headline_protocol(run)
     others = [protocol.protocol for protocol in run.protocols if protocol != headline]
+    heard = UNHEARD_KEYS if unheard else ()
     proper = rounds_proper(timings, run.settings.threads)
     timed = set(proper["backend"])
     reference = next((entry.backend for entry in run.backends if entry.backend in timed), None)
@@ -79,6 +101,7 @@ def main_table(records: RunRecords, answers: pd.DataFrame, scores: AllScores, ti
             **latency,
             **ratio_row(calls, proper[proper["backend"] == reference]),
             **_accuracy_cells(scores, entry.backend, headline.protocol, others),
+            **(unheard_row(unheard[entry.backend]) if entry.backend in unheard else {}),
         }
         flags = flags_of(run, entry, cells["zero_shot"])
         if latency.get("contended", 0.0) > UNRELIABLE_SHARE:
@@ -87,9 +110,11 @@ def main_table(records: RunRecords, answers: pd.DataFrame, scores: AllScores, ti
         if any(score is not None and score.errors for score in asked):
             flags.append("some clips without answer")
         rows.append(cells | {"flags": ", ".join(flags)})
-    table = frame(rows, _keys(others))
+    table = frame(rows, [*_keys(others), *heard])
     columns = _columns(run, headline, others, reference, table)
-    return Table("main", "Comparison", columns, table, [*captions(run, answers), *_notes(run)], _bold(table))
+    return Table(
+        "main", "Comparison", columns, table, [*captions(run, answers), *_notes(run, heard)], _bold(table)
+    )
 
 
 def _resource_cells(records: RunRecords, entry: EntryRecord) -> dict[str, Any]:
@@ -115,6 +140,8 @@ def _accuracy_cells(scores: AllScores, name: str, headline: str, others: Sequenc
     if (name, headline) in scores:
         figures = accuracy_row(scores[name, headline])
         cells |= {key: figures[key] for key in ACCURACY_KEYS} | {"n": figures["answered"]}
+        if figures["speakers"] >= LEAST_BOOTSTRAP_SPEAKERS:
+            cells |= {"worst_speaker": None, "worst_speaker_accuracy": None}
     for other in others:
         if (name, other) in scores:
             figures = accuracy_row(scores[name, other])
@@ -181,8 +208,14 @@ def _columns(
     return [
         Column("backend", "backend", numeric=False),
         Column("trained_on", "trained on", numeric=False, missing="its checkpoint has no split card"),
+        *(_unheard_columns() if HEADLINE in table else ()),
         Column("accuracy", _accuracy_heading(headline, by_name), percent),
-        Column("worst_speaker_accuracy", "worst speaker %", percent),
+        Column(
+            "worst_speaker_accuracy",
+            "worst speaker %",
+            percent,
+            missing="so many speakers say too little each to tell the worst",
+        ),
         *(
             Column(f"accuracy_{other}", _accuracy_heading(by_name[other], by_name), percent)
             for other in others
@@ -211,6 +244,15 @@ def _columns(
     ]
 
 
+def _unheard_columns() -> list[Column]:
+    no_score = f"{NO_SCORE}, or too few other words were asked about"
+    return [
+        Column(HEADLINE, "unheard voices right %", percent, missing=no_score),
+        Column("closed", "best label right %", percent),
+        Column("own_shown", "other words shown %", percent),
+    ]
+
+
 def _accuracy_heading(protocol: ProtocolRecord, by_name: Mapping[str, ProtocolRecord]) -> str:
     """What was heard; the protocol, too, where it takes that to tell two columns apart."""
     kind = "new speakers" if protocol.new_speakers else "same speakers"
@@ -227,9 +269,16 @@ def _training(entry: EntryRecord, zero_shot: bool) -> str | None:
     return None
 
 
-def _notes(run: RunRecord) -> list[str]:
+def _notes(run: RunRecord, unheard: Sequence[str]) -> list[str]:
     settings = run.settings
+    share = f"{100 * FALSE_ACCEPT_SHARES[0]:.0f} %"
+    headline = [
+        f"Unheard voices: right and shown where the threshold lets {share} of the other words through, "
+        "read off these other words. Best label: right if every answer is shown. Other words shown: at "
+        "the operating point that the checkpoint brings, chosen beforehand; all where it brings none.",
+    ]
     return [
+        *(headline if unheard else ()),
         "Accuracy: right answers with a 95 % interval in brackets; an answer that is no digit counts as an "
         "error, one that the operating point refuses does not. zero-shot: saw no clip of this task. Bold: "
         "the interval excludes the runner-up.",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.conditions.table import FAMILIES, SNR_UNIT
 from benchmarks.records.layout import ConditionRecord, RunRecord
-from benchmarks.reports.answers import CLEAN, REJECTION, of_condition, speaker_accuracies
+from benchmarks.reports.answers import CLEAN, OTHER_WORDS, REJECTION, of_condition, speaker_accuracies
 from benchmarks.reports.paired_tests import paired_t
 from benchmarks.reports.table import (
     REASON,
@@ -34,7 +34,7 @@ def condition_table(run: RunRecord, answers: pd.DataFrame) -> Table:
     rows = []
     for entry in run.backends:
         for condition in run.conditions:
-            if condition.condition not in (CLEAN, REJECTION):
+            if condition.condition not in (CLEAN, OTHER_WORDS, REJECTION):
                 rows.append(_condition_row(entry.backend, condition, baseline, answers))
     return table_of(
         "robustness",

@@ -15,6 +15,8 @@ from benchmarks.reports.table import Table, is_missing, shown
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 #: Picture -> the table below which it stands.
 PLACES = {
+    "unheard_curves": "unheard",
+    "reliability": "unheard",
     "accuracy_latency": "main",
     "speakers": "speakers",
     "confusion": "confusion",

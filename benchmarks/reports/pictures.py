@@ -16,6 +16,7 @@ from benchmarks.reports.run_tables import headline_protocol
 from benchmarks.reports.scores import NONE
 from benchmarks.reports.speed import REST, rounds_proper
 from benchmarks.reports.table import percent
+from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES
 from inference.stage_timer import STAGES
 from inference.vocabulary import vocabulary
 
@@ -24,12 +25,17 @@ AREA_PER_MB = 8.0
 MAX_AREA = 1500.0
 #: Of a label with its flags, as a share of the drawing's height.
 LABEL_HEIGHT = 0.11
+#: Right end of the curve of false accepts, and bins of confidence.
+MOST_FALSE_ACCEPTS = 0.2
+NUM_BINS = 10
 NEEDED = ["accuracy", "accuracy_low", "accuracy_high", "p50_ms", "opened_bytes"]
 
 
 def draw(report: Report) -> list[Picture]:
     """All pictures that the records carry."""
     drawn = [
+        unheard_curves(report),
+        reliability(report),
         accuracy_latency(report),
         speaker_dots(report),
         confusions(report),
@@ -38,6 +44,90 @@ def draw(report: Report) -> list[Picture]:
         stage_stack(report),
     ]
     return [picture for picture in drawn if picture is not None]
+
+
+def unheard_curves(report: Report) -> Picture | None:
+    """Words right and shown against other words shown; filled: where each backend's own threshold stands."""
+    scored = {name: found for name, found in report.unheard.items() if found.has_scores}
+    if not scored:
+        return None
+    figure = new_figure(report.watermark, height=5.0)
+    axes = figure.add_subplot()
+    style = _styles(report)
+    own = report.tables["unheard"].frame.set_index("backend")
+    told = []
+    for name, found in scored.items():
+        false_accepts, right = found.curve(MOST_FALSE_ACCEPTS)
+        color = style[name]["color"]
+        axes.step(100 * false_accepts, 100 * right, where="post", color=color, label=name)
+        point = 100 * own.loc[name, "own_shown"], 100 * own.loc[name, "own_right"]
+        if point[0] <= 100 * MOST_FALSE_ACCEPTS:
+            axes.plot(*point, **style[name], markersize=8, markeredgecolor="white", linestyle="")
+        told.append(f"{name}: {percent(found.auroc or 0)} % of pairs in order, own point {_point(*point)}")
+    for share in FALSE_ACCEPT_SHARES:
+        axes.axvline(100 * share, color="grey", linewidth=0.8, linestyle=":")
+    axes.set_xlim(0, 100 * MOST_FALSE_ACCEPTS)
+    axes.set_ylim(top=101)
+    axes.set_xlabel("% of other words shown as a word; marks: the operating points of the checkpoints")
+    axes.set_ylabel("% of words right and shown")
+    axes.grid(visible=True, alpha=0.25)
+    _legend(figure)
+    alt = f"Right and shown against false accepts. {'; '.join(told)}."
+    return Picture("unheard_curves", "Voices that no model heard", alt, figure)
+
+
+def _point(shown: float, right: float) -> str:
+    return f"{right:.1f} % right and shown at {shown:.1f} % of other words"
+
+
+def reliability(report: Report) -> Picture | None:
+    """Share of right words by confidence, a panel per backend; the numbers are words in the bin."""
+    scored = {name: found for name, found in report.unheard.items() if found.has_scores}
+    if not scored:
+        return None
+    columns = min(3, len(scored))
+    lines = -(-len(scored) // columns)
+    figure = new_figure(report.watermark, width=max(3.2 * columns, 4.2), height=3.0 * lines + 0.3)
+    style = _styles(report)
+    told = []
+    for place, (name, found) in enumerate(scored.items()):
+        axes = figure.add_subplot(lines, columns, place + 1)
+        words = found.words[found.words["confidence"] >= 0]
+        bins = np.minimum((words["confidence"] * NUM_BINS).astype(int), NUM_BINS - 1)
+        groups = words.groupby(bins)
+        sure, right = groups["confidence"].mean(), groups["correct"].mean()
+        counts = groups.size()
+        axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
+        axes.bar(
+            (counts.index + 0.5) / NUM_BINS,
+            counts / counts.max(),
+            width=0.9 / NUM_BINS,
+            color=style[name]["color"],
+            alpha=0.15,
+        )
+        axes.plot(sure, right, **style[name], markersize=4)
+        for number, count in counts.items():
+            axes.annotate(
+                str(count),
+                ((number + 0.5) / NUM_BINS, 0.0),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=6,
+            )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.05)
+        axes.set_title(name, fontsize="small")
+        axes.grid(visible=True, alpha=0.25)
+        if place % columns == 0:
+            axes.set_ylabel("share right", fontsize="small")
+        if place >= len(scored) - columns:
+            axes.set_xlabel("confidence", fontsize="small")
+        gap = float((counts * (sure - right).abs()).sum() / counts.sum())
+        told.append(f"{name}: expected calibration error {percent(gap)} %")
+    alt = f"Reliability. {'; '.join(told)}."
+    title = "Confidence against the share of right words; bars and numbers: words in the bin"
+    return Picture("reliability", title, alt, figure)
 
 
 def accuracy_latency(report: Report) -> Picture | None:

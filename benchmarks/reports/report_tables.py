@@ -14,8 +14,9 @@ from benchmarks.reports import (
     score_tables,
     sizes,
     speed,
+    unheard,
 )
-from benchmarks.reports.answers import answer_frame
+from benchmarks.reports.answers import answer_frame, passed_on_shares
 from benchmarks.reports.scores import score_run
 from benchmarks.reports.table import Table
 from benchmarks.reports.verdict import verdict
@@ -31,6 +32,7 @@ class Report:
         records: What they are made of.
         answers: One row per answer, scored.
         timings: One row per timed call.
+        unheard: Answers to voices that no model heard, by backend; empty without other words.
         verdict: What to ship, sentence by sentence, as Markdown.
         tables: By name, in the order of the report; tables without rows are left out.
         fixtures: Rows whose weights are stand-ins; not empty only where that was allowed.
@@ -39,6 +41,7 @@ class Report:
     records: RunRecords
     answers: pd.DataFrame
     timings: pd.DataFrame
+    unheard: unheard.AllUnheard
     verdict: list[str]
     tables: dict[str, Table]
     fixtures: list[str]
@@ -73,18 +76,20 @@ def make_report(records: RunRecords) -> Report:
     run = records.run
     answers = answer_frame(records.answers())
     scores = score_run(run, answers)
+    found = unheard.unheard_answers(run, answers)
     timings = speed.timing_frame(records.latency)
     reasons = run_tables.missing_reasons(run)
     conditions = noise_tables.condition_table(run, answers)
     tables = [
-        main_table.main_table(records, answers, scores, timings),
+        main_table.main_table(records, answers, scores, timings, found),
+        unheard.unheard_table(run, found, reasons),
         score_tables.accuracy_table(run, scores, reasons),
         score_tables.speaker_table(run, scores),
         score_tables.digit_table(run, scores),
         score_tables.confusion_table(run, scores),
         score_tables.unmapped_table(run, scores),
         pair_table.pair_table(run, answers),
-        speed.latency_table(run, timings, reasons),
+        speed.latency_table(run, timings, reasons, passed_on_shares(answers)),
         speed.stage_table(run, timings),
         speed.sweep_table(run, timings),
         speed.cold_table(run, records.cold, reasons),
@@ -98,8 +103,8 @@ def make_report(records: RunRecords) -> Report:
     ]
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}
-    sentences = verdict(run, answers, kept["main"])
-    return Report(records, answers, timings, sentences, kept, _fixtures(records))
+    sentences = verdict(run, answers, kept["main"], found)
+    return Report(records, answers, timings, found, sentences, kept, _fixtures(records))
 
 
 def _fixtures(records: RunRecords) -> list[str]:

@@ -9,12 +9,18 @@ from benchmarks.records.checked import to_json
 from benchmarks.records.layout import EntryRecord, Environment, ProtocolRecord, RunRecord
 from benchmarks.reports.answers import CLEAN
 from benchmarks.reports.table import Column, Table, table_of, text_columns
+from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS
 from inference.transcripts import mapping_version
+
+#: What the names of protocols begin with whose voices no model heard.
+OUTSIDE = "external:"
 
 
 def headline_protocol(run: RunRecord) -> ProtocolRecord:
-    """The protocol that decides: the first one with new speakers, otherwise the first."""
-    return next((protocol for protocol in run.protocols if protocol.new_speakers), run.protocols[0])
+    """The protocol that decides: voices that no model heard, else the first of new speakers, else any."""
+    outside = [protocol for protocol in run.protocols if protocol.protocol.startswith(OUTSIDE)]
+    new = [protocol for protocol in run.protocols if protocol.new_speakers]
+    return (*outside, *new, *run.protocols)[0]
 
 
 def missing_reasons(run: RunRecord) -> dict[str, str]:
@@ -103,7 +109,9 @@ def flags_of(run: RunRecord, entry: EntryRecord, zero_shot: bool | None) -> list
         foreign = {
             facts.trained_on
             for name, facts in told
-            if facts.trained_on is not None and facts.trained_on != corpora.get(name)
+            if facts.trained_on is not None
+            and facts.trained_on != corpora.get(name)
+            and not name.startswith(OUTSIDE)
         }
         flags += [f"trained on {name}" for name in sorted(foreign)]
     if any(protocol.measured_clips < protocol.test_clips for protocol in run.protocols):
@@ -145,4 +153,5 @@ def _reach(protocol: ProtocolRecord, answers: pd.DataFrame) -> str:
     speakers = answers.loc[asked, "speaker"].nunique()
     if speakers < 2:
         return "One new voice: it says nothing of other voices. Wilson interval over clips."
-    return f"{speakers} new voices are the unit of the t interval: it is about further voices of this kind."
+    interval = "t" if speakers < LEAST_BOOTSTRAP_SPEAKERS else "bootstrap"
+    return f"{speakers} new voices are the unit of the {interval} interval: it is about more of this kind."

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.records.layout import EntryRecord, RunRecord
 from benchmarks.reports.scores import NONE, Scores, digit_rows
 from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
+from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS
 from inference.vocabulary import vocabulary
 
 AllScores = Mapping[tuple[str, str], Scores]
@@ -86,11 +87,16 @@ def reason_of(entry: EntryRecord, protocol: str, reasons: Mapping[str, str]) -> 
 
 
 def speaker_table(run: RunRecord, scores: AllScores) -> Table:
-    """Accuracy by speaker."""
-    speakers = sorted({speaker for figures in scores.values() for speaker in figures.by_speaker})
+    """Accuracy by speaker, of protocols with few: of many each says too little."""
+    few = [
+        (key, figures)
+        for key, figures in _ordered(run, scores)
+        if len(figures.by_speaker) < LEAST_BOOTSTRAP_SPEAKERS
+    ]
+    speakers = sorted({speaker for _, figures in few for speaker in figures.by_speaker})
     rows = [
         {"backend": backend, "protocol": protocol, **figures.by_speaker}
-        for (backend, protocol), figures in _ordered(run, scores)
+        for (backend, protocol), figures in few
     ]
     return table_of(
         "speakers",

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.records.layout import RunRecord
 from benchmarks.reports.answers import of_condition, speaker_accuracies
-from finetune.intervals import Interval, exact_interval, speaker_interval, wilson_interval
+from benchmarks.reports.uncertainty import share_on_new_voices
+from finetune.intervals import Interval, wilson_interval
 from finetune.metrics import macro_f1
 from inference.vocabulary import vocabulary
 
@@ -23,7 +23,7 @@ class Scores:
     Attributes:
         n: Answered clips.
         clips: Clips asked.
-        accuracy: Share of right answers; the mean over speakers where speakers are the unit.
+        accuracy: Share of right answers, see ``uncertainty.share_on_new_voices`` where speakers are the unit.
         interval: Its confidence interval.
         by_speaker: Share of right answers by speaker.
         macro_f1: Mean F1 over the digits that occur.
@@ -74,7 +74,7 @@ def score(asked: pd.DataFrame, new_speakers: bool) -> Scores:
     by_speaker = speaker_accuracies(asked)
     unmapped = proper[proper["label"].isna()]
     shown = proper[proper["refused"].isna()]
-    accuracy, interval = accuracy_with_interval(proper, by_speaker, new_speakers)
+    accuracy, interval = accuracy_with_interval(proper, new_speakers)
     labels = [None if pd.isna(label) else label for label in proper["label"]]
     texts = unmapped["hypothesis"].dropna().value_counts()
     return Scores(
@@ -92,18 +92,12 @@ def score(asked: pd.DataFrame, new_speakers: bool) -> Scores:
     )
 
 
-def accuracy_with_interval(
-    proper: pd.DataFrame, by_speaker: pd.Series, new_speakers: bool
-) -> tuple[float, Interval]:
+def accuracy_with_interval(proper: pd.DataFrame, new_speakers: bool) -> tuple[float, Interval]:
     """The accuracy and its interval: over speakers where they are new, over clips otherwise."""
-    correct = int(proper["correct"].sum())
-    if not new_speakers or len(by_speaker) < 2:
+    if not new_speakers:
+        correct = int(proper["correct"].sum())
         return correct / len(proper), wilson_interval(correct, len(proper))
-    accuracies = by_speaker.tolist()
-    # Speakers that do not differ at all give no estimate of how much speakers differ.
-    differ = float(np.ptp(accuracies)) > 1e-12
-    interval = speaker_interval(accuracies) if differ else exact_interval(correct, len(proper))
-    return float(np.mean(accuracies)), interval
+    return share_on_new_voices(proper["correct"].tolist(), proper["speaker"].tolist())
 
 
 def digit_rows(scores: Scores) -> list[dict[str, Any]]:

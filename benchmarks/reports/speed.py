@@ -1,7 +1,7 @@
 """Latency records -> percentiles with intervals, ratios, stages, sweeps and cold starts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ from inference.stage_timer import STAGES
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 #: Above this share of disturbed calls the absolute times say little; ratios stay.
 UNRELIABLE_SHARE = 0.5
+PASSED_ON_NOTE = (
+    "Passed on: clips of the accuracy phase for which the second model was asked, too. The timed clips are "
+    "drawn from the same, so that the mean is what a clip costs; p50 and p95 are of one model or of both."
+)
 #: What no stage names.
 REST = "other"
 
@@ -55,6 +59,7 @@ def latency_row(calls: pd.DataFrame) -> dict[str, Any]:
     values = calls["e2e_ms"].tolist()
     row |= {
         "min_ms": min(values),
+        "mean_ms": float(np.mean(values)),
         "cpu_ms": float(calls["cpu_ms"].median()),
         "real_time_factor": float(calls["e2e_ms"].sum() / 1e3 / calls["duration_s"].sum()),
         "contended": float(calls["contended"].mean()),
@@ -81,14 +86,33 @@ def ratio_row(calls: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
     return {"ratio": ratio, "ratio_low": interval.low, "ratio_high": interval.high}
 
 
-def latency_table(run: RunRecord, timings: pd.DataFrame, reasons: dict[str, str]) -> Table:
-    """One row per backend that was timed."""
+def latency_table(
+    run: RunRecord, timings: pd.DataFrame, reasons: Mapping[str, str], passed_on: Mapping[str, float]
+) -> Table:
+    """One row per backend.
+
+    Args:
+        run: What was measured.
+        timings: All timed calls.
+        reasons: Backend -> why it was not measured whole.
+        passed_on: Backend that asks a second model in doubt -> share of clips for which it did.
+    """
     proper = rounds_proper(timings, run.settings.threads)
     names = [entry.backend for entry in run.backends]
     rows = []
     for name in names:
         calls = proper[proper["backend"] == name]
-        rows.append({"backend": name, REASON: reasons.get(name), **latency_row(calls)})
+        rows.append(
+            {
+                "backend": name,
+                REASON: reasons.get(name),
+                "passed_on": passed_on.get(name),
+                **latency_row(calls),
+            }
+        )
+    passed_column = Column(
+        "passed_on", "passed on %", percent, missing="asks the same models about every clip"
+    )
     threads = run.settings.threads
     return table_of(
         "latency",
@@ -98,10 +122,12 @@ def latency_table(run: RunRecord, timings: pd.DataFrame, reasons: dict[str, str]
             Column("calls", "calls", whole),
             Column("min_ms", "min ms", digits),
             *(Column(f"{name}_ms", f"{name} ms", digits, missing=needs_calls(name)) for name in QUANTILES),
+            Column("mean_ms", "mean ms", digits),
             Column("cpu_ms", "CPU ms", digits),
             Column("real_time_factor", "real-time factor", digits),
             Column("contended", "contended %", percent),
             Column("quiet_p50_ms", "p50 ms, others quiet", digits, missing="too few calls were undisturbed"),
+            *([passed_column] if passed_on else []),
         ],
         rows,
         [
@@ -109,6 +135,7 @@ def latency_table(run: RunRecord, timings: pd.DataFrame, reasons: dict[str, str]
             "interleaved rounds; nothing is trimmed. Intervals are 95 % by order statistics.",
             "Contended: other work took the processor during the call. Above "
             f"{100 * UNRELIABLE_SHARE:.0f} % the milliseconds are unreliable; ratios stay.",
+            *([PASSED_ON_NOTE] if passed_on else []),
         ],
         (*bounds(*(f"{name}_ms" for name in QUANTILES)), REASON),
     )

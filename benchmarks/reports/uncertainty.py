@@ -1,6 +1,6 @@
-"""Intervals of latencies and the smallest samples that carry a figure: pure functions.
+"""Intervals over speakers and of latencies, and the smallest samples that carry a figure: pure functions.
 
-Tests of pairs are in ``pairs``, intervals of accuracies in ``finetune.intervals``.
+Tests of pairs are in ``paired_tests``.
 """
 
 import math
@@ -9,9 +9,52 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from finetune.intervals import CONFIDENCE, Interval
+from finetune.intervals import CONFIDENCE, Interval, exact_interval, speaker_interval, wilson_interval
 
 BOOTSTRAP_REPLICATES = 2000
+#: From so many speakers on a bootstrap over them covers what it should; below, it is too narrow.
+LEAST_BOOTSTRAP_SPEAKERS = 20
+
+
+def share_on_new_voices(right: Sequence[bool], speakers: Sequence[str]) -> tuple[float, Interval]:
+    """A share of right answers, with its interval for further voices: the speaker is the unit.
+
+    From ``LEAST_BOOTSTRAP_SPEAKERS`` speakers on it is the share of clips, with a bootstrap over speakers;
+    of fewer the mean over speakers with Student's t. A single voice has an interval over its clips.
+
+    Args:
+        right: One per clip, at least one.
+        speakers: Who spoke it.
+    """
+    values, (names, owners) = np.asarray(right, dtype=float), np.unique(speakers, return_inverse=True)
+    correct, total = int(values.sum()), values.size
+    if names.size < 2:
+        return correct / total, wilson_interval(correct, total)
+    means = np.bincount(owners, weights=values) / np.bincount(owners)
+    # Speakers that do not differ at all give no estimate of how much speakers differ.
+    if float(np.ptp(means)) < 1e-12:
+        return float(means.mean()), exact_interval(correct, total)
+    if names.size < LEAST_BOOTSTRAP_SPEAKERS:
+        return float(means.mean()), speaker_interval(means.tolist())
+    return correct / total, bootstrap_over_speakers(values, speakers)
+
+
+def bootstrap_over_speakers(values: Sequence[float] | np.ndarray, speakers: Sequence[str]) -> Interval:
+    """Percentile interval of a mean over clips when speakers are drawn with all their clips.
+
+    (A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.) The seed
+    is fixed: the same records give the same interval.
+
+    Args:
+        values: One per clip.
+        speakers: Who spoke it; ``LEAST_BOOTSTRAP_SPEAKERS`` or more.
+    """
+    names, owners = np.unique(speakers, return_inverse=True)
+    sums, counts = np.bincount(owners, weights=np.asarray(values, dtype=float)), np.bincount(owners)
+    drawn = np.random.default_rng(0).integers(names.size, size=(BOOTSTRAP_REPLICATES, names.size))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(low), float(high), "bootstrap over speakers")
 
 
 def quantile_interval(values: Sequence[float], quantile: float) -> Interval | None:

@@ -10,39 +10,52 @@ from benchmarks.reports.answers import of_condition
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.run_tables import headline_protocol
 from benchmarks.reports.table import Table, digits, is_missing, megabytes, percent
+from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, AllUnheard, compare_unheard
 
 Row = Mapping[str, Any]
 
 
-def verdict(run: RunRecord, answers: pd.DataFrame, table: Table) -> list[str]:
+def verdict(run: RunRecord, answers: pd.DataFrame, table: Table, unheard: AllUnheard) -> list[str]:
     """The sentences that a report opens with.
 
-    Two backends differ where the 95 % interval of their paired difference excludes 0: over speakers where
-    they are new, over clips of these voices otherwise.
+    What decides is the share right and shown of voices that no model heard, at an equal share of other words
+    shown; without such recordings the accuracy under the headline protocol. Two backends differ where the
+    95 % interval of their paired difference excludes 0: over speakers where they are new, over clips of these
+    voices otherwise.
 
     Args:
         run: What was measured.
         answers: All answers, scored.
         table: The main table.
+        unheard: Answers to voices that no model heard.
 
     Returns:
         Markdown; a single sentence where nothing can be recommended.
     """
     protocol = headline_protocol(run)
     usable = {entry.backend for entry in run.backends if not _leaks(entry.protocols)}
-    rows: list[dict[Any, Any]] = [
-        row
-        for row in table.frame.to_dict("records")
-        if row["backend"] in usable and row["status"] == "ok" and not is_missing(row["accuracy"])
+    measured: list[dict[Any, Any]] = [
+        row for row in table.frame.to_dict("records") if row["backend"] in usable and row["status"] == "ok"
     ]
+    key = HEADLINE if any(not is_missing(row.get(HEADLINE)) for row in measured) else "accuracy"
+    rows = [row for row in measured if not is_missing(row[key])]
     if not rows:
         return ["No backend was measured whole: there is nothing to recommend."]
-    best = max(rows, key=lambda row: (row["accuracy"], -_cost(row)[0]))
-    rivals = {row["backend"]: _difference(answers, best, row, protocol) for row in rows if row is not best}
+
+    def difference(first: Row, second: Row) -> dict[str, Any]:
+        names = first["backend"], second["backend"]
+        if key == HEADLINE:
+            return compare_unheard(unheard[names[0]], unheard[names[1]], FALSE_ACCEPT_SHARES[0])
+        asked = [of_condition(answers, name, protocol.protocol) for name in names]
+        return compare_answers(asked[0], asked[1], protocol.new_speakers)
+
+    best = max(rows, key=lambda row: (row[key], -_cost(row)[0]))
+    rivals = {row["backend"]: difference(best, row) for row in rows if row is not best}
     equals = [row for row in rows if row is best or not _differs(rivals[row["backend"]])]
     pick = min(equals, key=_cost)
-    speakers = "new speakers" if protocol.new_speakers else "the speakers of the training part"
-    first = f"Best on {speakers}: {_described(best)}"
+    first = f"Best on {_heard(key, protocol)}: {_described(best, key)}"
+    if key == HEADLINE:
+        first += f", right and shown where {100 * FALSE_ACCEPT_SHARES[0]:.0f} % of other words are shown"
     if pick is best:
         alike = [row for row in equals if row is not best]
         first += "; " + (
@@ -54,10 +67,16 @@ def verdict(run: RunRecord, answers: pd.DataFrame, table: Table) -> list[str]:
         )
     else:
         first += (
-            f"; the cheapest that cannot be told from it here is {_described(pick)}, "
+            f"; the cheapest that cannot be told from it here is {_described(pick, key)}, "
             f"{_behind(rivals[pick['backend']])}: undecided."
         )
-    return [first, *_costs_of_limits(rows, best, pick, rivals)]
+    return [first, *_costs_of_limits(rows, best, pick, rivals, key)]
+
+
+def _heard(key: str, protocol: ProtocolRecord) -> str:
+    if key == HEADLINE:
+        return "voices that no model heard"
+    return "new speakers" if protocol.new_speakers else "the speakers of the training part"
 
 
 def _leaks(protocols: Mapping[str, Any]) -> bool:
@@ -71,11 +90,6 @@ def _cost(row: Row) -> tuple[float, float]:
     )
 
 
-def _difference(answers: pd.DataFrame, best: Row, other: Row, protocol: ProtocolRecord) -> dict[str, Any]:
-    asked = [of_condition(answers, row["backend"], protocol.protocol) for row in (best, other)]
-    return compare_answers(asked[0], asked[1], protocol.new_speakers)
-
-
 def _differs(test: Mapping[str, Any]) -> bool:
     if test.get("difference_low") is not None:
         return bool(test["difference_low"] > 0)
@@ -83,9 +97,9 @@ def _differs(test: Mapping[str, Any]) -> bool:
     return "speakers" in test and test["speakers"] > 1 and test["mcnemar_p"] < 0.05
 
 
-def _described(row: Row) -> str:
-    interval = f" [{percent(row['accuracy_low'])}, {percent(row['accuracy_high'])}]"
-    return f"**{row['backend']}**, {percent(row['accuracy'])} %{interval}{_resources(row)}"
+def _described(row: Row, key: str) -> str:
+    interval = f" [{percent(row[f'{key}_low'])}, {percent(row[f'{key}_high'])}]"
+    return f"**{row['backend']}**, {percent(row[key])} %{interval}{_resources(row)}"
 
 
 def _resources(row: Row) -> str:
@@ -108,7 +122,11 @@ def _listed(rows: list[dict[Any, Any]]) -> str:
 
 
 def _costs_of_limits(
-    rows: list[dict[Any, Any]], best: Row, pick: Row, rivals: Mapping[str, Mapping[str, Any]]
+    rows: list[dict[Any, Any]],
+    best: Row,
+    pick: Row,
+    rivals: Mapping[str, Mapping[str, Any]],
+    decisive: str,
 ) -> list[str]:
     """What is left below the milliseconds and the bytes of the recommended one."""
     clauses: dict[str, list[str]] = {}
@@ -118,8 +136,8 @@ def _costs_of_limits(
         below = [row for row in rows if not is_missing(row[key]) and row[key] < pick[key]]
         if not below:
             continue
-        left = max(below, key=lambda row: row["accuracy"])
-        told = f"**{left['backend']}**, {percent(left['accuracy'])} %{_resources(left)}"
+        left = max(below, key=lambda row: row[decisive])
+        told = f"**{left['backend']}**, {percent(left[decisive])} %{_resources(left)}"
         if left is not best:
             test = rivals[left["backend"]]
             told += f", {_behind(test)}{'' if _differs(test) else ': undecided'}"

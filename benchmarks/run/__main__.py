@@ -53,7 +53,9 @@ def _prepare(request: Request, scratch: Path, processes: Processes) -> Inputs:
     needs_corpus = any(not protocol.startswith(EXTERNAL) for protocol in request.protocols)
     corpus = load_corpus(request.dataset if needs_corpus else request.protocols[0].removeprefix(EXTERNAL))
     test_sets = [
-        make_test_set(protocol, corpus, request.settings.seed, request.speakers, request.limit)
+        make_test_set(
+            protocol, corpus, request.settings.seed, request.speakers, request.limit, request.other_words
+        )
         for protocol in request.protocols
     ]
     for test_set in test_sets if processes.is_main_process else ():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from benchmarks.records.layout import Settings
-from benchmarks.run.protocol import LOSO_LITE, PROTOCOL_HELP
+from benchmarks.run.protocol import EXTERNAL, LOSO_LITE, PROTOCOL_HELP
 from benchmarks.run.request import Request
 from benchmarks.run.suites import DEFAULT_SUITE, PHASES, SUITES, Suite
 from finetune.corpus.loading import DATASET_HELP
@@ -38,12 +38,18 @@ def parse_request(argv: Sequence[str] | None) -> Request:
             f"--fold chooses held-out speakers and --protocol {' '.join(protocols)} holds nobody out; "
             "say --protocol loso"
         )
+    if args.other_words and not any(protocol.startswith(EXTERNAL) for protocol in protocols):
+        parser.error(
+            f"--other-words belongs to recordings of voices that no model heard, and --protocol "
+            f"{' '.join(protocols)} names none; say --protocol {EXTERNAL}FOLDER as well"
+        )
     return Request(
         suite=args.suite,
         backends=tuple(args.backends or suite.backends or BACKENDS),
         checkpoints=tuple(args.checkpoint),
         dataset=args.dataset,
         protocols=protocols,
+        other_words=args.other_words,
         speakers=tuple(args.fold) if args.fold else None,
         phases=tuple(phase for phase in PHASES if phase in (args.phases or suite.phases)),
         settings=_settings(args, suite),
@@ -89,6 +95,13 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--phases", nargs="+", choices=PHASES, metavar="PHASE", help=f"of {', '.join(PHASES)}")
     what.add_argument("--dataset", default="auto", help=f"{DATASET_HELP} (default: auto)")
     what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: official)")
+    what.add_argument(
+        "--other-words",
+        type=path_argument,
+        metavar="FOLDER",
+        help="recordings that hold no word of the vocabulary, by voices that no model heard: what of them "
+        f"is shown as a word is reported beside {EXTERNAL}FOLDER",
+    )
     what.add_argument("--fold", nargs="+", metavar="SPEAKER", help="only these held-out speakers of loso")
     what.add_argument(
         "--limit",

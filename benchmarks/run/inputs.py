@@ -1,7 +1,7 @@
 """What a run works on: the clips of its protocols, decoded, and a checkpoint for every entry and fold."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.run.entries import Entry
@@ -36,6 +36,7 @@ class TestSet:
         folds: The test lists.
         num_test_clips: All test clips before a subset was taken.
         fingerprint: Of all test clips.
+        other_words: Recordings of unheard voices without a word of the vocabulary, which are asked, too.
     """
 
     protocol: str
@@ -45,6 +46,7 @@ class TestSet:
     folds: tuple[Fold, ...]
     num_test_clips: int
     fingerprint: str
+    other_words: tuple[Clip, ...] = ()
 
     @property
     def clips(self) -> tuple[Clip, ...]:
@@ -89,6 +91,7 @@ class Inputs:
         clips: Protocol -> fold -> decoded clips.
         checkpoints: (entry, protocol) -> a checkpoint for each fold.
         scratch: Folder for samples, removed at the end.
+        other_words: Protocol -> decoded recordings without a word of the vocabulary.
     """
 
     entries: Sequence[Entry]
@@ -96,6 +99,7 @@ class Inputs:
     clips: Mapping[str, Mapping[str | None, Sequence[StoredClip]]]
     checkpoints: Mapping[tuple[str, str], FoldCheckpoints]
     scratch: Path
+    other_words: Mapping[str, Sequence[StoredClip]] = field(default_factory=dict)
 
     @property
     def sample(self) -> list[StoredClip]:
@@ -118,7 +122,7 @@ class Job:
     Attributes:
         entry: The backend.
         protocol: Name of the protocol.
-        condition: ``clean`` or a condition of the robustness phase.
+        condition: ``clean``, ``other-words`` or a condition of the robustness phase.
         fold: The held-out speaker; None without folds.
         checkpoint: What is loaded.
         clip_ids: What is asked, in the order of the records.

@@ -13,6 +13,10 @@ from benchmarks.worker.waveform_file import StoredClip
 from inference.transcripts import mapping_version
 
 ACCURACY = "clean"
+#: Recordings of unheard voices without a word of the vocabulary.
+OTHER_WORDS = "other-words"
+#: Conditions of the accuracy phase.
+NOT_NOISY = frozenset({ACCURACY, OTHER_WORDS})
 #: What a call costs beside the backend's own work: two lines of JSON, reading a clip, writing a record.
 OVERHEAD_S = 0.0003
 #: Calls until the time of a backend has settled, as a rule.
@@ -77,49 +81,46 @@ class _ContentHashes:
 
         options = ",".join(f"{name}={value}" for name, value in sorted(entry.options.items()))
         samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in clips))
-        version = f"{mapping_version()} {VERSION if condition != ACCURACY else ''}"
+        version = f"{mapping_version()} {VERSION if condition not in NOT_NOISY else ''}"
         weights = self.weights[entry.name, checkpoint]
         names = (entry.name, entry.spec.import_path, options, weights, protocol, str(fold))
         return combined_hash(self.code, version, *names, condition, samples)
 
 
 def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHashes) -> list[Job]:
+    def job(
+        protocol: str,
+        fold: str | None,
+        condition: str,
+        sources: Sequence[StoredClip],
+        noisy: NoisyTestSet | None = None,
+    ) -> Job:
+        checkpoint = inputs.checkpoints[entry.name, protocol].by_fold[fold]
+        return Job(
+            entry=entry,
+            protocol=protocol,
+            condition=condition,
+            fold=fold,
+            checkpoint=checkpoint,
+            clip_ids=noisy.clip_ids[fold] if noisy else [clip.clip_id for clip in sources],
+            clips=noisy.clips[fold] if noisy else partial(list, sources),
+            key=versions.key(entry, checkpoint, protocol, fold, condition, sources),
+        )
+
     jobs: list[Job] = []
-    if "accuracy" in plan.phases:
-        for test_set in inputs.test_sets:
-            checkpoints = inputs.checkpoints[entry.name, test_set.protocol].by_fold
-            for fold, checkpoint in checkpoints.items():
-                clips = inputs.clips[test_set.protocol][fold]
-                jobs.append(
-                    Job(
-                        entry=entry,
-                        protocol=test_set.protocol,
-                        condition=ACCURACY,
-                        fold=fold,
-                        checkpoint=checkpoint,
-                        clip_ids=[clip.clip_id for clip in clips],
-                        clips=partial(list, clips),
-                        key=versions.key(entry, checkpoint, test_set.protocol, fold, ACCURACY, clips),
-                    )
-                )
+    for test_set in inputs.test_sets if "accuracy" in plan.phases else ():
+        protocol = test_set.protocol
+        clips, others = inputs.clips[protocol], inputs.other_words.get(protocol)
+        for fold in inputs.checkpoints[entry.name, protocol].by_fold:
+            jobs.append(job(protocol, fold, ACCURACY, clips[fold]))
+            if others:
+                jobs.append(job(protocol, fold, OTHER_WORDS, others))
     if plan.noisy_protocol is not None:
         protocol = plan.noisy_protocol.protocol
-        checkpoints = inputs.checkpoints[entry.name, protocol].by_fold
+        folds = inputs.checkpoints[entry.name, protocol].by_fold
         for noisy in plan.noisy_test_sets:
-            for fold in (fold for fold in noisy.clips if fold in checkpoints):
-                sources = inputs.clips[protocol][fold]
-                jobs.append(
-                    Job(
-                        entry=entry,
-                        protocol=protocol,
-                        condition=noisy.condition,
-                        fold=fold,
-                        checkpoint=checkpoints[fold],
-                        clip_ids=noisy.clip_ids[fold],
-                        clips=noisy.clips[fold],
-                        key=versions.key(entry, checkpoints[fold], protocol, fold, noisy.condition, sources),
-                    )
-                )
+            for fold in (fold for fold in noisy.clips if fold in folds):
+                jobs.append(job(protocol, fold, noisy.condition, inputs.clips[protocol][fold], noisy))
     return jobs
 
 
@@ -140,7 +141,7 @@ def estimate_seconds(
         cost = costs.get(job.entry.name)
         if cost is None or not number:
             continue
-        phase = "accuracy" if job.condition == ACCURACY else "robustness"
+        phase = "accuracy" if job.condition in NOT_NOISY else "robustness"
         seconds[phase] += number * (cost.call_s + OVERHEAD_S)
         if (job.entry.name, job.checkpoint) not in loads:
             loads.add((job.entry.name, job.checkpoint))
@@ -175,7 +176,7 @@ def skip_for_budget(
     """
 
     def seconds(candidate: Plan) -> float:
-        kept = {noisy.condition for noisy in candidate.noisy_test_sets} | {ACCURACY}
+        kept = {noisy.condition for noisy in candidate.noisy_test_sets} | NOT_NOISY
         counts = {job: number for job, number in open_clips.items() if job.condition in kept}
         return sum(estimate_seconds(candidate, inputs, costs, counts).values())
 

@@ -40,12 +40,17 @@ def prepare_inputs(
     stores = {key: _store(corpus, test_sets, scratch) for key, corpus in corpora.items()}
     clips: dict[str, dict[str | None, list[StoredClip]]] = {}
     checkpoints: dict[tuple[str, str], FoldCheckpoints] = {}
+    others: dict[str, list[StoredClip]] = {}
     for test_set in test_sets:
         store = stores[id(test_set.corpus)]
         hashes = {clip_id: clip.pcm_sha for clip_id, clip in store.items()}
         unheard = {clip for fold in test_set.folds for clip in fold.train if clip.clip_id not in hashes}
         hashes |= {clip.clip_id: waveform_hash(clip.waveform()) for clip in progress(sorted_clips(unheard))}
         refuse_overlap(test_set, hashes)
+        if test_set.other_words:
+            path = scratch / f"other-words-{len(others)}.f32"
+            others[test_set.protocol] = store_clips(progress(test_set.other_words), path)
+            hashes |= {clip.clip_id: clip.pcm_sha for clip in others[test_set.protocol]}
         clips[test_set.protocol] = {
             fold.speaker: [store[clip.clip_id] for clip in fold.test] for fold in test_set.folds
         }
@@ -53,7 +58,7 @@ def prepare_inputs(
             checkpoints[entry.name, test_set.protocol] = find_checkpoints(
                 entry, entries, test_set, hashes, fit, allow_leak
             )
-    return Inputs(entries, test_sets, clips, checkpoints, scratch)
+    return Inputs(entries, test_sets, clips, checkpoints, scratch, others)
 
 
 def sorted_clips(clips: Iterable[Item]) -> list[Item]:

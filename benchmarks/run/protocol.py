@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.run.inputs import Fold, TestSet
 from benchmarks.run.subset import stratified_subset
-from finetune.corpus.clip import Corpus
+from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from inference.errors import UserError
@@ -16,7 +16,12 @@ PROTOCOL_HELP = f"{', '.join(PROTOCOLS)}, {LOSO_LITE} (few clips of each held-ou
 
 
 def make_test_set(
-    protocol: str, corpus: Corpus, seed: int, speakers: Sequence[str] | None, limit: int | None
+    protocol: str,
+    corpus: Corpus,
+    seed: int,
+    speakers: Sequence[str] | None,
+    limit: int | None,
+    other_words: Path | None = None,
 ) -> TestSet:
     """Applies a protocol.
 
@@ -25,20 +30,25 @@ def make_test_set(
         corpus: The corpus of the run; not used by an outside protocol.
         seed: Seed of the split.
         speakers: The held-out speakers to measure; all of them if None.
-        limit: Most clips to measure, spread over speakers and digits.
+        limit: Most clips to measure, spread over speakers and digits; as many other words.
+        other_words: For an outside protocol, a folder of recordings without a word of the vocabulary.
 
     Raises:
         UserError: If the protocol is unknown.
         CorpusError: If it does not fit the corpus.
     """
+    others: tuple[Clip, ...] = ()
     if protocol.startswith(EXTERNAL):
         folder = protocol.removeprefix(EXTERNAL)
         if not folder:
             raise UserError(f"--protocol {EXTERNAL} names no folder; expected {EXTERNAL}FOLDER.")
         corpus = load_corpus(folder)
         protocol = f"{EXTERNAL}{Path(folder).name or folder}"
-        caption = f"{protocol}: recordings that no training clip comes from"
+        caption = f"{protocol}: voices that no model was trained on"
         folds = [Fold(None, (), corpus.clips)]
+        if other_words is not None:
+            others = _other_words(other_words, limit)
+            caption += f", and {len(others)} recordings of other words from the folder {other_words.name}"
     elif protocol in ("loso", LOSO_LITE):
         caption = f"{protocol}: each speaker held out in turn"
         chosen = speakers or corpus.speakers
@@ -69,7 +79,19 @@ def make_test_set(
         ),
         num_test_clips=len(tests),
         fingerprint=fingerprint(tests),
+        other_words=others,
     )
+
+
+def _other_words(folder: Path, limit: int | None) -> tuple[Clip, ...]:
+    from finetune.corpus.non_words import recorded_non_words
+
+    if not folder.is_dir():
+        raise UserError(f"--other-words {folder} is no folder; expected recordings without a word to know.")
+    clips = recorded_non_words([str(folder)])
+    if limit is None:
+        return clips
+    return tuple(stratified_subset(clips, limit, kind=lambda clip: Path(clip.clip_id).name.partition("_")[0]))
 
 
 def refuse_overlap(test_set: TestSet, hashes: Mapping[str, str]) -> None:

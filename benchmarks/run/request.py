@@ -16,6 +16,7 @@ class Request:
         checkpoints: ``ENTRY=PATH`` as typed.
         dataset: What to load.
         protocols: As typed.
+        other_words: Folder of recordings without a word of the vocabulary; None for none.
         speakers: Held-out speakers; None for all.
         phases: Of ``PHASES``.
         settings: How often and how patiently.
@@ -35,6 +36,7 @@ class Request:
     checkpoints: tuple[str, ...]
     dataset: str
     protocols: tuple[str, ...]
+    other_words: Path | None
     speakers: tuple[str, ...] | None
     phases: tuple[str, ...]
     settings: Settings

@@ -31,7 +31,8 @@ from benchmarks.records.layout import (
 from benchmarks.run.content_hashes import combined_hash
 from benchmarks.run.entries import portable_path
 from benchmarks.run.inputs import Inputs
-from benchmarks.run.plan import ACCURACY, Plan
+from benchmarks.run.plan import ACCURACY, OTHER_WORDS, Plan
+from benchmarks.run.protocol import EXTERNAL
 from benchmarks.run.request import Request
 from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
@@ -82,9 +83,20 @@ def remove_run(folder: Path) -> None:
 
 
 def reproduce_command(arguments: Sequence[str], dataset: str) -> str:
-    """What to type to get the same run; the folder of recordings is the reader's own."""
-    again = [word for word in arguments if word not in ("--resume", "--fresh")]
-    return environment_prefix(dataset) + shlex.join(["python", "-m", "benchmarks.run", *again])
+    """What to type to get the same run; where folders lie is the reader's own."""
+    again = [_without_place(word) for word in arguments if word not in ("--resume", "--fresh")]
+    return environment_prefix(dataset) + " ".join(["python", "-m", "benchmarks.run", *again])
+
+
+def _without_place(word: str) -> str:
+    """An argument for a shell, an absolute path in it as ``<its last part>``."""
+    head, _, path = word.rpartition("=")
+    head = f"{head}=" if head else ""
+    if path.startswith(EXTERNAL):
+        head, path = f"{head}{EXTERNAL}", path.removeprefix(EXTERNAL)
+    if Path(path).is_absolute():
+        return f"{head}<{Path(path).name}>"
+    return shlex.quote(word)
 
 
 def asked_hash(request: Request) -> str:
@@ -156,6 +168,10 @@ def run_record(
 def _conditions(plan: Plan, inputs: Inputs) -> tuple[ConditionRecord, ...]:
     first = inputs.test_sets[0]
     clean = ConditionRecord(ACCURACY, None, None, first.protocol, len(first.clips))
+    others = [
+        ConditionRecord(OTHER_WORDS, OTHER_WORDS, None, protocol, len(clips))
+        for protocol, clips in inputs.other_words.items()
+    ]
     noisy = [
         ConditionRecord(
             condition=noisy.condition,
@@ -167,7 +183,7 @@ def _conditions(plan: Plan, inputs: Inputs) -> tuple[ConditionRecord, ...]:
         for noisy in plan.noisy_test_sets
         if plan.noisy_protocol is not None
     ]
-    return (clean, *noisy)
+    return (clean, *others, *noisy)
 
 
 def _entry_record(status: EntryStatus, inputs: Inputs) -> EntryRecord:

@@ -15,9 +15,10 @@ import numpy as np
 
 from benchmarks.records.layout import Corruption
 from inference.audio import SAMPLING_RATE, rms_dbfs, waveform_hash
+from inference.vocabulary import REJECT_LABEL
 
 if TYPE_CHECKING:  # Workers read the store without the corpus.
-    from finetune.corpus.loading import Clip
+    from finetune.corpus.clip import Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,15 @@ def store_clips(clips: Iterable["Clip"], path: Path) -> list[StoredClip]:
         AudioError: If a clip cannot be decoded; a benchmark that skipped it would not say so.
     """
     with StoreWriter(path) as store:
-        return [store.add(clip.waveform(), clip.clip_id, clip.label, clip.speaker) for clip in clips]
+        return [
+            store.add(
+                clip.waveform(),
+                clip.clip_id,
+                None if clip.label == REJECT_LABEL else clip.label,
+                clip.speaker,
+            )
+            for clip in clips
+        ]
 
 
 def read_waveform(path: Path, first_sample: int, num_samples: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from inference.errors import CheckpointError
 from inference.files import read_json
 from inference.prediction import (
     MOST_PROBABLE,
+    PASSED_ON,
     OperatingPoint,
     Prediction,
     prediction_from_probabilities,
@@ -27,8 +28,6 @@ from inference.prediction import (
 #: What ``python -m finetune.calibrate --backend cascade`` writes, with the operating point beside it.
 THRESHOLDS_FILE = "cascade.json"
 SHIPPED_FOLDER = SHIPPED_CHECKPOINTS / "cascade"
-#: ``Prediction.reason`` of an answer for which the large model was asked.
-PASSED_ON = "passed_on"
 #: Least probability, so that one member cannot forbid a label.
 _LEAST_PROBABILITY = 1e-6
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from inference.backends.base import Backend
-from inference.backends.cascade import PASSED_ON, THRESHOLDS_FILE, CascadeBackend, Thresholds, read_thresholds
+from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend, Thresholds, read_thresholds
 from inference.backends.table import BACKENDS, checkpoint_parts, load_backend
 from inference.errors import CheckpointError
-from inference.prediction import OperatingPoint, Prediction, prediction_from_probabilities
+from inference.prediction import PASSED_ON, OperatingPoint, Prediction, prediction_from_probabilities
 from inference.vocabulary import DIGITS
 
 THRESHOLDS = Thresholds(accept=0.7, refuse=0.9, first_weight=0.25)
