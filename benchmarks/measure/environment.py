@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.measure.contention import steal_ms, waiting_us
 from benchmarks.records.layout import Environment, MachineLoad
-from benchmarks.run.entries import PROJECT_ROOT
+from benchmarks.run.content_hashes import PROJECT_ROOT
 from benchmarks.worker.client import worker_environment
 
 LIBRARIES = (

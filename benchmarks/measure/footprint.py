@@ -9,7 +9,6 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.records.layout import Cost, Footprint, MemoryByPhase, ResidentMemory, Settings
-from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import say
 from benchmarks.run.protocol import stratified_subset
@@ -104,7 +103,7 @@ def measure_footprint(
         peak_rss_bytes=max(peaks, default=None),
         memory=MemoryByPhase(method="clear_refs" if resets else "peak since start", **memory),
         cost=Cost(load_s, call_s),
-        weights=weights_hash(entry),
+        weights=entry.weights,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from benchmarks.measure.contention import Counters, is_contended
 from benchmarks.records.layout import TimedCall
 from benchmarks.run.protocol import stratified_subset
+from benchmarks.run.suites import MAX_WARM_CALLS
 from benchmarks.worker.client import BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 
@@ -24,7 +25,6 @@ Item = TypeVar("Item")
 WARM_CALLS = 10
 WARM_WINDOW = 5
 WARM_TOLERANCE = 0.05
-MAX_WARM_CALLS = 60
 MAX_WARM_S = 30.0
 #: The stages of a call must make up the whole up to this share, or this many nanoseconds.
 STAGE_TOLERANCE = 0.02

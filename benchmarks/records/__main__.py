@@ -25,7 +25,7 @@ FILES: Mapping[str, type] = {
     files.LOADS_FILE: layout.LoadRecord,
     files.COLD_FILE: layout.ColdStart,
     files.FOOTPRINT_FILE: layout.Footprint,
-    files.SUMMARY_JSON_FILE: layout.Summary,
+    files.SUMMARY_JSON_FILE: layout.ReportSummary,
 }
 
 

@@ -563,7 +563,7 @@ class SummaryTable:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ReportSummary:
     """Every table of the report in one document.
 
     Attributes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.records.layout import Cell, Summary, SummaryTable
+from benchmarks.records.layout import Cell, ReportSummary, SummaryTable
 from benchmarks.reports.main_table import headline_protocol
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.table import Table, is_missing, shown
@@ -16,10 +16,10 @@ def csv(table: Table) -> str:
     return table.frame.to_csv(index=False, lineterminator="\n")
 
 
-def summary(report: Report) -> Summary:
+def summary(report: Report) -> ReportSummary:
     """Every table of a report as one record."""
     run = report.records.run
-    return Summary(
+    return ReportSummary(
         run=run.run,
         command=run.command,
         complete=run.complete,

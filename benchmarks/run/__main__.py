@@ -13,7 +13,8 @@ from benchmarks.run.arguments import Request, parse_request
 from benchmarks.run.benchmark import Benchmark
 from benchmarks.run.checkpoints import BaselineFitter
 from benchmarks.run.entries import choose_entries, refuse_fixtures
-from benchmarks.run.inputs import Inputs, prepare_inputs, say
+from benchmarks.run.inputs import Inputs, say
+from benchmarks.run.preparation import prepare_inputs
 from benchmarks.run.processes import Processes, find_processes
 from benchmarks.run.protocol import EXTERNAL, make_test_set
 from benchmarks.run.run_files import open_folder, reproduce_command

@@ -27,7 +27,6 @@ from benchmarks.records.files import (
 )
 from benchmarks.records.layout import ColdStart, Cost, Environment, Footprint, RunRecord, TimedCall
 from benchmarks.run.arguments import Request
-from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.inputs import Inputs, say
 from benchmarks.run.plan import Plan, estimate_seconds, make_jobs, plan_lines, skip_for_budget
 from benchmarks.run.processes import Processes
@@ -190,7 +189,7 @@ class Benchmark:
         weights = {record.backend: record.weights for record in footprints}
         entries = {status.name: status.entry for status in self._statuses if status.is_running}
         known = weights.keys() & entries.keys()
-        if not known or any(weights[name] != weights_hash(entries[name]) for name in known):
+        if not known or any(weights[name] != entries[name].weights for name in known):
             return set()
         reusable = {FOOTPRINT_FILE}
         if earlier is not None and earlier.asked == asked_hash(self.request):

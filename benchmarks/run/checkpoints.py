@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.run.content_hashes import code_hash, combined_hash
 from benchmarks.run.entries import Entry, portable_path
+from benchmarks.run.inputs import FoldCheckpoints
 from benchmarks.run.protocol import Fold, TestSet
 from finetune.checkpoint.split_card import CARD_NAME, SplitCard, read_split_card
 from finetune.corpus.loading import Corpus
@@ -18,33 +19,6 @@ from inference.errors import UserError
 
 #: Backend -> the baseline that is fitted for each fold in seconds.
 FITTED = {"mfcc": "mfcc-svm"}
-
-
-@dataclass(frozen=True)
-class FoldCheckpoints:
-    """The checkpoints of one entry under one protocol.
-
-    Attributes:
-        by_fold: Held-out speaker (None without folds) -> folder, Hub id or model size; empty if
-            the entry cannot be measured under this protocol.
-        reason: Why not.
-        fix: What would mend it.
-        leaked_clips: Test clips that a checkpoint was trained on, under a protocol of new speakers also
-            those whose speaker it was trained on; None without split cards.
-        trained_on: The corpora that the cards name; None unless all that is loaded has a card.
-        train_clips: Clips learned from, the most of any fold.
-        fold_checkpoints: Whether every fold has a checkpoint that never heard its speaker.
-        unfitted: Whether baselines are to be fitted before: a plan only says so.
-    """
-
-    by_fold: Mapping[str | None, str]
-    reason: str | None = None
-    fix: str | None = None
-    leaked_clips: int | None = None
-    trained_on: str | None = None
-    train_clips: int | None = None
-    fold_checkpoints: bool = False
-    unfitted: bool = False
 
 
 def find_checkpoints(

@@ -1,10 +1,10 @@
 """Hashes that tell whether figures of an earlier run still hold: of code, weights and texts."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.run.entries import PROJECT_ROOT, Entry
-from inference.backends.table import checkpoint_parts
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 def code_hash(*packages: str) -> str:
@@ -13,9 +13,9 @@ def code_hash(*packages: str) -> str:
     return combined_hash(*(path.read_text(encoding="utf-8") for path in paths))
 
 
-def weights_hash(entry: Entry) -> str:
-    """Hash of everything that an entry loads."""
-    return combined_hash(*map(_checkpoint_hash, checkpoint_parts(entry.spec, entry.checkpoint)))
+def weights_hash(checkpoints: Iterable[str]) -> str:
+    """Hash of everything that an entry loads, given the folders, Hub ids or sizes."""
+    return combined_hash(*map(_checkpoint_hash, checkpoints))
 
 
 def combined_hash(*parts: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.run.content_hashes import PROJECT_ROOT, weights_hash
 from finetune.checkpoint.split_card import CARD_NAME
 from inference.backends.table import BACKENDS, BackendSpec, checkpoint_parts, parse_variant
 from inference.checkpoint import read_json
 from inference.errors import CheckpointError, UserError
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 #: Marks toy and random weights, so that no figure of theirs is taken for a result.
 FIXTURE_NAME = "fixture.json"
 
@@ -41,6 +41,11 @@ class Entry:
     def file_name(self) -> str:
         """Its name as part of a file's name."""
         return re.sub(r"[^\w.-]+", "-", self.name)
+
+    @property
+    def weights(self) -> str:
+        """Hash of everything that it loads."""
+        return weights_hash(checkpoint_parts(self.spec, self.checkpoint))
 
     @property
     def fixture(self) -> str | None:

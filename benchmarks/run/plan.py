@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks.measure.latency import MAX_WARM_CALLS
 from benchmarks.records.layout import Cost, Settings
-from benchmarks.run.content_hashes import code_hash, combined_hash, weights_hash
+from benchmarks.run.content_hashes import code_hash, combined_hash
 from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Inputs, Job, NoisyTestSet
 from benchmarks.run.protocol import TestSet
-from benchmarks.run.suites import LEAST_ROUNDS
+from benchmarks.run.suites import LEAST_ROUNDS, MAX_WARM_CALLS
 from benchmarks.worker.waveform_file import StoredClip
 from inference.transcripts import mapping_version
 
@@ -51,7 +50,7 @@ def make_jobs(plan: Plan, inputs: Inputs) -> list[Job]:
         for test_set in inputs.test_sets
         for checkpoint in inputs.checkpoints[entry.name, test_set.protocol].by_fold.values()
     }
-    weights = {key: weights_hash(entry) for key, entry in loaded.items()}
+    weights = {key: entry.weights for key, entry in loaded.items()}
     versions = _ContentHashes(code_hash("inference"), weights)
     return [job for entry in inputs.entries for job in _entry_jobs(plan, inputs, entry, versions)]
 

@@ -7,6 +7,8 @@ PHASES = ("accuracy", "latency", "cold", "memory", "size", "robustness")
 
 #: Fewest rounds that a budget leaves: those that carry a 95th percentile.
 LEAST_ROUNDS = 72
+#: Most calls of a backend before it is timed; most need a third of them.
+MAX_WARM_CALLS = 60
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.records.files import SUMMARY_JSON_FILE, read_document
-from benchmarks.records.layout import Summary
+from benchmarks.records.layout import ReportSummary
 from benchmarks.report import README_END, README_START, main, readme_section, with_results, write_report
 from benchmarks.reports import formats
 from benchmarks.reports.answers import of_condition
@@ -163,13 +163,13 @@ def test_robustness_change_is_against_the_same_clips(report: Report) -> None:
 
 
 def test_the_json_document_is_laid_out_as_the_layout_says(made: Path) -> None:
-    summary = read_document(made / SUMMARY_JSON_FILE, Summary)
+    summary = read_document(made / SUMMARY_JSON_FILE, ReportSummary)
     for table in summary.tables.values():
         for row in table.rows:
             assert set(row) == set(table.columns)
     edited(made, SUMMARY_JSON_FILE, _put({"nested": 1}, "tables", "main", "rows", 0, "accuracy"))
     with pytest.raises(UserError, match=r"tables\.main\.rows\.0\.accuracy: expected"):
-        read_document(made / SUMMARY_JSON_FILE, Summary)
+        read_document(made / SUMMARY_JSON_FILE, ReportSummary)
     write_report(made)
 
 

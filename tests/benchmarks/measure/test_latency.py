@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.measure.contention import is_contended
 from benchmarks.measure.latency import (
-    MAX_WARM_CALLS,
     WARM_CALLS,
     balanced_orders,
     stages_agree,
@@ -22,6 +21,7 @@ from benchmarks.records.checked import to_json
 from benchmarks.records.layout import ColdStart, Contention, Settings, TimedCall
 from benchmarks.reports.speed import latency_row, ratio_row, timing_frame
 from benchmarks.run.status import EntryStatus
+from benchmarks.run.suites import MAX_WARM_CALLS
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 from tests.benchmarks.fakes import entry_of

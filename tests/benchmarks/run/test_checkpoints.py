@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.run.checkpoints import find_checkpoints
-from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.entries import Entry
 from benchmarks.run.protocol import Fold, make_test_set
 from benchmarks.run.protocol import TestSet as MeasuredTestSet
@@ -168,16 +167,16 @@ def test_an_ensemble_leaks_what_a_member_has_heard(
     official = make_test_set("official", corpus, 0, None, None)
     found = find_checkpoints(chosen, [chosen], official, hashes, no_fit)
     assert (found.trained_on, found.leaked_clips) == (None, None), "a member without a card leaves it open"
-    before = weights_hash(chosen)
+    before = chosen.weights
     (bare / "model.bin").write_bytes(b"one")
-    assert weights_hash(chosen) != before
+    assert chosen.weights != before
 
 
 def test_weights_are_told_apart_by_content(tmp_path: Path) -> None:
     entry = dataclasses.replace(entry_of("Perfect"), checkpoint=str(tmp_path))
     (tmp_path / "model.bin").write_bytes(b"one")
-    before = weights_hash(entry)
+    before = entry.weights
     (tmp_path / "model.bin").write_bytes(b"two")
-    assert weights_hash(entry) != before
+    assert entry.weights != before
     names = [dataclasses.replace(entry, checkpoint=name) for name in ("tiny.en", "base.en")]
-    assert weights_hash(names[0]) != weights_hash(names[1])
+    assert names[0].weights != names[1].weights

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.run.entries import PROJECT_ROOT, choose_entries, portable_path
+from benchmarks.run.content_hashes import PROJECT_ROOT
+from benchmarks.run.entries import choose_entries, portable_path
 from benchmarks.run.protocol import Fold, make_test_set, refuse_overlap, stratified_subset
 from benchmarks.run.protocol import TestSet as MeasuredTestSet
 from finetune.corpus.loading import Clip, Corpus
