@@ -208,8 +208,11 @@ def _columns(
     return [
         Column("backend", "backend", numeric=False),
         Column("trained_on", "trained on", numeric=False, missing="its checkpoint has no split card"),
-        *(_unheard_columns() if HEADLINE in table else ()),
-        Column("accuracy", _accuracy_heading(headline, by_name), percent),
+        *(
+            _unheard_columns()
+            if HEADLINE in table
+            else [Column("accuracy", _accuracy_heading(headline, by_name), percent)]
+        ),
         Column(
             "worst_speaker_accuracy",
             "worst speaker %",
@@ -291,10 +294,11 @@ def _notes(run: RunRecord, unheard: Sequence[str]) -> list[str]:
 
 
 def _bold(table: pd.DataFrame) -> frozenset[tuple[int, str]]:
-    """The best accuracy, if its interval excludes the estimate of the second best."""
-    ranked = table["accuracy"].dropna().astype(float).sort_values(ascending=False)
+    """The best of the figure that decides, if its interval excludes the estimate of the second best."""
+    key = HEADLINE if HEADLINE in table else "accuracy"
+    ranked = table[key].dropna().astype(float).sort_values(ascending=False)
     if len(ranked) < 2:
         return frozenset()
     best = int(ranked.index[0])
-    low = table.loc[best, "accuracy_low"]
-    return frozenset({(best, "accuracy")}) if not is_missing(low) and low > ranked.iloc[1] else frozenset()
+    low = table.loc[best, f"{key}_low"]
+    return frozenset({(best, key)}) if not is_missing(low) and low > ranked.iloc[1] else frozenset()

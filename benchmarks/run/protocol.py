@@ -44,7 +44,7 @@ def make_test_set(
             raise UserError(f"--protocol {EXTERNAL} names no folder; expected {EXTERNAL}FOLDER.")
         corpus = load_corpus(folder)
         protocol = f"{EXTERNAL}{Path(folder).name or folder}"
-        caption = f"{protocol}: voices that no model was trained on"
+        caption = "voices that no model was trained on"
         folds = [Fold(None, (), corpus.clips)]
         if other_words is not None:
             others = _other_words(other_words, limit)

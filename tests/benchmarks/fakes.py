@@ -59,6 +59,15 @@ class Perfect(Backend):
         return Prediction(label=spoken_label(waveform), score=1.0)
 
 
+class Wary(Perfect):
+    """Right and sure of words; takes what is louder than any of them for none."""
+
+    def answer(self, waveform: np.ndarray) -> Prediction:
+        if waveform[0] > 0.1:
+            return Prediction(label="3", score=0.3, none_probability=0.7)
+        return Prediction(label=spoken_label(waveform), score=0.9, none_probability=0.05)
+
+
 class Constant(Perfect):
     """Always "3"."""
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from benchmarks.reports.uncertainty import (
+    bootstrap_over_speakers,
     least_samples,
     quantile_interval,
     ratio_interval,
+    share_on_new_voices,
 )
 
 
@@ -68,3 +70,32 @@ def test_ratio_interval_covers_the_ratio_although_rounds_depend_on_each_other() 
 @pytest.mark.slow
 def test_ratio_interval_keeps_its_rate() -> None:
     assert 0.88 <= ratio_coverage(1000) <= 0.98
+
+
+def test_the_bootstrap_over_speakers_agrees_with_the_analytic_error() -> None:
+    generator = np.random.default_rng(0)
+    rates = generator.uniform(0.6, 1.0, 60)
+    values = (generator.random((60, 50)) < rates[:, np.newaxis]).astype(float)
+    speakers = np.repeat([f"s{number:02d}" for number in range(60)], 50).tolist()
+    interval = bootstrap_over_speakers(values.ravel(), speakers)
+    error = values.mean(axis=1).std(ddof=1) / np.sqrt(60)
+    assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("num_speakers", "right", "method"),
+    [
+        (1, [True, False], "Wilson"),
+        (3, [True, True], "Clopper-Pearson"),
+        (3, [True, False, True], "t over speakers"),
+        (20, [True, False, True], "bootstrap over speakers"),
+    ],
+)
+def test_the_number_of_speakers_chooses_the_interval(
+    num_speakers: int, right: list[bool], method: str
+) -> None:
+    speakers = [f"s{place % num_speakers}" for place in range(2 * num_speakers)]
+    values = [right[place % len(right)] if place % 5 else True for place in range(len(speakers))]
+    share, interval = share_on_new_voices(values, speakers)
+    assert interval.method == method
+    assert interval.low <= share <= interval.high

@@ -141,13 +141,14 @@ def test_nothing_measured_has_its_own_exit_code(
 
 
 def test_an_earlier_run_is_replaced_only_on_request(
-    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+    benchmark: Benchmark, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, folder = benchmark("Perfect")
     made = (folder / "run.json").read_bytes()
     capsys.readouterr()
-    arguments = ["--backends", "perfect", "--dataset", str(folder.parent), "--out", str(folder)]
-    arguments[3] = json.loads(made)["command"].split("--dataset ")[1].split()[0]
+    command = json.loads(made)["command"]
+    assert f"--dataset <{corpus_folder.name}> --out <{folder.name}>" in command
+    arguments = ["--backends", "perfect", "--dataset", str(corpus_folder), "--out", str(folder)]
     assert main(arguments) == 2
     assert "--resume to measure what it lacks, --fresh to replace it" in capsys.readouterr().err
     assert (folder / "run.json").read_bytes() == made
