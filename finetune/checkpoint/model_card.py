@@ -43,7 +43,7 @@ def model_card(
         card: Speakers, seed and fingerprint.
         figures: Name -> value; ``PART_accuracy`` gets an interval where ``PART_clips`` is there as well.
         notes: What the figures rest on.
-        operating_point: The operating point, of a checkpoint that has one.
+        operating_point: The operating point, of a checkpoint that has a threshold.
 
     Returns:
         Markdown with a YAML header.
@@ -90,7 +90,7 @@ Python {platform.python_version()}, {versions}, {platform.machine()} with {os.cp
 
 ## Limits
 
-{_refusals(operating_point) if operating_point else _CLOSED_SET} What the training speakers and
+{_refusals(operating_point)} What the training speakers and
 rooms did not show, the model has not learned.
 """
 
@@ -169,7 +169,9 @@ def _interval(name: str, figures: Mapping[str, float]) -> str:
     return f"{low:.3f} to {high:.3f}"
 
 
-def _refusals(point: OperatingPoint) -> str:
+def _refusals(point: OperatingPoint | None) -> str:
+    if point is None or point.threshold is None:
+        return _CLOSED_SET
     least_db, most_db = BACKGROUND.snr_db
     return (
         f"Answers below a confidence of {point.threshold:.3f} (temperature {point.temperature:.2f}) "

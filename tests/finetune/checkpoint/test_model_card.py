@@ -43,6 +43,7 @@ def test_provenance_is_told(part: str) -> None:
 
 def test_limits_tell_whether_anything_is_refused() -> None:
     assert "any sound is answered" in card()
+    assert "any sound is answered" in card(operating_point=OperatingPoint(1.0, None))
     text = re.sub(r"\s+", " ", card(operating_point=OperatingPoint(1.5, 0.62, 0.02, 0.04, 500, 300)))
     assert "any sound is answered" not in text
     assert "2.0% of 500 digits" in text
