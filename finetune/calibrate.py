@@ -29,16 +29,11 @@ if TYPE_CHECKING:
     from inference.backends.cascade import Thresholds
     from inference.prediction import Prediction
 
-    #: To words and to other sounds.
-    Answers = tuple[list[Prediction], list[Prediction]]
-
 CLIPS_PER_CALL = 32
 #: Share of other sounds that a cascade's small model may take for a word on its own.
 MAX_ACCEPTED_OTHERS = 0.015
 #: Share of words that it may refuse on its own.
 MAX_REFUSED_WORDS = 0.0025
-#: Its shares in the joint answer that are tried.
-FIRST_WEIGHTS = (0.25, 0.5, 0.75)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -77,10 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     label_ids = np.array([vocabulary().label2id[clip.label] for clip in clips])
     if isinstance(backend, CascadeBackend):
-        first, second = (
-            (_ask(member, words), _ask(member, others)) for member in (backend.first, backend.second)
-        )
-        thresholds = choose_thresholds(first, second, label_ids)
+        thresholds = choose_thresholds(_ask(backend.first, words), _ask(backend.first, others))
         write_json(options.out / THRESHOLDS_FILE, vars(thresholds))
         backend = CascadeBackend(backend.first, backend.second, thresholds)
     # The probabilities are those at the temperature in use now.
@@ -93,50 +85,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def choose_thresholds(first: "Answers", second: "Answers", label_ids: "np.ndarray") -> "Thresholds":
-    """Chooses when the small model of a cascade answers alone, and its weight in the joint answer.
-
-    Each threshold is the lowest that keeps the small model's own mistakes below their limit; the weight
-    is the one of most right answers to what is passed on, of equal ones the one that sets words and other
-    sounds apart best (area under the ROC curve).
+def choose_thresholds(words: "Sequence[Prediction]", others: "Sequence[Prediction]") -> "Thresholds":
+    """Chooses when the small model of a cascade answers alone: the most that its mistakes allow.
 
     Args:
-        first: The small model's answers to words and to other sounds.
-        second: The large model's answers to the same.
-        label_ids: What the words are.
+        words: The small model's answers to words.
+        others: Its answers to other sounds.
     """
     import numpy as np
 
     from inference.backends.cascade import Thresholds
 
-    first_words, first_others = first
-    second_words, second_others = second
-    accept = np.quantile([found.score for found in first_others], 1 - MAX_ACCEPTED_OTHERS)
-    refuse = np.quantile([found.none_probability for found in first_words], 1 - MAX_REFUSED_WORDS)
-    bounds = Thresholds(float(accept), float(refuse), 0.5)
-    is_open = np.array([bounds.leave_open(prediction) for prediction in first_words])
-
-    def quality(weight: float) -> tuple[float, float]:
-        words, others = (
-            weight * _logarithms(small) + (1 - weight) * _logarithms(large)
-            for small, large in ((first_words, second_words), (first_others, second_others))
-        )
-        right = words[:, :-1].argmax(axis=1) == label_ids
-        return float(np.mean(right[is_open])), _roc_area(_confidences(words), _confidences(others))
-
-    return Thresholds(float(accept), float(refuse), max(FIRST_WEIGHTS, key=quality))
-
-
-def _confidences(logarithms: "np.ndarray") -> "np.ndarray":
-    """Grows with the best label's part of what it shares with "none of them"; ``(num_clips,)``."""
-    confidences: np.ndarray = logarithms[:, :-1].max(axis=1) - logarithms[:, -1]
-    return confidences
-
-
-def _roc_area(words: "np.ndarray", others: "np.ndarray") -> float:
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(words, others).statistic / (len(words) * len(others)))
+    return Thresholds(
+        accept=float(np.quantile([found.score for found in others], 1 - MAX_ACCEPTED_OTHERS)),
+        refuse=float(np.quantile([found.none_probability for found in words], 1 - MAX_REFUSED_WORDS)),
+    )
 
 
 def _ask(backend: "Backend", waveforms: "Sequence[np.ndarray]") -> "list[Prediction]":

@@ -1,8 +1,8 @@
 """A small model first, a large one only where the small one is in doubt.
 
 (A cascade of classifiers; Viola and Jones 2001, https://doi.org/10.1109/CVPR.2001.990517.) Most words
-cost what the small model costs. What is passed on is decided by both: the weighted mean of their
-log-probabilities.
+cost what the small model costs. What is passed on is decided by both, by the mean of their
+log-probabilities as in ``ensemble``.
 """
 
 from collections.abc import Sequence
@@ -34,27 +34,23 @@ _LEAST_PROBABILITY = 1e-6
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When the small model's answer stands, and how the two are joined where it does not.
+    """When the small model's answer stands.
 
     Attributes:
         accept: From this probability of its best label on, the small model's label stands.
         refuse: From this probability of "no word of the vocabulary" on, its refusal stands.
-        first_weight: Its share in the mean of the log-probabilities otherwise, 0 to 1.
     """
 
     accept: float
     refuse: float
-    first_weight: float
 
     def __post_init__(self) -> None:
-        if not (self.accept > 0 and self.refuse > 0 and 0 <= self.first_weight <= 1):
-            raise CheckpointError(f"{self}: expected thresholds above 0 and a weight from 0 to 1.")
+        if not (self.accept > 0 and self.refuse > 0):
+            raise CheckpointError(f"{self}: expected thresholds above 0.")
 
     def leave_open(self, prediction: Prediction) -> bool:
         """Whether the small model is in doubt."""
-        assert prediction.score is not None
-        assert prediction.none_probability is not None
-        return prediction.score < self.accept and prediction.none_probability < self.refuse
+        return (prediction.score or 0.0) < self.accept and (prediction.none_probability or 0.0) < self.refuse
 
 
 class CascadeBackend(Backend):
@@ -113,40 +109,51 @@ class CascadeBackend(Backend):
         """See ``Backend.predict``.
 
         Raises:
-            CheckpointError: If a member gives no probabilities, or knows no class for other sounds.
+            CheckpointError: If a member gives no probabilities.
         """
-        predictions = self.first.predict(waveforms)
-        logarithms = [log_probabilities(prediction) for prediction in predictions]
-        open_rows = [row for row, found in enumerate(predictions) if self._thresholds.leave_open(found)]
-        asked = self.second.predict([waveforms[row] for row in open_rows]) if open_rows else []
-        weight = self._thresholds.first_weight
-        for row, prediction in zip(open_rows, asked, strict=True):
-            logarithms[row] = weight * logarithms[row] + (1 - weight) * log_probabilities(prediction)
-        passed_on = set(open_rows)
-        return [
-            replace(self._joint_prediction(row), reason=PASSED_ON if number in passed_on else None)
-            for number, row in enumerate(logarithms)
-        ]
+        answers = self.first.predict(waveforms)
+        rows = [log_probabilities(answer) for answer in answers]
+        passed_on = [place for place, answer in enumerate(answers) if self._thresholds.leave_open(answer)]
+        seconds = self.second.predict([waveforms[place] for place in passed_on]) if passed_on else []
+        for place, second in zip(passed_on, seconds, strict=True):
+            rows[place] = _joint(rows[place], log_probabilities(second))
+        predictions = [self._prediction(row) for row in rows]
+        for place in passed_on:
+            predictions[place] = replace(predictions[place], reason=PASSED_ON)
+        return predictions
 
-    def _joint_prediction(self, logarithms: np.ndarray) -> Prediction:
-        temperature = self.operating_point.temperature
-        exponentials = np.exp((logarithms - logarithms.max()) / temperature)
+    def _prediction(self, logarithms: np.ndarray) -> Prediction:
+        known = logarithms[~np.isnan(logarithms)] / self.operating_point.temperature
+        exponentials = np.exp(known - known.max())
         return prediction_from_probabilities(exponentials / exponentials.sum())
 
 
 def log_probabilities(prediction: Prediction) -> np.ndarray:
-    """Of the labels and of none of them, ``(num_labels + 1,)``.
+    """Of the labels and of none of them, ``(num_labels + 1,)``; NaN at the end where the last is unknown.
 
     Raises:
-        CheckpointError: If the backend knows no such probabilities.
+        CheckpointError: If the backend gives no probabilities.
     """
-    if prediction.probabilities is None or prediction.none_probability is None:
+    if prediction.probabilities is None:
         raise CheckpointError(
-            "a cascade needs members that give a probability per label and one for other sounds: fit "
-            "them with --reject, and leave Whisper's decode=free out."
+            "a cascade needs members that give a probability per label; leave out Whisper's decode=free."
         )
-    values = (*prediction.probabilities, prediction.none_probability)
-    return np.log(np.maximum(values, _LEAST_PROBABILITY))
+    none = np.nan if prediction.none_probability is None else prediction.none_probability
+    return np.log(np.maximum((*prediction.probabilities, none), _LEAST_PROBABILITY))
+
+
+def _joint(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The mean; whether it is a word at all is left to the one that was trained to tell, if one was not."""
+    first, second = (_completed(row, other) for row, other in ((first, second), (second, first)))
+    joint: np.ndarray = (first + second) / 2
+    return joint
+
+
+def _completed(row: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """A row without a value for "none of them" takes that of the other one, its labels share the rest."""
+    if not np.isnan(row[-1]) or np.isnan(other[-1]):
+        return row
+    return np.append(row[:-1] + np.log1p(-np.exp(other[-1])), other[-1])
 
 
 def read_thresholds(folder: Path) -> Thresholds:

@@ -12,7 +12,7 @@ from inference.errors import CheckpointError
 from inference.prediction import PASSED_ON, OperatingPoint, Prediction, prediction_from_probabilities
 from inference.vocabulary import DIGITS
 
-THRESHOLDS = Thresholds(accept=0.7, refuse=0.9, first_weight=0.25)
+THRESHOLDS = Thresholds(accept=0.7, refuse=0.9)
 
 
 class Scripted(Backend):
@@ -67,11 +67,11 @@ def test_only_doubtful_clips_are_passed_on_in_one_batch_and_keep_their_places() 
     assert backend.second.asked == [2]
 
 
-def test_the_joint_answer_is_the_weighted_mean_of_log_probabilities() -> None:
+def test_the_joint_answer_is_the_mean_of_log_probabilities() -> None:
     (joint,) = make().predict([clip((3, 0.5, 0.2), (5, 0.6, 0.1))])
     first, second = answer(3, 0.5, 0.2), answer(5, 0.6, 0.1)
     rows = [np.log([*found.probabilities, found.none_probability]) for found in (first, second)]
-    expected = np.exp(0.25 * rows[0] + 0.75 * rows[1])
+    expected = np.exp((rows[0] + rows[1]) / 2)
     expected /= expected.sum()
     np.testing.assert_allclose([*joint.probabilities, joint.none_probability], expected, rtol=1e-6)
 
@@ -86,13 +86,38 @@ def test_the_temperature_of_the_operating_point_is_applied() -> None:
     assert soft.score < hard.score
 
 
-def test_members_without_a_class_for_other_sounds_are_refused() -> None:
-    class Bare(Scripted):
-        def predict(self, waveforms):
-            return [Prediction("1", 0.9, probabilities=(0.1,) * 10) for _ in waveforms]
+def without_none(label: int, probability: float) -> Prediction:
+    row = np.full(10, (1 - probability) / 9)
+    row[label] = probability
+    return prediction_from_probabilities(row)
 
-    with pytest.raises(CheckpointError, match="one for other sounds"):
-        CascadeBackend(Bare(0), Scripted(3), THRESHOLDS).predict([clip((1, 0.9, 0.0), (1, 0.9, 0.0))])
+
+def test_a_member_without_a_class_for_other_sounds_leaves_them_to_the_other() -> None:
+    class Closed(Scripted):
+        def predict(self, waveforms):
+            return [without_none(int(waveform[0]), waveform[1]) for waveform in waveforms]
+
+    backend = CascadeBackend(Closed(0), Scripted(3), THRESHOLDS)
+    sure, word, other = backend.predict(
+        [
+            clip((1, 0.9, 0), (2, 0.9, 0.0)),
+            clip((1, 0.6, 0), (1, 0.8, 0.1)),
+            clip((1, 0.6, 0), (1, 0.05, 0.9)),
+        ]
+    )
+    assert (sure.label, sure.none_probability, sure.reason) == ("1", None, None)
+    assert word.label == "1"
+    assert word.none_probability < 0.2
+    assert other.none_probability > 0.8
+
+
+def test_members_without_probabilities_are_refused() -> None:
+    class Writer(Scripted):
+        def predict(self, waveforms):
+            return [Prediction("1", 0.9, hypothesis="one") for _ in waveforms]
+
+    with pytest.raises(CheckpointError, match="a probability per label"):
+        CascadeBackend(Writer(0), Scripted(3), THRESHOLDS).predict([clip((1, 0.9, 0.0), (1, 0.9, 0.0))])
 
 
 def test_it_has_two_members() -> None:
@@ -100,9 +125,7 @@ def test_it_has_two_members() -> None:
         load_backend("cascade", "mfcc+logmel-dscnn+speech-embedding")
 
 
-@pytest.mark.parametrize(
-    "content", [{}, {"accept": 0.7}, {"accept": -1, "refuse": 0.9, "first_weight": 0.5}, []]
-)
+@pytest.mark.parametrize("content", [{}, {"accept": 0.7}, {"accept": -1, "refuse": 0.9}, []])
 def test_damaged_thresholds_are_refused(tmp_path, content) -> None:
     (tmp_path / THRESHOLDS_FILE).write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=r"cascade\.json should hold|expected thresholds"):
