@@ -33,7 +33,7 @@ from benchmarks.reports.table import (
 from benchmarks.reports.uncertainty import least_samples
 
 #: What a terminal of 100 columns has room for.
-SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes", "flags")
+SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes")
 
 #: What decides at first sight.
 README_KEYS = ("backend", "accuracy", "accuracy_official", "unmapped", "opened_bytes", "ratio")
@@ -95,6 +95,15 @@ def main_table(records: RunRecords, answers: pd.DataFrame, scores: AllScores, ti
     table = frame(rows, _keys(others))
     columns = _columns(run, headline, others, reference, table)
     return Table("main", "Comparison", columns, table, [*captions(run, answers), *_notes(run)], _bold(table))
+
+
+def remarks(table: Table) -> list[str]:
+    """What must be known of some backends, one sentence each, where the table has no room for it."""
+    backends: dict[str, list[str]] = {}
+    for backend, flags in zip(table.frame["backend"], table.frame["flags"], strict=True):
+        for flag in filter(None, flags.split(", ")):
+            backends.setdefault(flag, []).append(backend)
+    return [f"{flag}: {', '.join(names)}." for flag, names in backends.items()]
 
 
 def _resource_cells(records: RunRecords, entry: EntryRecord) -> dict[str, Any]:

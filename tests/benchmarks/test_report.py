@@ -240,8 +240,8 @@ def test_readme_gets_the_table_between_its_markers(report: Report) -> None:
         "new speakers %",
         "same speakers %",
         "no digit %",
-        "model MB",
         "relative time",
+        "model MB",
     ]
     assert "- zero-shot: whisper:decode=constrained." in text
     assert with_results(text, readme_section(report)) == text
