@@ -111,7 +111,7 @@ def print_report(report: "Report", folder: Path | None) -> None:
         report: The tables.
         folder: Where they were written; None if they were not.
     """
-    from benchmarks.reports.main_table import screen_keys
+    from benchmarks.reports.main_table import remarks, screen_keys
     from benchmarks.reports.table import shown
     from benchmarks.text_table import align
 
@@ -130,7 +130,7 @@ def print_report(report: "Report", folder: Path | None) -> None:
         if folder is None
         else [f"Written to {folder}", f"For the whole report open {folder / PAGE_FILE} in a browser."]
     )
-    for paragraph in [*notes, *table.notes, *written]:
+    for paragraph in [*notes, *remarks(table), *table.notes, *written]:
         lines += textwrap.wrap(paragraph, SCREEN_WIDTH, break_long_words=False, break_on_hyphens=False)
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -159,17 +159,13 @@ def readme_section(report: "Report") -> str:
     """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
-    from benchmarks.reports.main_table import readme_keys
+    from benchmarks.reports.main_table import readme_keys, remarks
     from benchmarks.reports.run_tables import captions
 
     table = report.tables["main"]
-    remarks: dict[str, list[str]] = {}
-    for backend, flags in zip(table.frame["backend"], table.frame["flags"], strict=True):
-        for flag in filter(None, flags.split(", ")):
-            remarks.setdefault(flag, []).append(backend)
     threads = report.records.run.settings.threads
     notes = [
-        *(f"{flag}: {', '.join(backends)}." for flag, backends in remarks.items()),
+        *remarks(table),
         *captions(report.records.run, report.answers),
         f"In brackets: 95 % intervals. Relative time: against the first row, {threads} thread(s). "
         + environment_line(report.records.environment),

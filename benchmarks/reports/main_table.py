@@ -36,12 +36,12 @@ from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, NO_SCORE, 
 UNHEARD_KEYS = (HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high", "closed", "own_shown")
 
 #: What a terminal of 100 columns has room for.
-SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes", "flags")
-UNHEARD_SCREEN_KEYS = ("backend", HEADLINE, "own_shown", "p50_ms", "opened_bytes", "flags")
+SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes")
+UNHEARD_SCREEN_KEYS = ("backend", HEADLINE, "own_shown", "p50_ms", "opened_bytes")
 
 #: What decides at first sight.
 README_KEYS = ("backend", "accuracy", "accuracy_official", "unmapped", "opened_bytes", "ratio")
-UNHEARD_README_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes", "flags")
+UNHEARD_README_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes")
 
 
 #: Of the figures of one protocol.
@@ -115,6 +115,15 @@ def main_table(
     return Table(
         "main", "Comparison", columns, table, [*captions(run, answers), *_notes(run, heard)], _bold(table)
     )
+
+
+def remarks(table: Table) -> list[str]:
+    """What must be known of some backends, one sentence each, where the table has no room for it."""
+    backends: dict[str, list[str]] = {}
+    for backend, flags in zip(table.frame["backend"], table.frame["flags"], strict=True):
+        for flag in filter(None, flags.split(", ")):
+            backends.setdefault(flag, []).append(backend)
+    return [f"{flag}: {', '.join(names)}." for flag, names in backends.items()]
 
 
 def _resource_cells(records: RunRecords, entry: EntryRecord) -> dict[str, Any]:
