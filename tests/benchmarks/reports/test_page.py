@@ -59,7 +59,7 @@ def test_tables_pictures_and_links_are_there(open_page: Callable[..., Page]) -> 
 def test_a_click_on_a_heading_sorts_and_gaps_stay_below(open_page: Callable[..., Page]) -> None:
     page = open_page()
     table = page.locator("#main table")
-    heading = table.locator("th", has_text="params M")
+    heading = table.locator("th", has_text="M parameters")
     column = heading.evaluate("cell => cell.cellIndex")
 
     def cells() -> list[float | None]:
