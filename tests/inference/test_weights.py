@@ -362,3 +362,11 @@ def test_hanging_name_resolution_is_left_in_time(online):
     online.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10) and [])
     assert not weights.hub_is_reachable(timeout_s=0.3)
     release.set()
+
+
+def test_a_hub_id_is_told_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert weights.is_hub_id("facebook/wav2vec2-base")
+    for name in ("runs/mine", "./runs/mine", "/runs/mine", "~/mine", "mine", "a/b/c", "a b/c", ""):
+        assert not weights.is_hub_id(name), name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import OperatingPoint, read_operating_point
-from inference.weights import WEIGHTS, fetch_weights, find_weights, hub_is_reachable, identify
+from inference.weights import WEIGHTS, fetch_weights, find_weights, hub_is_reachable, identify, is_hub_id
 
 #: Files that decoding depends on. ``preprocessor_config.json`` may be absent: then the usual features
 #: of 80 mel bands apply, which is so for all public models but large-v3.
@@ -110,22 +110,12 @@ def _repository(checkpoint: str) -> str:
 
     if checkpoint in repositories:
         return repositories[checkpoint]
-    if _is_hub_id(checkpoint):
+    if is_hub_id(checkpoint):
         return checkpoint
     raise CheckpointError(
         f"{checkpoint!r} is no folder, and no model size or Hub id either. Give a CTranslate2 folder, "
         f"a Hub id (OWNER/NAME) or one of: {', '.join(repositories)}."
     )
-
-
-def _is_hub_id(checkpoint: str) -> bool:
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
-
-    try:
-        validate_repo_id(checkpoint)
-    except HFValidationError:
-        return False
-    return "/" in checkpoint
 
 
 def _cached_folder(repository: str) -> Path | None:
