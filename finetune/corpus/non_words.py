@@ -114,14 +114,6 @@ def spoken_words(part: str, num_clips: int) -> tuple[Clip, ...]:
     return tuple(_words(part, num_clips))
 
 
-def sounds(part: str, num_clips: int) -> list[np.ndarray]:
-    """Only noise and music, in turn; float32 waveforms at 16 kHz."""
-    makers = (_noise, _music)
-    return [
-        makers[number % 2](clip_generator(0, 0, f"sounds/{part}/{number}")) for number in range(num_clips)
-    ]
-
-
 def word_plan(part: str, num_clips: int) -> list[SpokenWord]:
     """Draws a voice for each word that is none of the vocabulary; a pure function of it and the arguments."""
     generator = random.Random(f"words that are no digits, {part}")
@@ -202,6 +194,14 @@ def _music(generator: np.random.Generator) -> np.ndarray:
     sound *= np.exp(-times / generator.uniform(0.05, 2.0))
     level = 10 ** (generator.uniform(-45.0, -20.0) / 20)
     return (sound * level / max(float(np.sqrt(np.mean(sound**2))), 1e-9)).astype(np.float32)
+
+
+def sounds(part: str, num_clips: int) -> list[np.ndarray]:
+    """Only noise and music, in turn; float32 waveforms at 16 kHz."""
+    makers = (_noise, _music)
+    return [
+        makers[number % 2](clip_generator(0, 0, f"sounds/{part}/{number}")) for number in range(num_clips)
+    ]
 
 
 def _part_of(speaker: str) -> str:

@@ -11,14 +11,7 @@ from pathlib import Path
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import MOST_PROBABLE, OperatingPoint
-from inference.weights import (
-    WEIGHTS,
-    fetch_weights,
-    find_weights,
-    hub_is_reachable,
-    identify,
-    is_hub_id,
-)
+from inference.weights import WEIGHTS, fetch_weights, find_weights, hub_is_reachable, identify, is_hub_id
 
 #: Files that decoding depends on. ``preprocessor_config.json`` may be absent: then the usual features
 #: of 80 mel bands apply, which is so for all public models but large-v3.
