@@ -21,6 +21,7 @@ from inference.command_line import (
     path_argument,
     reports_user_errors,
 )
+from inference.errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,14 +92,20 @@ def choose_thresholds(words: "Sequence[Prediction]", others: "Sequence[Predictio
     Args:
         words: The small model's answers to words.
         others: Its answers to other sounds.
+
+    Raises:
+        CheckpointError: If it has no class for other sounds.
     """
     import numpy as np
 
     from inference.backends.cascade import Thresholds
 
+    refusals = [found.none_probability for found in words if found.none_probability is not None]
+    if len(refusals) < len(words):
+        raise CheckpointError("the small model has no class for other sounds; fit it with --reject.")
     return Thresholds(
         accept=float(np.quantile([found.score for found in others], 1 - MAX_ACCEPTED_OTHERS)),
-        refuse=float(np.quantile([found.none_probability for found in words], 1 - MAX_REFUSED_WORDS)),
+        refuse=float(np.quantile(refusals, 1 - MAX_REFUSED_WORDS)),
     )
 
 

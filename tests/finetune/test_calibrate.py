@@ -1,0 +1,59 @@
+"""Operating points of backends that are not trained here, and the thresholds of a cascade."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from finetune import calibrate
+from inference.audio import SAMPLING_RATE
+from inference.errors import CheckpointError
+from inference.prediction import Prediction, read_operating_point
+
+
+def answers(*pairs: tuple[float, float | None]) -> list[Prediction]:
+    return [Prediction("1", score, none_probability=none) for score, none in pairs]
+
+
+def test_thresholds_are_the_widest_that_mistakes_allow() -> None:
+    words = answers(*[(0.9, number / 1000) for number in range(1000)])
+    others = answers(*[(number / 1000, 0.5) for number in range(1000)])
+    thresholds = calibrate.choose_thresholds(words, others)
+    accepted = np.mean([not thresholds.leave_open(found) and found.score > 0.5 for found in others])
+    refused = np.mean([found.none_probability >= thresholds.refuse for found in words])
+    assert accepted == pytest.approx(calibrate.MAX_ACCEPTED_OTHERS, abs=0.002)
+    assert refused == pytest.approx(calibrate.MAX_REFUSED_WORDS, abs=0.002)
+
+
+def test_a_small_model_without_a_class_for_other_sounds_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="fit it with --reject"):
+        calibrate.choose_thresholds(answers((0.9, None)), answers((0.9, None)))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    for name in ("words", "others"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            noise = np.random.default_rng(number).normal(0, 0.05, SAMPLING_RATE // 2)
+            soundfile.write(tmp_path / name / f"{number}_nobody_0.wav", noise, SAMPLING_RATE)
+    return ["--dataset", str(tmp_path / "words"), "--others", str(tmp_path / "others")]
+
+
+def test_command_writes_an_operating_point(folders: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert calibrate.main(["--backend", "logmel-dscnn", *folders, "--out", str(out)]) == 0
+    operating_point = read_operating_point(out)
+    assert operating_point is not None
+    assert operating_point.num_digits == 5
+    assert operating_point.num_others == 10  # as many made sounds
+
+
+def test_others_without_audio_are_refused(
+    folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    command = ["--backend", "logmel-dscnn", *folders[:2], "--others", str(tmp_path / "empty")]
+    assert calibrate.main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "holds no audio files" in capsys.readouterr().err
