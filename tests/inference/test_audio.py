@@ -137,6 +137,16 @@ def test_no_sample_of_any_codec_is_lost(tmp_path: Path, case: str) -> None:
     assert dominant_hz(waveform[1600:11200]) == pytest.approx(440, abs=15)
 
 
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "mp3", "ogg"])
+def test_another_decoder_hears_the_same(tmp_path: Path, suffix: str) -> None:
+    """Where packets bear time stamps from 0 on, torchcodec loses nothing either."""
+    decoders = pytest.importorskip("torchcodec.decoders", exc_type=(ImportError, RuntimeError, OSError))
+    path = tone(tmp_path / f"tone.{suffix}", "-ar", "16000")
+    expected = decoders.AudioDecoder(str(path)).get_all_samples().data.numpy()[0]
+    # The two bring their own versions of FFmpeg.
+    np.testing.assert_allclose(decode_audio(path), expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("suffix", ["webm", "ts", "mkv", "ogg"])
 def test_time_stamps_need_not_start_at_0(tmp_path: Path, suffix: str) -> None:
     path = tone(tmp_path / f"late.{suffix}", "-output_ts_offset", "100")
