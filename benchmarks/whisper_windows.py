@@ -18,7 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inference.command_line import EXIT_OK, natural_number, path_argument, positive_int, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    natural_number,
+    path_argument,
+    positive_int,
+    reports_user_errors,
+)
 
 if TYPE_CHECKING:
     from finetune.corpus.clip import Clip
@@ -69,7 +76,7 @@ class Cell:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.whisper_windows",
         description="Window, lead of silence and previous text of Whisper against accuracy and time.",
     )

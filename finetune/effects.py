@@ -8,7 +8,6 @@ would share by accident, and their pitch shifters cost several milliseconds a cl
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.fft
 import soxr
 
 from inference.audio import SAMPLING_RATE
@@ -50,6 +49,8 @@ def shift_formants(waveform: np.ndarray, factor: float) -> np.ndarray:
         waveform: What to change.
         factor: Above 1 for a shorter tract, formants higher by this factor.
     """
+    import scipy.fft
+
     if factor == 1.0 or waveform.size < _FRAME:
         return waveform
     padded = np.pad(waveform, (_HOP, _FRAME + (-waveform.size) % _HOP))
@@ -77,6 +78,8 @@ def equalise(waveform: np.ndarray, gains_db: Sequence[float] | np.ndarray) -> np
         waveform: What to filter.
         gains_db: One per corner of ``EQUALISER_HZ``; in between they are joined over log frequency.
     """
+    import scipy.fft
+
     size = scipy.fft.next_fast_len(waveform.size + SAMPLING_RATE // 50, real=True)
     frequency = np.maximum(scipy.fft.rfftfreq(size, 1 / SAMPLING_RATE), 1.0)
     response = 10 ** (np.interp(np.log(frequency), np.log(EQUALISER_HZ), gains_db) / 20)
@@ -95,6 +98,8 @@ def reverberate(
         direct_to_reverberant_db: Energy of the direct sound relative to the tail.
         generator: Draws the tail.
     """
+    import scipy.fft
+
     num_samples = int(decay_ms * SAMPLING_RATE / 1000)
     fade = np.exp(-np.log(1000.0) * np.arange(num_samples) / num_samples).astype(np.float32)
     tail = generator.standard_normal(num_samples, dtype=np.float32) * fade
@@ -110,6 +115,8 @@ def coloured_noise(num_samples: int, exponent: float, generator: np.random.Gener
     Nothing lies below ``LOWEST_NOISE_HZ``: brown noise would have nearly all of its power there, and
     be 20 dB milder in the band of speech than its level says.
     """
+    import scipy.fft
+
     size = scipy.fft.next_fast_len(max(num_samples, _FRAME), real=True)
     spectrum = scipy.fft.rfft(generator.standard_normal(size, dtype=np.float32))
     frequency = scipy.fft.rfftfreq(size, 1 / SAMPLING_RATE)

@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "predict": Subcommand("inference.predict", "words in audio files"),
         "listen": Subcommand("inference.live.__main__", "words from the microphone, or a replayed recording"),
         "serve": Subcommand("inference.app.__main__", "a page in the browser, and an HTTP service"),
+        "weights": Subcommand("inference.weights", "fetch public weights, or list what lies here"),
     },
     "make a model": {
         "train": Subcommand("finetune.train", "fine-tune Wav2Vec2 or its kin"),
@@ -41,6 +42,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "pretrain": Subcommand("finetune.pretrain", "give a small encoder a start on synthetic voices"),
         "evaluate": Subcommand("finetune.evaluation", "figures of a checkpoint on its own split"),
         "preview": Subcommand("finetune.preview", "draw clips before and after augmentation"),
+        "calibrate": Subcommand("finetune.calibrate", "choose when an answer of a backend is shown"),
         "export": Subcommand("finetune.export", "write a checkpoint for ONNX Runtime or OpenVINO"),
     },
     "measure": {
@@ -53,6 +55,10 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "bench-libraries": Subcommand(
             "benchmarks.against_libraries.__main__", "beside the plain library call, on the same weights"
         ),
+        "bench-windows": Subcommand(
+            "benchmarks.whisper_windows", "Whisper: window and silence on single words"
+        ),
+        "records": Subcommand("benchmarks.records.__main__", "layout of the records of a run"),
         "throughput": Subcommand("benchmarks.training_throughput.__main__", "clips a second in fine-tuning"),
     },
 }

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 from inference.download import DownloadError, RemoteFile, check_space, download, full_disk, hash_of
 from inference.errors import BackendUnavailableError, UserError
 from inference.files import cache_folder
@@ -348,7 +348,7 @@ def _answers(endpoint: str, timeout_s: float) -> bool:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this entry point."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m inference.weights",
         description="Brings public weights into the user's cache, verified by their published hashes; "
         "without a name lists what there is.",

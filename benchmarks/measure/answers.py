@@ -11,8 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks.records.files import (
     answers_name,
     merge_lines,
@@ -57,6 +55,8 @@ def answer_all(
         settings: Threads and time limits.
         processes: The processes that share the work.
     """
+    from tqdm import tqdm
+
     files = answer_files(statuses, jobs, results)
     open_jobs = {name: file.open_jobs(processes.split) for name, file in files.items()}
     # Nobody may answer before everybody has seen what is missing.

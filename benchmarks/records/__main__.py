@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.records import files, layout
 from benchmarks.records.checked import descriptions, json_schema, summary_of
 from benchmarks.text_table import markdown_grid
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 
 #: File -> what a line of it, or the whole of it, is.
 FILES: Mapping[str, type] = {
@@ -31,7 +31,7 @@ FILES: Mapping[str, type] = {
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="python -m benchmarks.records",
         description="Prints what every field of the records means, as in results/README.md.",
     )

@@ -5,8 +5,6 @@ import os
 import platform
 from collections.abc import Mapping
 
-from huggingface_hub import EvalResult, ModelCardData
-
 from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.in_noise import BACKGROUND
@@ -137,6 +135,8 @@ def _is_free(card: SplitCard) -> bool:
 
 def _metadata(title: str, card: SplitCard, figures: Mapping[str, float]) -> str:
     """The YAML header that the Hub reads."""
+    from huggingface_hub import EvalResult, ModelCardData
+
     results = [
         EvalResult(
             task_type="audio-classification",

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from finetune.corpus.clip import Clip, Corpus, clip_from_path, wav_bytes
 from finetune.corpus.folder import load_folder
@@ -220,6 +219,8 @@ def _espeak(*arguments: str) -> bytes:
 
 
 def _make(words: Sequence[SpokenWord], folder: Path) -> None:
+    from tqdm import tqdm
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
