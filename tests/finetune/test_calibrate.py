@@ -8,8 +8,9 @@ import soundfile
 
 from finetune import calibrate
 from inference.audio import SAMPLING_RATE
+from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
-from inference.prediction import Prediction, read_operating_point
+from inference.prediction import Prediction
 
 
 def answers(*pairs: tuple[float, float | None]) -> list[Prediction]:
