@@ -12,6 +12,8 @@ import pytest
 # Before any library reads it: a test must not depend on the Hub, nor wait for it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("SPOKEN_DIGITS_OFFLINE", "1")
+# Tests share the cores with each other: threads that wait for one another cost ten times what they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ from pathlib import Path
 from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.folder import load_folder
 from inference.errors import CorpusError, HubUnreachableError
+from inference.weights import is_hub_id
 
 __all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "environment_prefix", "load_corpus"]
 
@@ -36,7 +37,7 @@ def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
         return load_synthetic()
     if Path(dataset).is_dir():
         return load_folder(Path(dataset))
-    if dataset == "hub" or _looks_like_hub_id(dataset):
+    if dataset == "hub" or is_hub_id(dataset):
         from finetune.corpus.tables import HUB_DATASET, load_hub
 
         return load_hub(HUB_DATASET if dataset == "hub" else dataset, streaming)
@@ -63,8 +64,3 @@ def _load_auto(streaming: bool) -> Corpus:
         from finetune.corpus.synthetic import load_synthetic
 
         return load_synthetic()
-
-
-def _looks_like_hub_id(dataset: str) -> bool:
-    owner, separator, name = dataset.partition("/")
-    return bool(owner and separator and name) and "/" not in name and not dataset.startswith((".", "~"))

@@ -74,11 +74,11 @@ def test_calibration_hears_training_clips_only(
     checkpoint: Path, spoken_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    split = export._training_split(checkpoint, str(spoken_corpus))
+    split = export_command._training_split(checkpoint, str(spoken_corpus))
     monkeypatch.setattr(
         type(split.train[0]), "waveform", lambda clip: heard.append(clip.clip_id) or np.ones(8000)
     )
-    export._calibration(export.read_encoder_checkpoint(checkpoint), split.train)
+    export_command._calibration(export_command.read_encoder_checkpoint(checkpoint), split.train)
     assert heard
     assert set(heard) <= {clip.clip_id for clip in split.train}
 
