@@ -125,14 +125,14 @@ def test_files_and_http_answer_alike(
     from fastapi.testclient import TestClient
 
     from inference.app.api import build_api
-    from inference.app.recogniser import Recogniser
+    from inference.app.recogniser import ClipRecogniser
 
     paths = [work / "corpus" / f"{clip.clip_id}.wav" for clip in clips]
     (predict,) = (command for command in COMMANDS if "inference.predict" in command)
     lines = run(run_module, work, predict.replace("recordings/", shlex.join(map(str, paths))), "--json")
     answers = list(map(json.loads, lines.splitlines()))
     assert [answer["label"] for answer in answers] == list(WORDS)  # it learned from these
-    client = TestClient(build_api(Recogniser({"mfcc": str(checkpoint)}), "mfcc", 4, 1))
+    client = TestClient(build_api(ClipRecogniser({"mfcc": str(checkpoint)}), "mfcc", 4, 1))
     for path, answer in zip(paths, answers, strict=True):
         found = client.post("/predict", content=path.read_bytes()).json()
         assert (found["label"], round(found["score"], 4)) == (answer["label"], round(answer["score"], 4))

@@ -21,9 +21,7 @@ COMMANDS = {
     "conversion": ["-m", "inference.predict", str(CLIP), "--backend", "wav2vec2", "--checkpoint", "{copy}"],
     "page": [
         "-c",
-        "from inference.app.server import build_server\n"
-        "from inference.app.recogniser import Recogniser\n"
-        "import onnxruntime\n",
+        "from inference.app.server import build_server\nimport onnxruntime\n",
     ],
     "training": ["-c", "import finetune.train, datasets, evaluate, onnxruntime, transformers"],
 }
