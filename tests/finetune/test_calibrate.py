@@ -34,11 +34,11 @@ def test_a_small_model_without_a_class_for_other_sounds_is_refused() -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[str]:
-    for name in ("words", "others"):
-        (tmp_path / name).mkdir()
+    for folder, name in (("words", "{}_nobody_0.wav"), ("others", "door_nobody_{}.wav")):
+        (tmp_path / folder).mkdir()
         for number in range(5):
             noise = np.random.default_rng(number).normal(0, 0.05, SAMPLING_RATE // 2)
-            soundfile.write(tmp_path / name / f"{number}_nobody_0.wav", noise, SAMPLING_RATE)
+            soundfile.write(tmp_path / folder / name.format(number), noise, SAMPLING_RATE)
     return ["--dataset", str(tmp_path / "words"), "--others", str(tmp_path / "others")]
 
 

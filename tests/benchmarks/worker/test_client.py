@@ -109,18 +109,18 @@ def test_footprint_sees_memory_that_was_given_back(stored: Stored) -> None:
         for name in ("Perfect", "Heavy")
     }
     light, heavy = records["Perfect"], records["Heavy"]
-    assert heavy["peak_rss_bytes"] - light["peak_rss_bytes"] == pytest.approx(200e6, rel=0.1)
-    assert light["parameters"] == 7
-    assert light["checkpoint_bytes"] == light["opened_bytes"] == FAKES.stat().st_size
-    assert light["opened_files"] == ["fakes.py"]
-    assert light["multiply_accumulates"] == {"0.42": 6720, "1": 16000}
-    assert light["runtime_packages"]["numpy"] > 10e6
-    assert (light["device"], light["zero_shot"]) == ("cpu", False)
-    phases = light["memory"]
-    if phases["method"] == "clear_refs":
+    assert heavy.peak_rss_bytes - light.peak_rss_bytes == pytest.approx(200e6, rel=0.1)
+    assert light.parameters == 7
+    assert light.checkpoint_bytes == light.opened_bytes == FAKES.stat().st_size
+    assert list(light.opened_files) == ["fakes.py"]
+    assert light.multiply_accumulates == {"0.42": 6720, "1": 16000}
+    assert light.runtime_packages["numpy"] > 10e6
+    assert (light.device, light.zero_shot) == ("cpu", False)
+    phases = light.memory
+    if phases.method == "clear_refs":
         # Each phase has a peak of its own: what the first call took is no longer in the last one.
-        assert heavy["memory"]["first_call"]["peak_rss_bytes"] > 200e6
-        assert phases["start"]["peak_rss_bytes"] < phases["imports"]["peak_rss_bytes"]
+        assert heavy.memory.first_call.peak_rss_bytes > 200e6
+        assert phases.start.peak_rss_bytes < phases.imports.peak_rss_bytes
 
 
 def test_weight_counts_a_file_once(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The options that both trainings share, and the clips that come of them."""
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from finetune.corpus.mixture import NOTICE_NAME
 from finetune.training import data
 from finetune.training.command_line import parse_arguments
 from finetune.training.data import DataArguments, TrainingData, add_data_arguments, gather
+from inference.command_line import CommandLineParser
 from inference.errors import CorpusError, UserError
 from tests.finetune.corpus.test_mixture import write_clips
 
@@ -107,7 +107,7 @@ def test_contradictions_are_told(options: dict, message: str) -> None:
 
 
 def test_both_commands_take_the_same_words(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
+    parser = CommandLineParser()
     add_data_arguments(parser, {"reject_share": 0.5})
     options = parser.parse_args(SHARED)
     trained = parse_arguments(SHARED).data
