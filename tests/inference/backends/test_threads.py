@@ -27,13 +27,16 @@ for backend in backends:
     while sum(spent.values()) < 0.5:
         backend.predict([clip] * 4)
         spent = {name: total - before.get(name, 0.0) for name, total in seconds().items()}
-    print(max(spent.values()) / sum(spent.values()))
+    print(sum(share > 0.1 * sum(spent.values()) for share in spent.values()))
 """
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core cannot be oversubscribed")
 def test_one_thread_is_one_thread_for_every_backend_in_a_process(tiny_whisper) -> None:
-    """One thread has used nearly all of the processor time; other work changes nothing of it."""
+    """Threads that did more than a tenth of the work; other processes change nothing of it.
+
+    CTranslate2 computes in a thread of its own, while the one that called it waits.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     finished = subprocess.run(
         [sys.executable, "-c", CODE, str(tiny_whisper)],
@@ -44,6 +47,5 @@ def test_one_thread_is_one_thread_for_every_backend_in_a_process(tiny_whisper) -
         timeout=400,
     )
     assert finished.returncode == 0, finished.stderr
-    shares = [float(line) for line in finished.stdout.split()]
-    assert len(shares) == 3
-    assert min(shares) > 0.9, shares
+    busy = [int(line) for line in finished.stdout.split()]
+    assert busy == [1, 2, 1]

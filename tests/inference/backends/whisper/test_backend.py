@@ -23,7 +23,7 @@ from inference.backends.whisper.backend import WhisperBackend
 from inference.backends.whisper.ctranslate2_file import count_parameters
 from inference.backends.whisper.decoder import GreedyDecoder
 from inference.errors import BackendUnavailableError, CheckpointError
-from inference.prediction import Prediction, confidence
+from inference.prediction import MOST_PROBABLE, Prediction, confidence
 from inference.vocabulary import DIGITS
 from tests.tiny_whisper import build_tiny_whisper
 
@@ -373,4 +373,4 @@ def test_the_short_window_answers_as_the_standard_one(tiny_en, real, digits):
 def test_real_weights_bring_a_shipped_operating_point(tiny_en, real, tiny_whisper):
     assert whisper_folder.calibrated_operating_point(tiny_en, "prompted") == real.operating_point
     assert real.operating_point.threshold is not None
-    assert whisper_folder.calibrated_operating_point(tiny_whisper, "prompted") is None
+    assert whisper_folder.calibrated_operating_point(tiny_whisper, "prompted") == MOST_PROBABLE
