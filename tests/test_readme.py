@@ -31,7 +31,7 @@ DOCUMENTS = {
         "results/README.md",
     )
 }
-REFERENCE_RUN = PROJECT / "results" / "fsdd"
+REFERENCE_RUN = PROJECT / "results" / "unheard"
 COMMANDS = [
     line.split("#")[0].strip()
     for text in DOCUMENTS.values()

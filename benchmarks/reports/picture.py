@@ -8,8 +8,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-#: Colours that stay apart for colour-blind readers (M. Okabe and K. Ito, Color Universal Design, 2008).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Colours that stay apart for colour-blind readers (M. Okabe and K. Ito, Color Universal Design, 2008; the
+#: last three after P. Tol, Colour Schemes, 2021).
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#999933", "#88CCEE"),
+)
 MARKERS = "osD^vP*X"
 RASTER_DPI = 150
 
