@@ -6,7 +6,6 @@ from pathlib import Path
 from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.folder import load_folder
 from inference.errors import CorpusError, HubUnreachableError
-from inference.weights import is_hub_id
 
 __all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "environment_prefix", "load_corpus"]
 
@@ -37,6 +36,8 @@ def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
         return load_synthetic()
     if Path(dataset).is_dir():
         return load_folder(Path(dataset))
+    from inference.weights import is_hub_id
+
     if dataset == "hub" or is_hub_id(dataset):
         from finetune.corpus.tables import HUB_DATASET, load_hub
 
