@@ -8,7 +8,6 @@ command, it goes on with the folds that are missing.
 """
 
 import argparse
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from inference.command_line import (
     path_argument,
     positive_int,
     reports_user_errors,
+    shareable_command,
 )
 from inference.errors import UserError
 from inference.vocabulary import add_vocabulary_argument
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         prepare_trackers(options.report_to)  # before any work is done
     folder = options.out or Path("runs") / options.model
     words = ["python", "-m", "finetune.fit_baseline", *(sys.argv[1:] if argv is None else argv)]
-    command = data.environment_prefix + shlex.join(words)
+    command = data.environment_prefix + shareable_command(*words)
     if data.all_folds:
         # Imported here: --help must not wait for scipy and scikit-learn.
         from finetune.training.folds import run_folds

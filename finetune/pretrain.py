@@ -10,7 +10,6 @@ Started again with the same command after a kill, it goes on from the last check
 """
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from inference.command_line import (
     positive_float,
     positive_int,
     reports_user_errors,
+    shareable_command,
 )
 from inference.vocabulary import add_vocabulary_argument
 
@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
-    command = shlex.join(["python", "-m", "finetune.pretrain", *(sys.argv[1:] if argv is None else argv)])
+    command = shareable_command(
+        "python", "-m", "finetune.pretrain", *(sys.argv[1:] if argv is None else argv)
+    )
     # Imported here: --help must not wait for torch.
     from finetune.training.distillation import distil
 

@@ -7,13 +7,12 @@ Options on the command line win over those of the configuration file. Started ag
 command after a kill, it goes on from the last checkpoint that was saved.
 """
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.command_line import EXIT_OK, reports_user_errors
+from inference.command_line import EXIT_OK, reports_user_errors, shareable_command
 
 if TYPE_CHECKING:
     from finetune.training.command_line import Arguments
@@ -94,7 +93,7 @@ def _command(arguments: "Arguments", words: list[str]) -> str:
     if arguments.training.world_size > 1:
         program[2:2] = ["--multi_gpu", "--num_processes", str(arguments.training.world_size)]
     # The command goes into the card for all to read.
-    return arguments.data.environment_prefix + shlex.join([*program, *_without(SECRETS, words)])
+    return arguments.data.environment_prefix + shareable_command(*program, *_without(SECRETS, words))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import argparse
 import functools
 import math
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 #: What ``sys.argv[0]`` begins with when a sub-command of the one command runs, see ``inference.commands``.
 COMMAND = "spoken-digits"
+#: A word of a command that ends in a path: the path alone, ``NAME=path``, or after a word and a colon.
+ABSOLUTE_PATH = re.compile(r"(?P<before>(?:[^/=]+=)?(?:[a-z]{2,}:)?)(?P<path>.+)")
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -146,6 +150,19 @@ def port_argument(text: str) -> int:
     if value > 65_535:
         raise argparse.ArgumentTypeError(f"{value} is not from 0 to 65535")
     return value
+
+
+def shareable_command(*words: str) -> str:
+    """A command as a card or record shows it to others: an absolute path in it is ``<its last part>``."""
+    return " ".join(map(_without_place, words))
+
+
+def _without_place(word: str) -> str:
+    """A word for a shell; ``NAME=/path`` and ``external:/path`` keep what is before the path."""
+    found = ABSOLUTE_PATH.match(word)
+    if found is None or not Path(found["path"]).is_absolute():
+        return shlex.quote(word)
+    return f"{found['before']}<{Path(found['path']).name}>"
 
 
 def path_argument(text: str) -> Path:

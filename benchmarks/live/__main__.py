@@ -6,13 +6,13 @@ python -m benchmarks.live --minutes 10 --backends mfcc wav2vec2
 import argparse
 import itertools
 import json
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.corpus.loading import DATASET_HELP, environment_prefix, load_corpus
+from finetune.corpus.non_words import recorded_non_words
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS, load_backend
 from inference.command_line import (
@@ -21,6 +21,7 @@ from inference.command_line import (
     path_argument,
     positive_int,
     reports_user_errors,
+    shareable_command,
 )
 from inference.errors import UserError
 
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from benchmarks.live.stream import LabelledStream
     from inference.backends.base import Backend
 
-PARTS = ("stream", "timing", "load", "idle", "callback", "noise", "words", "memory")
-#: Parts that use no clips of a corpus.
-WITHOUT_CLIPS = {"callback", "idle", "noise"}
+PARTS = ("stream", "strangers", "speech", "timing", "load", "idle", "callback", "noise", "words", "memory")
+#: Parts that use no clips of the corpus.
+WITHOUT_CLIPS = {"strangers", "speech", "callback", "idle", "noise"}
+#: Part -> option that names the recordings it needs.
+RECORDINGS = {"strangers": "unheard", "speech": "other_words"}
 EXIT_MISSED = 1
 SNR_DB = 20.0
 LOAD_SECONDS = 60.0
+NUM_STRANGERS = 100
 SEED = 0
 
 
@@ -43,7 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLineParser(
         prog="python -m benchmarks.live",
         description="Measures the live microphone, through a PulseAudio null sink and by replay.",
-        epilog="Parts: stream (delay, misses, accuracy), timing (delay of a full-size Wav2Vec2 with random "
+        epilog="Parts: stream (delay, misses, accuracy), strangers (100 words of people whom no model heard; "
+        "needs --unheard), speech (digits printed while people say other words; needs --other-words), timing "
+        "(delay of a full-size Wav2Vec2 with random "
         "weights), load (losses while the other cores are busy), idle (processor, start), callback, noise "
         "(false digits in an hour), words (other words and digits rejected), memory (8 h). A part that was "
         "measured is not measured again: its figures lie in --out. Exit code: 0 if every target is met, 1 if "
@@ -53,6 +59,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--minutes", type=positive_int, default=10, help="of the played stream (default: 10)")
     parser.add_argument("--dataset", help=f"{DATASET_HELP} (default: auto)")
+    parser.add_argument(
+        "--unheard", metavar="FOLDER", help="recordings of the vocabulary by people whom no model heard"
+    )
+    parser.add_argument("--other-words", metavar="FOLDER", help="recordings of other words")
     parser.add_argument(
         "--out", type=path_argument, default=Path("results/live"), help="folder (default: %(default)s)"
     )
@@ -73,9 +83,12 @@ def main(argv: list[str] | None = None) -> int:
     from benchmarks.measure.environment import describe_environment, environment_line
 
     options.out.mkdir(parents=True, exist_ok=True)
-    words = shlex.join(["python", "-m", "benchmarks.live", *(sys.argv[1:] if argv is None else argv)])
+    words = shareable_command("python", "-m", "benchmarks.live", *(sys.argv[1:] if argv is None else argv))
     for part in options.parts:
-        if options.again or not (options.out / f"{part}.json").is_file():
+        needed = RECORDINGS.get(part)
+        if needed and not getattr(options, needed):
+            sys.stderr.write(f"not measured: {part}, which needs --{needed.replace('_', '-')} FOLDER\n")
+        elif options.again or not (options.out / f"{part}.json").is_file():
             sys.stderr.write(f"measuring: {part}\n")
             environment = environment_line(describe_environment(threads=1))
             command = environment_prefix(options.dataset) + words
@@ -99,6 +112,20 @@ def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
         ]
     if part == "noise":
         return [fig for name in options.backends for fig in replayed.noise_figures(load_backend(name), name)]
+    if part == "strangers":
+        clips = _one_word_each(options.unheard)
+        return [
+            fig
+            for name in options.backends
+            for fig in replayed.stranger_figures(load_backend(name), name, clips)
+        ]
+    if part == "speech":
+        others = [clip.waveform() for clip in recorded_non_words([options.other_words])]
+        return [
+            fig
+            for name in options.backends
+            for fig in replayed.speech_figures(load_backend(name), name, others)
+        ]
     clips = [(clip.label, clip.waveform()) for clip in _test_clips(options.dataset)]
     if part == "stream":
         return _stream(clips, options)
@@ -127,19 +154,15 @@ def _stream(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "lis
 def _accuracies(
     backend: "Backend", stream: "LabelledStream", said: "list[tuple[str, Any]]"
 ) -> tuple[float, float]:
-    """Share of right answers to the clips of a stream, and to the same words cut out of its noise."""
+    """Share of right and shown answers to the clips said, and to the words cut out of the stream."""
+    from benchmarks.live.replayed import share_right
     from inference.crop import crop
 
     contract = backend.crop_contract
-    clips = [waveform for _, waveform in said]
-    words = [crop(stream.waveform, label.start, label.end, contract) for label in stream.labels]
-    of_clips, of_words = (
-        sum(
-            answer.label == label for answer, (label, _) in zip(backend.predict(waveforms), said, strict=True)
-        )
-        for waveforms in (clips, words)
-    )
-    return of_clips / len(said), of_words / len(said)
+    words = [
+        (label.label, crop(stream.waveform, label.start, label.end, contract)) for label in stream.labels
+    ]
+    return share_right(backend, said), share_right(backend, words)
 
 
 def _timing(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
@@ -181,6 +204,16 @@ def _test_clips(dataset: str) -> list[Any]:
     clips = list(make_split(load_corpus(dataset).clips).test)
     np.random.default_rng(SEED).shuffle(clips)
     return clips
+
+
+def _one_word_each(folder: str) -> "list[tuple[str, Any]]":
+    """A word of each of ``NUM_STRANGERS`` people, in an order of their own."""
+    import numpy as np
+
+    clips = list(load_corpus(folder).clips)
+    np.random.default_rng(SEED).shuffle(clips)
+    by_speaker = {clip.speaker: clip for clip in clips}
+    return [(clip.label, clip.waveform()) for clip in list(by_speaker.values())[:NUM_STRANGERS]]
 
 
 def _check_pulse() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.live.figures import Figure
+from benchmarks.live.figures import Figure, accuracy_loss, score_figures
 from benchmarks.live.listener import Listener
 from benchmarks.live.stream import LabelledStream, locate
 from benchmarks.live.virtual_microphone import PulseServer
@@ -86,8 +86,8 @@ def stream_figures(
             if name in accuracies:
                 figures += _accuracy_figures(name, labels, answers, *accuracies[name])
             figures += _latency_figures(part, name, labels, answers)
-            figures.append(Figure(part, f"{name}: samples lost", summary["lost_samples"], "", 0.0))
-            figures.append(Figure(part, f"{name}: overflows of the device", summary["overflows"], "", None))
+            figures.append(Figure(part, name, "samples lost", summary["lost_samples"], "", 0.0))
+            figures.append(Figure(part, name, "overflows of the device", summary["overflows"], "", None))
     return figures, records
 
 
@@ -123,11 +123,11 @@ def idle_figures(name: str, options: Sequence[str]) -> list[Figure]:
             for listener in listeners:
                 listener.kill()
     shares = {process: 100 * (after[process] - before[process]) / seconds for process in after}
-    parts = ", ".join(f"{process} {share:.1f}" for process, share in shares.items())
     starts = [listener.ready_seconds for listener in listeners[1:]]
     return [
-        Figure("idle", f"{name}: one core while nobody speaks ({parts})", sum(shares.values()), "%", 3.0),
-        Figure("idle", f"{name}: start to ready, median", statistics.median(starts), "s", 1.5, len(starts)),
+        Figure("idle", name, "one core while nobody speaks", sum(shares.values()), "%", 3.0),
+        *(Figure("idle", name, f"of it {process}", share, "%", None) for process, share in shares.items()),
+        Figure("idle", name, "start to ready, median", statistics.median(starts), "s", 1.5, len(starts)),
     ]
 
 
@@ -161,7 +161,9 @@ def callback_figures() -> list[Figure]:
     threads[0].join(5)
     sender.close()
     return [
-        Figure("callback", "capture callback, p99", percentiles(durations_ms)["p99"], "ms", 1.0, CALLBACKS)
+        Figure(
+            "callback", "", "capture callback, p99", percentiles(durations_ms)["p99"], "ms", 1.0, CALLBACKS
+        )
     ]
 
 
@@ -196,23 +198,10 @@ def _accuracy_figures(
     scorer = Scorer(labels)
     for word in heard:
         scorer.show(word)
-    score = scorer.score()
-    percent = 100 / score.labels
-    lost = 100 * clips - score.hits * percent
-    rows = (
-        ("missed", score.missed * percent, "%", 0.5),
-        ("merged", score.merged * percent, "%", 0.5),
-        ("duplicates", float(score.duplicates), "", 0.0),
-        ("false digits in the pauses", float(score.false_digits), "", None),
-        ("wrong", score.wrong * percent, "%", None),
-        ("rejected", score.rejected * percent, "%", None),
-        ("accuracy of the stream", score.hits * percent, "%", None),
-        ("accuracy of its words, cut where they truly lie in the noise", 100 * words, "%", None),
-        (f"accuracy of the stream below that of the clips ({100 * clips:.1f} %)", lost, "points", 1.0),
-    )
     return [
-        Figure("stream", f"{name}: {what}", value, unit, most, score.labels)
-        for what, value, unit, most in rows
+        *score_figures("stream", name, scorer.score(), most_lost=0.5),
+        Figure("stream", name, "accuracy of its words, cut where they truly lie", 100 * words, "%", None),
+        *accuracy_loss("stream", name, scorer.score(), clips, most=1.0),
     ]
 
 
@@ -232,6 +221,6 @@ def _latency_figures(part: str, name: str, labels: list[Label], heard: list[Word
     values = percentiles(totals)
     targets = dict(zip(("p50", "p95"), LATENCY_TARGETS_MS.get(name, (None, None)), strict=True))
     return [
-        Figure(part, f"{name}: end of speech to printed digit, {p}", values[p], "ms", most, len(totals))
+        Figure(part, name, f"end of speech to printed digit, {p}", values[p], "ms", most, len(totals))
         for p, most in targets.items()
     ]

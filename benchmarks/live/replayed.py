@@ -3,14 +3,14 @@
 import itertools
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.live.figures import Figure
+from benchmarks.live.figures import Figure, accuracy_loss, score_figures
 from benchmarks.live.sounds import noise_minutes, other_words
-from benchmarks.live.stream import build_stream
+from benchmarks.live.stream import GAP_SECONDS, build_stream
 from benchmarks.worker.resident_memory import resident_bytes
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
@@ -23,6 +23,9 @@ from inference.live.source.items import Block, Item, Opening, Source
 
 NOISE_MINUTES = 60
 WORDS_SNR_DB = 20.0
+#: Faint noise and short pauses: people who speak one after the other in a quiet room.
+STRANGERS_SNR_DB = 30.0
+QUICK_GAP_SECONDS = (0.2, 0.6)
 MEMORY_HOURS = 8
 BLOCK = SAMPLING_RATE // 10
 MEGABYTE = 2**20
@@ -57,8 +60,10 @@ def noise_figures(backend: Backend, name: str) -> list[Figure]:
     minutes = tqdm(noise_minutes(NOISE_MINUTES), total=NOISE_MINUTES, desc="noise", unit="min", disable=None)
     words = _words(backend, name, iter(minutes))
     per_hour = _printed(words) * 60 / NOISE_MINUTES
-    text = f"{name}: digits printed in an hour of noise, hum and music; n: sounds taken for speech"
-    return [Figure("noise", text, per_hour, "", 0.5, len(words))]
+    return [
+        Figure("noise", name, "digits printed in an hour of noise, hum and music", per_hour, "", 0.5),
+        Figure("noise", name, "sounds taken for speech", len(words), "", None),
+    ]
 
 
 def word_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarray]]) -> list[Figure]:
@@ -69,7 +74,39 @@ def word_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarray]
         ("other words (espeak-ng) printed as digits", others.hits + others.wrong, others.labels, 5.0),
         ("digits rejected", digits.rejected, digits.labels, 2.0),
     )
-    return [Figure("words", f"{name}: {what}", 100 * k / n, "%", most, n) for what, k, n, most in shares]
+    return [Figure("words", name, what, 100 * k / n, "%", most, n) for what, k, n, most in shares]
+
+
+def stranger_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarray]]) -> list[Figure]:
+    """Words of many people in quick succession, one of each."""
+    score = _score(backend, name, clips, 4, STRANGERS_SNR_DB, QUICK_GAP_SECONDS)
+    return [
+        *score_figures("strangers", name, score),
+        *accuracy_loss("strangers", name, score, share_right(backend, clips), most=None),
+    ]
+
+
+def share_right(backend: Backend, clips: Sequence[tuple[str, np.ndarray]]) -> float:
+    """Share of clips that are shown with the right label, decided as the live engine decides."""
+    predictions = backend.predict([waveform for _, waveform in clips])
+    answers = map(backend.operating_point.decide, predictions)
+    return sum(answer.label == label for answer, (label, _) in zip(answers, clips, strict=True)) / len(clips)
+
+
+def speech_figures(backend: Backend, name: str, words: list[np.ndarray]) -> list[Figure]:
+    """Labels printed while people speak and say none of them."""
+    stream = build_stream(
+        [("", word) for word in words], STRANGERS_SNR_DB, float("inf"), 5, QUICK_GAP_SECONDS
+    )
+    heard = _words(backend, name, iter([stream.waveform]))
+    hours = stream.waveform.size / SAMPLING_RATE / 3600
+    return [
+        Figure("speech", name, "digits printed in an hour of other words", _printed(heard) / hours, "", 2.0),
+        Figure(
+            "speech", name, "other words printed as digits", 100 * _printed(heard) / len(words), "%", None
+        ),
+        Figure("speech", name, "words taken for speech", len(heard), "", None, len(words)),
+    ]
 
 
 def memory_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarray]]) -> list[Figure]:
@@ -85,12 +122,19 @@ def memory_figures(backend: Backend, name: str, clips: list[tuple[str, np.ndarra
     with open(os.devnull, "w", encoding="utf-8") as sink:
         _run(backend, name, hours(), JsonLines(sink))
     growth = (sizes[-1] - sizes[0]) / MEGABYTE
-    text = f"{name}: growth of memory from hour 0.5 to hour {MEMORY_HOURS} of a stream of digits"
-    return [Figure("memory", text, growth, "MB", 5.0, len(sizes))]
+    text = f"growth of memory from hour 0.5 to hour {MEMORY_HOURS} of a stream of digits"
+    return [Figure("memory", name, text, growth, "MB", 5.0, len(sizes))]
 
 
-def _score(backend: Backend, name: str, words: list[tuple[str, np.ndarray]], seed: int) -> Score:
-    stream = build_stream(words, WORDS_SNR_DB, float("inf"), seed)
+def _score(
+    backend: Backend,
+    name: str,
+    words: list[tuple[str, np.ndarray]],
+    seed: int,
+    snr_db: float = WORDS_SNR_DB,
+    gap_seconds: tuple[float, float] = GAP_SECONDS,
+) -> Score:
+    stream = build_stream(words, snr_db, float("inf"), seed, gap_seconds)
     scorer = Scorer(stream.labels)
     _run(backend, name, iter([stream.waveform]), scorer)
     return scorer.score()

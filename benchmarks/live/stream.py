@@ -25,16 +25,21 @@ class LabelledStream:
 
 
 def build_stream(
-    clips: Iterable[tuple[str, np.ndarray]], snr_db: float, seconds: float, seed: int
+    clips: Iterable[tuple[str, np.ndarray]],
+    snr_db: float,
+    seconds: float,
+    seed: int,
+    gap_seconds: tuple[float, float] = GAP_SECONDS,
 ) -> LabelledStream:
     """Lays clips one after the other with random pauses, in white noise.
 
     Args:
-        clips: Label and waveform of each; the pauses between them are what ``GAP_SECONDS`` allows, and
-            count between the words proper: silence at the ends of a clip is cut off.
+        clips: Label and waveform of each.
         snr_db: Level of a word above the noise.
         seconds: The stream ends with the clip that reaches this duration.
         seed: Decides pauses and noise.
+        gap_seconds: Shortest and longest pause, between the words proper: silence at the ends of a clip
+            is cut off.
     """
     generator = np.random.default_rng(seed)
     parts = [np.zeros(round(EDGE_SECONDS * SAMPLING_RATE), np.float32)]
@@ -46,7 +51,7 @@ def build_stream(
         word = trim(clip)
         word = word * np.float32(10 ** ((SPEECH_DBFS - rms_dbfs(word)) / 20))
         labels.append(Label(position, position + word.size, label))
-        gap = np.zeros(round(generator.uniform(*GAP_SECONDS) * SAMPLING_RATE), np.float32)
+        gap = np.zeros(round(generator.uniform(*gap_seconds) * SAMPLING_RATE), np.float32)
         parts += [word, gap]
         position += word.size + gap.size
     parts.append(parts[0])

@@ -1,7 +1,6 @@
 """What ``run.json`` and ``splits.json`` say, and the result folder that they lie in."""
 
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -32,10 +31,10 @@ from benchmarks.run.content_hashes import combined_hash
 from benchmarks.run.entries import portable_path
 from benchmarks.run.inputs import Inputs
 from benchmarks.run.plan import ACCURACY, OTHER_WORDS, Plan
-from benchmarks.run.protocol import EXTERNAL
 from benchmarks.run.request import Request
 from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
+from inference.command_line import shareable_command
 from inference.errors import UserError
 from inference.transcripts import mapping_version
 
@@ -84,19 +83,8 @@ def remove_run(folder: Path) -> None:
 
 def reproduce_command(arguments: Sequence[str], dataset: str) -> str:
     """What to type to get the same run; where folders lie is the reader's own."""
-    again = [_without_place(word) for word in arguments if word not in ("--resume", "--fresh")]
-    return environment_prefix(dataset) + " ".join(["python", "-m", "benchmarks.run", *again])
-
-
-def _without_place(word: str) -> str:
-    """An argument for a shell, an absolute path in it as ``<its last part>``."""
-    head, _, path = word.rpartition("=")
-    head = f"{head}=" if head else ""
-    if path.startswith(EXTERNAL):
-        head, path = f"{head}{EXTERNAL}", path.removeprefix(EXTERNAL)
-    if Path(path).is_absolute():
-        return f"{head}<{Path(path).name}>"
-    return shlex.quote(word)
+    again = [word for word in arguments if word not in ("--resume", "--fresh")]
+    return environment_prefix(dataset) + shareable_command("python", "-m", "benchmarks.run", *again)
 
 
 def asked_hash(request: Request) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from finetune.training.command_line import parse_arguments, underscored
-from inference.command_line import CommandLineParser
+from inference.command_line import CommandLineParser, shareable_command
 from inference.commands import SUBCOMMANDS
 from tests.conftest import PROJECT
 
@@ -92,3 +92,19 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None
     assert result.returncode == 1
     assert b"\\u4e03.wav" in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("/home/anna/recordings", "<recordings>"),
+        ("mfcc=/home/anna/runs/mine", "mfcc=<mine>"),
+        ("external:/data/unheard", "external:<unheard>"),
+        ("--out=/tmp/x", "--out=<x>"),
+        ("whisper:decode=free,window=short", "whisper:decode=free,window=short"),
+        ("wav2vec2=runs/mine", "wav2vec2=runs/mine"),
+        ("two words", "'two words'"),
+    ],
+)
+def test_a_command_for_others_does_not_say_where_folders_lie(word, shown):
+    assert shareable_command("python", word) == f"python {shown}"

@@ -65,20 +65,36 @@ def test_latency_counts_from_the_true_end_and_leaves_strangers_out():
 
 def test_each_figure_has_its_verdict():
     figures = [
-        Figure("a", "met", 0.5, "%", 0.5),
-        Figure("a", "missed", 3.0, "ms", 2.0, 7),
-        Figure("b", "untargeted", 1.0, "", None),
+        Figure("a", "mfcc", "met", 0.5, "%", 0.5),
+        Figure("a", "mfcc", "missed", 3.0, "ms", 2.0, 7),
+        Figure("b", "mfcc", "untargeted", 1.0, "", None),
     ]
     assert [figure.is_met for figure in figures] == [True, False, None]
-    table = figure_table(figures)
-    assert "FAIL" in table[3]
+    table = figure_table(figures[:2])
+    assert "**3 ms** (n 7)" in table[3]
     assert "<= 2 ms" in table[3]
-    assert "pass" in table[2]
+    assert "**" not in table[2]
+
+
+def test_a_table_has_a_column_for_each_backend_and_a_dash_where_nothing_was_measured():
+    figures = [
+        Figure("a", "mfcc", "p50", 5.0, "ms", 9.0),
+        Figure("a", "whisper", "p50", 50.0, "ms", 99.0),
+        Figure("a", "whisper", "idle", 1.0, "%", None),
+    ]
+    head, _, first, second = figure_table(figures)
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["a", "target", "mfcc", "whisper"]
+    assert [cell.strip() for cell in first.split("|")[2:-1]] == ["<= 9 mfcc, <= 99 whisper", "5 ms", "50 ms"]
+    assert [cell.strip() for cell in second.split("|")[2:-1]] == ["-", "-", "1 %"]
 
 
 def test_parts_are_kept_with_their_machine_and_shown_together(tmp_path):
-    write_part(tmp_path, "idle", [Figure("idle", "processor", 2.5, "%", 3.0)], "the command", "a machine")
-    write_part(tmp_path, "stream", [Figure("stream", "missed", 0.7, "%", 0.5)], "another", "a machine")
+    write_part(
+        tmp_path, "idle", [Figure("idle", "mfcc", "processor", 2.5, "%", 3.0)], "the command", "a machine"
+    )
+    write_part(
+        tmp_path, "stream", [Figure("stream", "mfcc", "missed", 0.7, "%", 0.5)], "another", "a machine"
+    )
     text, figures = summary(tmp_path, ("stream", "timing", "idle"))
     assert [figure.is_met for figure in figures] == [False, True]
     assert text.index("missed") < text.index("processor") < text.index("- idle: `the command` on a machine")
