@@ -4,8 +4,7 @@
     python -m finetune.calibrate --backend cascade --dataset VALIDATION --others OTHER_WORDS --out FOLDER
 
 VALIDATION holds words of the vocabulary, OTHER_WORDS recordings of anything else, of speakers that are
-in no test set; as many made sounds, noise and music, are added to them. Checkpoints that are trained here
-are calibrated by their training.
+in no test set. Checkpoints that are trained here are calibrated by their training, an ensemble of them anew.
 """
 
 import argparse
@@ -20,6 +19,7 @@ from inference.command_line import (
     chosen_options,
     path_argument,
     reports_user_errors,
+    share,
 )
 from inference.errors import CheckpointError
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 CLIPS_PER_CALL = 32
 #: Share of other sounds that a cascade's small model may take for a word on its own.
-MAX_ACCEPTED_OTHERS = 0.015
-#: Share of words that it may refuse on its own.
+MAX_ACCEPTED_OTHERS = 0.03
+#: Share of words that it may refuse on its own, and share that it may take for another word.
 MAX_REFUSED_WORDS = 0.0025
+MAX_WRONG_WORDS = 0.0025
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,6 +48,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_backend_arguments(parser)
     parser.add_argument("--dataset", required=True, help="folder of {label}_{speaker}_{index} files")
     parser.add_argument("--others", required=True, help="folder of audio that holds no such word")
+    parser.add_argument(
+        "--max-false-accept-rate",
+        type=share,
+        default=0.05,
+        help="share of the other sounds that may be shown as a word (default: %(default)s)",
+    )
     parser.add_argument("--out", required=True, type=path_argument, help="folder to write")
     return parser
 
@@ -57,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     from finetune.checkpoint.calibration import calibrate, write_calibration
     from finetune.corpus.loading import load_corpus
-    from finetune.corpus.non_words import recorded_non_words, sounds
+    from finetune.corpus.non_words import recorded_non_words
     from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend
     from inference.backends.table import load_backend
     from inference.files import write_json
@@ -66,31 +73,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     clips = load_corpus(options.dataset).clips
     words = [clip.waveform() for clip in clips]
     others = [clip.waveform() for clip in recorded_non_words([options.others])]
-    others += sounds("validation", len(others))
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     options.out.mkdir(parents=True, exist_ok=True)
     import numpy as np
 
-    label_ids = np.array([vocabulary().label2id[clip.label] for clip in clips])
+    labels = [clip.label for clip in clips]
+    label_ids = np.array([vocabulary().label2id[label] for label in labels])
     if isinstance(backend, CascadeBackend):
-        thresholds = choose_thresholds(_ask(backend.first, words), _ask(backend.first, others))
+        thresholds = choose_thresholds(_ask(backend.first, words), labels, _ask(backend.first, others))
         write_json(options.out / THRESHOLDS_FILE, vars(thresholds))
         backend = CascadeBackend(backend.first, backend.second, thresholds)
     # The probabilities are those at the temperature in use now.
     temperature = backend.operating_point.temperature
     logits, other_logits = (temperature * _logarithms(_ask(backend, sounds)) for sounds in (words, others))
-    operating_point = calibrate(logits, label_ids, other_logits)
+    operating_point = calibrate(logits, label_ids, other_logits, options.max_false_accept_rate)
     write_calibration(options.out, operating_point)
     accuracy = np.mean(logits[:, : len(vocabulary().labels)].argmax(axis=1) == label_ids)
     sys.stdout.write(f"{len(words)} words: accuracy {accuracy:.4f}; {operating_point}\nwrote {options.out}\n")
     return EXIT_OK
 
 
-def choose_thresholds(words: "Sequence[Prediction]", others: "Sequence[Prediction]") -> "Thresholds":
+def choose_thresholds(
+    words: "Sequence[Prediction]", labels: "Sequence[str]", others: "Sequence[Prediction]"
+) -> "Thresholds":
     """Chooses when the small model of a cascade answers alone: the most that its mistakes allow.
 
     Args:
         words: The small model's answers to words.
+        labels: The words that were said.
         others: Its answers to other sounds.
 
     Raises:
@@ -103,8 +113,14 @@ def choose_thresholds(words: "Sequence[Prediction]", others: "Sequence[Predictio
     refusals = [found.none_probability for found in words if found.none_probability is not None]
     if len(refusals) < len(words):
         raise CheckpointError("the small model has no class for other sounds; fit it with --reject.")
+    wrong = [found.score or 0.0 for found, label in zip(words, labels, strict=True) if found.label != label]
+    least_scores = sorted([0.0, *wrong], reverse=True)
+    tolerated = min(int(MAX_WRONG_WORDS * len(words)), len(wrong))
     return Thresholds(
-        accept=float(np.quantile([found.score for found in others], 1 - MAX_ACCEPTED_OTHERS)),
+        accept=max(
+            float(np.quantile([found.score for found in others], 1 - MAX_ACCEPTED_OTHERS)),
+            float(np.nextafter(least_scores[tolerated], 2.0)),
+        ),
         refuse=float(np.quantile(refusals, 1 - MAX_REFUSED_WORDS)),
     )
 
@@ -119,7 +135,7 @@ def _ask(backend: "Backend", waveforms: "Sequence[np.ndarray]") -> "list[Predict
 def _logarithms(predictions: "Sequence[Prediction]") -> "np.ndarray":
     import numpy as np
 
-    from inference.backends.cascade import log_probabilities
+    from inference.backends.ensemble import log_probabilities
 
     return np.stack([log_probabilities(prediction) for prediction in predictions])
 

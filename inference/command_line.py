@@ -144,6 +144,14 @@ def positive_float(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number above 0 and below 1."""
+    value = float(text) if text.replace(".", "", 1).isdigit() else 0.0
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a share above 0 and below 1, such as 0.05")
+    return value
+
+
 def port_argument(text: str) -> int:
     """An argparse type: a TCP port, or 0 for any free one."""
     value = natural_number(text)

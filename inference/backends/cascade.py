@@ -12,24 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from inference.backends.base import Backend
+from inference.backends.ensemble import joint, log_probabilities, normalised
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.crop import CropContract
 from inference.errors import CheckpointError
 from inference.files import read_json
-from inference.prediction import (
-    MOST_PROBABLE,
-    PASSED_ON,
-    OperatingPoint,
-    Prediction,
-    prediction_from_probabilities,
-)
+from inference.prediction import MOST_PROBABLE, PASSED_ON, OperatingPoint, Prediction
 
 #: What ``python -m finetune.calibrate --backend cascade`` writes, with the operating point beside it.
 THRESHOLDS_FILE = "cascade.json"
 SHIPPED_FOLDER = SHIPPED_CHECKPOINTS / "cascade"
-#: Least probability, so that one member cannot forbid a label.
-_LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -116,44 +109,11 @@ class CascadeBackend(Backend):
         passed_on = [place for place, answer in enumerate(answers) if self._thresholds.leave_open(answer)]
         seconds = self.second.predict([waveforms[place] for place in passed_on]) if passed_on else []
         for place, second in zip(passed_on, seconds, strict=True):
-            rows[place] = _joint(rows[place], log_probabilities(second))
-        predictions = [self._prediction(row) for row in rows]
+            rows[place] = joint([rows[place], log_probabilities(second)])
+        predictions = [normalised(row / self.operating_point.temperature) for row in rows]
         for place in passed_on:
             predictions[place] = replace(predictions[place], reason=PASSED_ON)
         return predictions
-
-    def _prediction(self, logarithms: np.ndarray) -> Prediction:
-        known = logarithms[~np.isnan(logarithms)] / self.operating_point.temperature
-        exponentials = np.exp(known - known.max())
-        return prediction_from_probabilities(exponentials / exponentials.sum())
-
-
-def log_probabilities(prediction: Prediction) -> np.ndarray:
-    """Of the labels and of none of them, ``(num_labels + 1,)``; NaN at the end where the last is unknown.
-
-    Raises:
-        CheckpointError: If the backend gives no probabilities.
-    """
-    if prediction.probabilities is None:
-        raise CheckpointError(
-            "a cascade needs members that give a probability per label; leave out Whisper's decode=free."
-        )
-    none = np.nan if prediction.none_probability is None else prediction.none_probability
-    return np.log(np.maximum((*prediction.probabilities, none), _LEAST_PROBABILITY))
-
-
-def _joint(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The mean; whether it is a word at all is left to the one that was trained to tell, if one was not."""
-    first, second = (_completed(row, other) for row, other in ((first, second), (second, first)))
-    joint: np.ndarray = (first + second) / 2
-    return joint
-
-
-def _completed(row: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """A row without a value for "none of them" takes that of the other one, its labels share the rest."""
-    if not np.isnan(row[-1]) or np.isnan(other[-1]):
-        return row
-    return np.append(row[:-1] + np.log1p(-np.exp(other[-1])), other[-1])
 
 
 def read_thresholds(folder: Path) -> Thresholds:

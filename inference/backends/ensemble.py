@@ -9,11 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.backends.base import Backend
-from inference.backends.table import load_backend, read_members
+from inference.backends.table import BACKENDS, SHIPPED_CHECKPOINTS, load_backend, read_members
+from inference.checkpoint import read_operating_point
 from inference.crop import CropContract
 from inference.errors import CheckpointError
-from inference.prediction import Prediction, prediction_from_probabilities
+from inference.prediction import MOST_PROBABLE, OperatingPoint, Prediction, prediction_from_probabilities
 
+#: Operating point of the default members, by ``python -m finetune.calibrate --backend ensemble``.
+SHIPPED_FOLDER = SHIPPED_CHECKPOINTS / "ensemble"
 #: Least probability, so that one member cannot forbid a label.
 LEAST_PROBABILITY = 1e-6
 
@@ -23,10 +26,12 @@ class EnsembleBackend(Backend):
 
     Args:
         members: Loaded backends.
+        operating_point: Of the joint answer.
     """
 
-    def __init__(self, members: Sequence[Backend]):
+    def __init__(self, members: Sequence[Backend], operating_point: OperatingPoint = MOST_PROBABLE):
         self._members = members
+        self.operating_point = operating_point
         # The widest crop: every member trims or tolerates what it needs not.
         contracts = [member.crop_contract for member in members]
         self.crop_contract = CropContract(
@@ -41,10 +46,14 @@ class EnsembleBackend(Backend):
     def load(cls, checkpoint: str, threads: int = 1) -> "EnsembleBackend":
         """Loads members named ``NAME`` or ``NAME=CHECKPOINT``, joined by "+".
 
+        Only the default members have an operating point: others were not calibrated together.
+
         Raises:
             CheckpointError: If fewer than two are named, or one cannot be loaded.
         """
-        return cls([load_backend(name, folder, threads) for name, folder in read_members(checkpoint)])
+        members = [load_backend(name, folder, threads) for name, folder in read_members(checkpoint)]
+        is_default = checkpoint == BACKENDS["ensemble"].default_checkpoint
+        return cls(members, read_operating_point(SHIPPED_FOLDER) if is_default else MOST_PROBABLE)
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
         """See ``Backend.multiply_accumulates``: what the members do together."""
@@ -59,16 +68,50 @@ class EnsembleBackend(Backend):
             CheckpointError: If a member gives no probabilities.
         """
         answers = zip(*(member.predict(waveforms) for member in self._members), strict=True)
-        return [_combine(predictions) for predictions in answers]
+        temperature = self.operating_point.temperature
+        return [
+            normalised(joint([log_probabilities(found) for found in predictions]) / temperature)
+            for predictions in answers
+        ]
 
 
-def _combine(predictions: Sequence[Prediction]) -> Prediction:
-    rows = []
-    for prediction in predictions:
-        if prediction.probabilities is None:
-            raise CheckpointError("an ensemble needs members that give a probability per label.")
-        rows.append(prediction.probabilities)
-    # Members with and without a reject class agree on what they all know: the labels.
-    logarithms = np.log(np.maximum(np.array(rows), LEAST_PROBABILITY)).mean(axis=0)
-    probabilities = np.exp(logarithms - logarithms.max())
-    return prediction_from_probabilities(probabilities / probabilities.sum())
+def log_probabilities(prediction: Prediction) -> np.ndarray:
+    """Of the labels and of none of them, ``(num_labels + 1,)``; NaN at the end where the last is unknown.
+
+    Raises:
+        CheckpointError: If the backend gives no probabilities.
+    """
+    if prediction.probabilities is None:
+        raise CheckpointError(
+            "ensemble and cascade need members that give a probability per label; leave out pocketsphinx "
+            "and Whisper's decode=free."
+        )
+    none = np.nan if prediction.none_probability is None else prediction.none_probability
+    return np.log(np.maximum((*prediction.probabilities, none), LEAST_PROBABILITY))
+
+
+def joint(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of rows of ``log_probabilities``.
+
+    Whether it is a word at all is left to those that were trained to tell; of the others the labels share
+    the rest.
+    """
+    known = [row[-1] for row in rows if not np.isnan(row[-1])]
+    if known:
+        none = np.mean(known)
+        rows = [
+            np.append(row[:-1] + np.log1p(-np.exp(none)), none) if np.isnan(row[-1]) else row for row in rows
+        ]
+    mean: np.ndarray = np.mean(rows, axis=0)
+    return mean
+
+
+def _completed(row: np.ndarray, none: float) -> np.ndarray:
+    return np.append(row[:-1] + np.log1p(-np.exp(none)), none)
+
+
+def normalised(logarithms: np.ndarray) -> Prediction:
+    """The prediction of joint log-probabilities, which need not sum to one."""
+    known = logarithms[~np.isnan(logarithms)]
+    exponentials = np.exp(known - known.max())
+    return prediction_from_probabilities(exponentials / exponentials.sum())

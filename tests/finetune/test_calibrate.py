@@ -20,16 +20,24 @@ def answers(*pairs: tuple[float, float | None]) -> list[Prediction]:
 def test_thresholds_are_the_widest_that_mistakes_allow() -> None:
     words = answers(*[(0.9, number / 1000) for number in range(1000)])
     others = answers(*[(number / 1000, 0.5) for number in range(1000)])
-    thresholds = calibrate.choose_thresholds(words, others)
+    thresholds = calibrate.choose_thresholds(words, ["1"] * len(words), others)
     accepted = np.mean([not thresholds.leave_open(found) and found.score > 0.5 for found in others])
     refused = np.mean([found.none_probability >= thresholds.refuse for found in words])
     assert accepted == pytest.approx(calibrate.MAX_ACCEPTED_OTHERS, abs=0.002)
     assert refused == pytest.approx(calibrate.MAX_REFUSED_WORDS, abs=0.002)
 
 
+def test_what_the_small_model_takes_for_another_word_is_passed_on() -> None:
+    words = answers(*[(0.5 + number / 2500, number / 10_000) for number in range(1000)])
+    labels = ["2" if number in (100, 200, 300, 400) else "1" for number in range(1000)]
+    thresholds = calibrate.choose_thresholds(words, labels, answers((0.1, 0.5)))
+    wrong = [found for found, label in zip(words, labels, strict=True) if label == "2"]
+    assert [thresholds.leave_open(found) for found in wrong] == [True, True, False, False]
+
+
 def test_a_small_model_without_a_class_for_other_sounds_is_refused() -> None:
     with pytest.raises(CheckpointError, match="fit it with --reject"):
-        calibrate.choose_thresholds(answers((0.9, None)), answers((0.9, None)))
+        calibrate.choose_thresholds(answers((0.9, None)), ["1"], answers((0.9, None)))
 
 
 @pytest.fixture
@@ -48,7 +56,7 @@ def test_command_writes_an_operating_point(folders: list[str], tmp_path: Path) -
     operating_point = read_operating_point(out)
     assert operating_point is not None
     assert operating_point.num_digits == 5
-    assert operating_point.num_others == 10  # as many made sounds
+    assert operating_point.num_others == 5
 
 
 def test_others_without_audio_are_refused(
