@@ -1,6 +1,7 @@
 """The WebSocket ``/v1/stream``: 16-bit PCM in, what ``inference.live --jsonl`` prints out."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,7 @@ class _Conversation:
         self._service = service
         self._variant = websocket.query_params.get("backend", default)
         self._rate_text = websocket.query_params.get("rate", str(SAMPLING_RATE))
+        self._ends_at = time.monotonic() + STREAM_SECONDS
         self._stream: ClientStream
 
     async def run(self) -> None:
@@ -89,14 +91,16 @@ class _Conversation:
         )
         await self._push(rate, np.zeros(0, _SAMPLE))
         try:
-            async with asyncio.timeout(STREAM_SECONDS):
-                rest = await self._hear(rate)
-        except TimeoutError:
-            await self._send(await self._service.in_thread(self._stream.end))
-            raise BadRequestError(f"a stream may last {STREAM_SECONDS} s: connect again.") from None
-        await self._send(await self._service.in_thread(self._stream.end))
+            rest = await self._hear(rate)
+        except (AudioError, BadRequestError):
+            await self._finish()
+            raise
+        await self._finish()
         if rest:
             await self._send([Hint("the last byte is half a sample, and was left out.")])
+
+    async def _finish(self) -> None:
+        await self._send(await self._service.in_thread(self._stream.end))
 
     async def _hear(self, rate: int) -> bytes:
         """Takes audio to its end; returns what is less than a sample."""
@@ -113,12 +117,17 @@ class _Conversation:
         return rest
 
     async def _receive(self) -> bytes:
+        left_s = self._ends_at - time.monotonic()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            if left_s <= 0:
+                raise TimeoutError
+            async with asyncio.timeout(min(left_s, BODY_SECONDS)):
                 message = await self._websocket.receive()
         except TimeoutError:
             raise BadRequestError(
-                f"nothing came for {BODY_SECONDS:g} s: send silence too, or an empty message at the end."
+                f"a stream may last {STREAM_SECONDS:g} s: connect again."
+                if left_s <= BODY_SECONDS
+                else f"nothing came for {BODY_SECONDS:g} s: send silence too, or an empty message at the end."
             ) from None
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from inference.app import pcm_socket
 from inference.app.api import build_api
 from inference.app.recogniser import ClipRecogniser
 from inference.backends.table import DEFAULT_BACKEND
-from tests.inference.app.conftest import EXAMPLES, Server
+from tests.inference.app.conftest import EXAMPLES, Server, documented
 
 RATE = 16_000
 WORD = soundfile.read(EXAMPLES / "seven.flac", dtype="int16")[0]
@@ -70,7 +72,7 @@ def burst(server: Server) -> list[dict]:
     return converse(server, [SENT])
 
 
-def test_a_burst_is_answered_as_by_the_command(burst: list[dict], run_module, tmp_path) -> None:
+def test_a_burst_is_answered_as_by_the_command(burst: list[dict], run_module, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "spoken.wav", SPOKEN, RATE)
     options = ["--backend", DEFAULT_BACKEND, "--replay", str(tmp_path / "spoken.wav"), "--jsonl"]
     printed = [json.loads(line) for line in run_module("inference.live", *options).stdout.splitlines()]
@@ -171,6 +173,18 @@ def test_what_cannot_be_heard_is_told_in_a_sentence(
     assert text in lines[-1]["text"]
     assert socket.close_code == code
     assert socket.close_reason in lines[-1]["text"]
+
+
+def test_the_example_of_the_documentation(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "spoken.raw").write_bytes(SENT)
+    recorder = json.dumps("arecord -t raw -f S16_LE -r 16000")
+    copy = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read())"
+    player = [sys.executable, "-c", copy, str(tmp_path / "spoken.raw")]
+    example = documented("import json").replace(f"{recorder}.split()", repr(player))
+    exec(example.replace("127.0.0.1:7860", f"127.0.0.1:{server.port}"), {})
+    assert capsys.readouterr().out == "7\n"
 
 
 def test_a_message_above_the_limit_of_uploads_closes_the_stream(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import openai
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from inference.backends.table import BACKENDS, DEFAULT_BACKEND
-from tests.inference.app.conftest import EXAMPLES, Server
+from tests.inference.app.conftest import EXAMPLES, Server, documented
 from tests.inference.app.test_api import SEVEN, post, wav
 
 MODEL = DEFAULT_BACKEND
@@ -105,6 +106,15 @@ def test_what_cannot_be_done_is_told_in_openai_form(
 def test_another_route_of_openai_is_told_what_there_is(server: Server) -> None:
     with pytest.raises(openai.NotFoundError, match="there are /v1/audio/transcriptions"):
         client(server).audio.translations.create(model=MODEL, file=SEVEN)
+
+
+def test_the_example_of_the_documentation(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "recording.wav").write_bytes(SEVEN)
+    monkeypatch.chdir(tmp_path)
+    exec(documented("from openai").replace("http://127.0.0.1:7860", server.url), {})
+    assert capsys.readouterr().out == "7\n"
 
 
 def test_the_credentials_are_the_key(start_server: Callable[..., Server]) -> None:
