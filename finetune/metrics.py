@@ -43,7 +43,7 @@ def evaluation_module() -> "EvaluationModule":
             num_labels = len(vocabulary().labels)
             rows = np.asarray(predictions)[:, : num_labels if max(references) < num_labels else None]
             answers = rows.argmax(axis=1).tolist()
-            return {"accuracy": accuracy(answers, references), "macro_f1": macro_f1(answers, references)}
+            return {name: measure(answers, references) for name, measure in LABEL_METRICS.items()}
 
     # In memory: processes that validate side by side would share a file of the user's cache.
     return LabelMetrics(keep_in_memory=True)
@@ -66,6 +66,10 @@ def macro_f1(predictions: Sequence[Hashable], references: Sequence[Hashable]) ->
     spoken, answered = Counter(references), Counter(predictions)
     values = [2 * hits[label] / (spoken[label] + answered[label]) for label in spoken]
     return sum(values) / len(values)
+
+
+#: What the Trainer reports of validation clips beside the loss.
+LABEL_METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
 def per_class(

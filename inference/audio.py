@@ -15,6 +15,7 @@ import io
 import itertools
 import logging
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +44,7 @@ SAMPLING_RATES = range(100, 10_000_000)
 
 AudioSource = str | PathLike[str] | bytes | BinaryIO
 _logger = logging.getLogger(__name__)
+_collected: ContextVar[list[str] | None] = ContextVar("warnings", default=None)
 
 
 def decode_audio(source: AudioSource, max_seconds: float = MAX_SECONDS) -> np.ndarray:
@@ -89,6 +91,17 @@ def open_recording(source: AudioSource) -> Iterator[tuple[int, Iterator[np.ndarr
         yield rate, pieces
 
 
+@contextlib.contextmanager
+def collect_warnings() -> Iterator[list[str]]:
+    """Collects what is said, beside the log, of audio read inside that had to be mended."""
+    collected: list[str] = []
+    token = _collected.set(collected)
+    try:
+        yield collected
+    finally:
+        _collected.reset(token)
+
+
 class Downmix:
     """Makes one channel of several: their mean, or the loudest where they cancel each other.
 
@@ -118,7 +131,7 @@ class Downmix:
         if not self._mean_energy < CANCELLED_SHARE * self._energies.sum() / num_channels**2:
             return mean
         if not self._said:
-            _logger.warning("%s: its channels cancel each other; the loudest one is taken", self._name)
+            _warn(self._name, "its channels cancel each other; the loudest one is taken")
             self._said = True
         return samples[int(self._energies.argmax())]
 
@@ -332,7 +345,7 @@ def _frames(container: Any, stream: Any, name: str) -> Iterator[Any]:
     if num_damaged and not num_frames:
         raise damage
     if num_damaged:
-        _logger.warning("%s: %d damaged packets are left out (%s)", name, num_damaged, _reason(damage))
+        _warn(name, f"{num_damaged} damaged packets are left out ({_reason(damage)})")
 
 
 def _mono(frames: Iterable[Any], sampling_rate: int, is_float: bool, name: str) -> Iterator[np.ndarray]:
@@ -378,9 +391,7 @@ class _WholeNumbers:
             self._divisor = 1
         if not self._divisor and np.abs(samples).max(initial=0.0) > MAX_AMPLITUDE:
             self._divisor = FULL_SCALE_16_BIT
-            _logger.warning(
-                "%s: its float samples are whole numbers; divided by %d", self._name, self._divisor
-            )
+            _warn(self._name, f"its float samples are whole numbers; divided by {self._divisor}")
         return samples / np.float32(self._divisor or FULL_SCALE_16_BIT)
 
 
@@ -404,6 +415,13 @@ def _check_range(waveform: np.ndarray, name: str) -> None:
             f"{name} reaches {peak:g}, expected float32 in [-1, 1]: it looks like integer samples "
             "that were not divided by full scale (32768 for 16 bit)."
         )
+
+
+def _warn(name: str, text: str) -> None:
+    _logger.warning("%s: %s", name, text)
+    collected = _collected.get()
+    if collected is not None:
+        collected.append(text)
 
 
 def _reason(error: Exception) -> str:

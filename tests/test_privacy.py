@@ -1,16 +1,21 @@
 """Nothing phones home: no file outside the project's own folders, no name looked up, no connection."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from inference.app.page import EXAMPLES
 from inference.backends.table import BACKENDS
 from inference.backends.wav2vec2.trial import CACHE_NAME
+from inference.command_line import EXIT_INTERRUPTED
 from tests.conftest import PROJECT
 
 CLIP = EXAMPLES / "seven.flac"
@@ -19,12 +24,22 @@ COMMANDS = {
     "predict": ["-m", "inference.predict", str(CLIP)],
     "replay": ["-m", "inference.live", "--replay", str(CLIP)],
     "conversion": ["-m", "inference.predict", str(CLIP), "--backend", "wav2vec2", "--checkpoint", "{copy}"],
-    "page": [
-        "-c",
-        "from inference.app.server import build_server\nimport onnxruntime\n",
-    ],
+    "page": ["-m", "inference.app", "--port", "0"],
     "training": ["-c", "import finetune.train, datasets, evaluate, onnxruntime, transformers"],
 }
+
+
+def ask_server(process: subprocess.Popen[str]) -> int:
+    """Asks what a visitor and a program ask, ends the server by Ctrl-C and returns the code of that."""
+    assert process.stderr is not None
+    address = re.search(r"http://[^ ]*:\d+", process.stderr.readline())
+    assert address, process.stderr.read()
+    for path, body in (("/health", None), ("/", None), ("/predict", CLIP.read_bytes())):
+        with urllib.request.urlopen(f"{address[0]}{path}", body, timeout=300) as response:
+            assert response.status == 200
+    (server,) = psutil.Process(process.pid).children()
+    server.send_signal(signal.SIGINT)
+    return EXIT_INTERRUPTED
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -37,13 +52,14 @@ def test_nothing_is_reported_to_anybody(name: str, tmp_path: Path) -> None:
     shutil.copytree(BACKENDS["wav2vec2"].default_checkpoint, copy, ignore=shutil.ignore_patterns(CACHE_NAME))
     command = [sys.executable, *(word.replace("{copy}", str(copy)) for word in COMMANDS[name])]
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "PYTHONPATH", "LANG")}
-    subprocess.run(
-        ["strace", "-f", "-qq", "-e", "trace=connect", "-o", log, *command],
-        cwd=PROJECT,
-        env={**kept, "HOME": str(home)},
-        check=True,
-        capture_output=True,
-    )
+    traced = ["strace", "-f", "-qq", "-e", "trace=connect", "-o", str(log), *command]
+    environment = {**kept, "HOME": str(home)}
+    with subprocess.Popen(
+        traced, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        expected = ask_server(process) if name == "page" else 0
+        _, errors = process.communicate()
+    assert process.returncode == expected, errors
     # Sockets of this machine, such as that of a name service cache, are no network.
     outside = [line for line in log.read_text().splitlines() if "AF_INET" in line]
     assert not outside

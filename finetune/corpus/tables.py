@@ -14,7 +14,7 @@ from finetune.corpus.clip import Clip, Corpus, corpus_name, labelled_clip, with_
 from inference.audio import AudioSource
 from inference.errors import CorpusError, HubUnreachableError
 from inference.vocabulary import vocabulary
-from inference.weights import hub_is_reachable
+from inference.weights import hub_cache_problem, hub_is_reachable
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -54,9 +54,7 @@ def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
     except HTTPError as error:
         raise CorpusError(f"{repo_id} could not be fetched from the Hub: {error}") from error
     except OSError as error:
-        raise CorpusError(
-            f"the cache of the Hub cannot be used: {error}. Set HF_HOME to a folder that can be written."
-        ) from error
+        raise CorpusError(hub_cache_problem(error) or f"{origin} cannot be read: {error}") from error
 
 
 def _unreachable(repo_id: str) -> HubUnreachableError:

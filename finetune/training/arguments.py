@@ -6,6 +6,7 @@ import torch
 from transformers import TrainingArguments
 
 from finetune.augmentation import AugmentationSettings
+from finetune.metrics import LABEL_METRICS
 from inference.cpu_features import multiplies_in_bf16
 from inference.crop import CropContract
 from inference.errors import UserError
@@ -14,6 +15,16 @@ from inference.errors import UserError
 MAX_WORKERS = 4
 #: The faintest background that is drawn.
 MAX_SNR_DB = 40.0
+#: What the best checkpoint can be chosen by.
+CHOICE_METRICS = ("loss", *LABEL_METRICS)
+#: Option of the Trainer -> the least value that it can work with; it does not look itself.
+_LEAST = {
+    "early_stopping_patience": 0,
+    "learning_rate": 0.0,
+    "gradient_accumulation_steps": 1,
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+}
 
 
 @dataclass
@@ -122,7 +133,7 @@ class SeriesArguments:
 class FineTuningArguments(TrainingArguments):
     """The Trainer's own options, with defaults for small corpora of short clips.
 
-    The best epoch by validation accuracy is kept; the test clips take no part in the choice.
+    The best epoch by ``metric_for_best_model`` is kept; the test clips take no part in the choice.
     """
 
     output_dir: str | None = field(default="runs/wav2vec2", metadata={"help": "where checkpoints go"})
@@ -131,7 +142,9 @@ class FineTuningArguments(TrainingArguments):
     logging_strategy: str = field(default="epoch", metadata={"help": "when to log the training loss"})
     save_total_limit: int | None = field(default=1, metadata={"help": "checkpoints kept besides the best"})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
-    metric_for_best_model: str | None = field(default="accuracy", metadata={"help": "on validation clips"})
+    metric_for_best_model: str | None = field(
+        default="accuracy", metadata={"help": f"on validation clips: {', '.join(CHOICE_METRICS)}"}
+    )
     early_stopping_patience: int = field(
         default=10, metadata={"help": "stop after so many validations without a better one; 0: never"}
     )
@@ -167,6 +180,14 @@ class FineTuningArguments(TrainingArguments):
             # On a CPU the training itself uses every core.
             self.dataloader_num_workers = MAX_WORKERS if accelerated and not self.use_cpu else 0
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        for name, least in _LEAST.items():
+            if not getattr(self, name) >= least:
+                raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more.")
+        if not 0.0 <= self.label_smoothing_factor <= 1.0:
+            raise UserError(f"--label_smoothing_factor {self.label_smoothing_factor}: expected 0 to 1.")
         super().__post_init__()
-        if self.early_stopping_patience < 0:
-            raise UserError(f"--early_stopping_patience {self.early_stopping_patience}: expected 0 or more.")
+        metric = self.metric_for_best_model
+        if metric is not None and metric.removeprefix("eval_") not in CHOICE_METRICS:
+            raise UserError(
+                f"--metric_for_best_model {metric!r}: expected one of {', '.join(CHOICE_METRICS)}."
+            )

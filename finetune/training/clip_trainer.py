@@ -58,9 +58,18 @@ class ClipTrainer(Trainer):
             )
         except ValueError as error:
             raise UserError(f"the options do not fit: {error}") from error
+        self._try_optimizer()
         if args.device.type == "cpu":
             replace_dropout(self.model)
             keep_freed_memory()
+
+    def _try_optimizer(self) -> None:
+        """Finds mistakes in the options of optimizer and schedule, which training itself meets too late."""
+        try:
+            self.create_optimizer_and_scheduler(num_training_steps=1)
+        except (ValueError, TypeError, ImportError) as error:
+            raise UserError(f"the options of optimizer and schedule do not fit: {error}") from error
+        self.optimizer = self.lr_scheduler = None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         if self.args.train_sampling_strategy != "group_by_length":

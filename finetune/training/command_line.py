@@ -82,7 +82,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         parser.set_defaults(**options)
     try:
         *parsed, _, unknown = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         raise UserError(f"the options do not fit: {error}") from error
     if unknown:
         raise UserError(f"unknown options {' '.join(unknown)}; see python -m finetune.train --help.")

@@ -172,7 +172,8 @@ def _training_figures(model: PreTrainedModel, state: TrainerState) -> dict[str, 
 
 def _notes(training: FineTuningArguments) -> str:
     """What the figures rest on, for the card."""
-    chosen = "epoch of the best validation accuracy" if training.load_best_model_at_end else "last epoch"
+    metric = str(training.metric_for_best_model).removeprefix("eval_").replace("_", " ")
+    chosen = f"epoch of the best validation {metric}" if training.load_best_model_at_end else "last epoch"
     precision = next((name for name in ("bf16", "fp16") if getattr(training, name)), "fp32")
     return (
         f"The {chosen} was kept; no choice was made on test clips. Trained and measured in {precision}, "

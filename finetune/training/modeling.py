@@ -17,7 +17,7 @@ from transformers import (
 from finetune.training.arguments import ModelArguments
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
-from inference.weights import hub_is_reachable, is_hub_id
+from inference.weights import hub_cache_problem, hub_is_reachable, is_hub_id
 
 
 def build_model(
@@ -101,7 +101,7 @@ def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, W
             "--config finetune/configs/wav2vec2-small.yaml"
         )
         raise CheckpointError(
-            f"--model {name} cannot be loaded ({_first_line(error)}); {way_out}."
+            f"--model {name} cannot be loaded ({hub_cache_problem(error) or _first_line(error)}); {way_out}."
         ) from error
     if feature_extractor.sampling_rate != SAMPLING_RATE:
         raise CheckpointError(

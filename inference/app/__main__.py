@@ -50,12 +50,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-seconds", type=positive_int, default=30, help="longest recording (default: 30)"
     )
-    parser.add_argument("--max-mb", type=positive_int, default=16, help="largest upload (default: 16)")
+    parser.add_argument(
+        "--max-mb", type=positive_int, default=16, help="largest upload, or message of a stream (default: 16)"
+    )
     parser.add_argument(
         "--max-waiting",
         type=positive_int,
         default=MAX_WAITING,
-        help=f"requests that may wait; further ones get 503 (default: {MAX_WAITING})",
+        help=f"requests that may wait, and streams; further ones get 503 (default: {MAX_WAITING})",
     )
     parser.add_argument(
         "--results",
@@ -91,7 +93,13 @@ def main(argv: list[str] | None = None) -> int:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     sys.stderr.write(f"listening on http://{shown}:{port}/ (Ctrl-C ends)\n")
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        ws_max_size=options.max_mb * 2**20,
+        ws_per_message_deflate=False,  # which gains little on sound
+    )
     uvicorn.Server(config).run(sockets=[listener])
     return EXIT_OK
 

@@ -1,30 +1,19 @@
-"""The HTTP routes: ``POST /predict``, ``GET /health`` and ``GET /metrics``, described in OpenAPI."""
+"""The HTTP routes, described in OpenAPI: ``/predict``, ``/health``, ``/metrics``, and those below ``/v1``."""
 
-import time
 from typing import Any
 
-import anyio
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.routing import Route
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from inference.app.guard import error_content
+from inference.app.pcm_socket import pcm_socket
 from inference.app.recogniser import ClipAnswer, ClipRecogniser
+from inference.app.service import FAILURES, Service, read_upload, status_of
+from inference.app.transcriptions import add_transcriptions
 from inference.backends.table import BACKENDS
-from inference.errors import AudioError, BackendUnavailableError, UserError
-
-#: Where the time of a request goes, in seconds.
-LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 _AUDIO = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -33,6 +22,10 @@ _FORM = {
         "required": ["file"],
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
+}
+_REQUEST_BODY = {
+    "required": True,
+    "content": {"application/octet-stream": _AUDIO, "audio/*": _AUDIO, "multipart/form-data": _FORM},
 }
 _ERROR = {
     "content": {
@@ -56,56 +49,25 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Metrics:
-    """What Prometheus is told; one registry per application, so that tests do not share it."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "spoken_digits_requests", "Answered requests", ("backend", "status"), registry=self.registry
-        )
-        self.seconds = Histogram(
-            "spoken_digits_request_seconds",
-            "From the last byte of a request to its answer",
-            ("backend",),
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
-        )
-        self.waiting = Gauge(
-            "spoken_digits_waiting_requests", "Requests in work or waiting", registry=self.registry
-        )
-
-
-class BusyError(Exception):
-    """Too many requests wait already."""
-
-
 def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, workers: int) -> FastAPI:
     """Builds the routes.
 
     Args:
         recogniser: Answers.
         default: Backend of requests that name none.
-        max_waiting: Requests that may wait or be in work; further ones are told to come back.
+        max_waiting: Requests that may wait or be in work, and streams that may be open; further ones are
+            told to come back.
         workers: Requests in work at a time.
     """
     # The interactive pages of FastAPI would fetch scripts from another server.
-    app = FastAPI(title="Spoken Digits", version="1", docs_url=None, redoc_url=None)
-    metrics = Metrics()
-    slots = anyio.CapacityLimiter(workers)
-    waiting = 0
-
-    async def recognise(audio: bytes, backend: str) -> ClipAnswer:
-        nonlocal waiting
-        if waiting >= max_waiting:
-            raise BusyError(f"{waiting} requests are waiting already; try again in a second.")
-        waiting += 1
-        metrics.waiting.set(waiting)
-        try:
-            return await anyio.to_thread.run_sync(recogniser.recognise, audio, backend, limiter=slots)
-        finally:
-            waiting -= 1
-            metrics.waiting.set(waiting)
+    app = FastAPI(
+        title="Spoken Digits",
+        version="1",
+        description="Beside these the WebSocket /v1/stream takes 16-bit PCM and answers while it comes.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    service = Service(recogniser, max_waiting, workers)
 
     @app.post("/predict", responses=_ERRORS, openapi_extra={"requestBody": _REQUEST_BODY})
     async def predict(
@@ -114,22 +76,10 @@ def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, worker
     ) -> ClipAnswer:
         """Recognises the word of one recording: audio bytes in any format that FFmpeg reads, or a form."""
         try:
-            audio = await _read_audio(request)
-            started = time.perf_counter()
-            answer = await recognise(audio, backend)
-        except ClientDisconnect:
-            return _failed(metrics, backend, 400, "the upload was interrupted.")  # type: ignore[return-value]
-        except _BadRequestError as error:
-            return _failed(metrics, backend, 400, str(error))  # type: ignore[return-value]
-        except AudioError as error:
-            return _failed(metrics, backend, 415, str(error))  # type: ignore[return-value]
-        except (BusyError, BackendUnavailableError) as error:
-            return _failed(metrics, backend, 503, str(error))  # type: ignore[return-value]
-        except UserError as error:
-            return _failed(metrics, backend, 422, str(error))  # type: ignore[return-value]
-        metrics.requests.labels(backend, "200").inc()
-        metrics.seconds.labels(backend).observe(time.perf_counter() - started)
-        return answer
+            audio, _ = await read_upload(request)
+            return await service.recognise(audio, backend)
+        except FAILURES as error:
+            return service.refuse("/predict", backend, status_of(error), error)  # type: ignore[return-value]
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     def health() -> dict[str, str]:
@@ -139,55 +89,34 @@ def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, worker
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def read_metrics() -> Response:
         """Counts and times in Prometheus' text format."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    add_transcriptions(app, service, default)
+    app.router.routes.append(WebSocketRoute("/v1/stream", pcm_socket(service, default)))
     # The page takes every other path, and would answer that there is none of these with other methods.
-    for path, allowed in (("/predict", "POST"), ("/health", "GET, HEAD"), ("/metrics", "GET")):
-        app.router.routes.append(Route(path, _MethodNotAllowed(allowed), include_in_schema=False))
+    for path, allowed in (
+        ("/predict", "POST"),
+        ("/health", "GET, HEAD"),
+        ("/metrics", "GET"),
+        ("/v1/models", "GET"),
+        ("/v1/audio/transcriptions", "POST"),
+    ):
+        refusal = _Refusal(405, f"use {allowed}.", {"Allow": allowed})
+        app.router.routes.append(Route(path, refusal, include_in_schema=False))
+    there_is = "there are /v1/audio/transcriptions, /v1/models and the WebSocket /v1/stream."
+    app.router.routes.append(Route("/v1/{path:path}", _Refusal(404, there_is), include_in_schema=False))
     return app
 
 
-class _MethodNotAllowed:
-    """An application that refuses every request, for a path of which only some methods are taken."""
+class _Refusal:
+    """An application that refuses every request, and says what is possible instead."""
 
-    def __init__(self, allowed: str):
-        self._allowed = allowed
+    def __init__(self, status: int, way_out: str, headers: dict[str, str] | None = None):
+        self._status = status
+        self._way_out = way_out
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = f"{scope['method']} {scope['path']} is not possible: use {self._allowed}."
-        await JSONResponse({"error": message}, 405, headers={"Allow": self._allowed})(scope, receive, send)
-
-
-_REQUEST_BODY = {
-    "required": True,
-    "content": {"application/octet-stream": _AUDIO, "audio/*": _AUDIO, "multipart/form-data": _FORM},
-}
-
-
-class _BadRequestError(Exception):
-    pass
-
-
-async def _read_audio(request: Request) -> bytes:
-    """The body itself, or the file of a form; a file's name is never looked at."""
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        try:
-            async with request.form(max_files=1, max_fields=8) as form:
-                file = form.get("file")
-                if file is None or isinstance(file, str):
-                    raise _BadRequestError("the form has no file in its field 'file'.")
-                audio = await file.read()
-        except HTTPException as error:  # what the parser's own exception becomes inside an application
-            raise _BadRequestError(f"the form cannot be read: {error.detail}") from error
-    else:
-        audio = await request.body()
-    if not audio:
-        raise _BadRequestError("no audio was sent: post a file's bytes, or a form with the field 'file'.")
-    return audio
-
-
-def _failed(metrics: Metrics, backend: str, status: int, message: str) -> JSONResponse:
-    # An unknown name must not become a new time series for every typing error.
-    metrics.requests.labels(backend if backend in BACKENDS else "unknown", str(status)).inc()
-    headers = {"Retry-After": "1"} if status == 503 else None
-    return JSONResponse({"error": message}, status, headers=headers)
+        message = f"{scope['method']} {scope['path']} is not possible: {self._way_out}"
+        content = error_content(scope["path"], self._status, message)
+        await JSONResponse(content, self._status, self._headers)(scope, receive, send)

@@ -16,6 +16,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 #: Answers without credentials, so that a load balancer can ask.
 OPEN_PATHS = frozenset({"/health"})
+#: Longest time for a body to arrive, and longest silence of a WebSocket.
+BODY_SECONDS = 30.0
 #: The page may load nothing from elsewhere; its own scripts and styles are partly inline.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; base-uri 'self'"
@@ -38,18 +40,31 @@ def parse_credentials(text: str, source: str) -> tuple[str, str]:
     return user, password
 
 
+def error_content(path: str, status: int, message: str) -> dict[str, Any]:
+    """The JSON of a refusal: a sentence, or around it what OpenAI's clients read, for what they ask."""
+    if not path.startswith("/v1/"):
+        return {"error": message}
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
 class Guard:
     """ASGI middleware over the whole application.
 
     Args:
         app: What is guarded.
-        credentials: User and password that every request must bring (HTTP Basic), None for none.
+        credentials: User and password that every request must bring, by HTTP Basic or, as
+            ``user:password``, for an API key (Bearer); None for none.
         max_bytes: Largest request body.
         body_seconds: Longest time for a body to arrive.
     """
 
     def __init__(
-        self, app: Any, credentials: tuple[str, str] | None, max_bytes: int, body_seconds: float = 30.0
+        self,
+        app: Any,
+        credentials: tuple[str, str] | None,
+        max_bytes: int,
+        body_seconds: float = BODY_SECONDS,
     ):
         self._app = app
         self._credentials = credentials
@@ -58,28 +73,25 @@ class Guard:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Passes a request on, or refuses it."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket" and not self._is_authorised(scope):
-                await send({"type": "websocket.close", "code": 1008})
-                return
+        if scope["type"] in ("http", "websocket") and not self._is_authorised(scope):
+            message = "credentials are missing or wrong: user:password, by HTTP Basic or as the API key."
+            await _refuse(scope, send, 401, message, _CHALLENGE)
+        elif scope["type"] == "http":
+            exchange = _Exchange(scope, receive, send, self._max_bytes, self._body_seconds)
+            await self._app(scope, exchange.receive, exchange.send)
+        else:
             await self._app(scope, receive, send)
-            return
-        if not self._is_authorised(scope):
-            await _refuse(send, 401, "credentials are missing or wrong.", challenge=True)
-            return
-        exchange = _Exchange(receive, send, self._max_bytes, self._body_seconds)
-        await self._app(scope, exchange.receive, exchange.send)
 
     def _is_authorised(self, scope: Message) -> bool:
         if self._credentials is None or scope["path"] in OPEN_PATHS:
             return True
-        header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-        scheme, _, encoded = header.partition(" ")
-        if scheme.lower() != "basic":
-            return False
-        try:
-            given = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
+        scheme, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"basic":
+            try:
+                given = base64.b64decode(given, validate=True)
+            except (binascii.Error, ValueError):
+                return False
+        elif scheme.lower() != b"bearer":
             return False
         # Compared in constant time: an answer's delay must not tell how much of it was right.
         return secrets.compare_digest(given, ":".join(self._credentials).encode())
@@ -92,7 +104,8 @@ class _Exchange:
     has gone, which it must be able to bear anyway, and whatever it still says is dropped.
     """
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int, body_seconds: float):
+    def __init__(self, scope: Message, receive: Receive, send: Send, max_bytes: int, body_seconds: float):
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
@@ -127,7 +140,7 @@ class _Exchange:
 
     async def _refuse(self, status: int, text: str) -> Message:
         if not self._started:
-            await _refuse(self._send, status, text)
+            await _refuse(self._scope, self._send, status, text)
         self._refused = self._complete = True
         return {"type": "http.disconnect"}
 
@@ -137,11 +150,15 @@ _SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
+_CHALLENGE = (b"www-authenticate", b'Basic realm="Spoken Digits", charset="UTF-8"')
 
 
-async def _refuse(send: Send, status: int, message: str, challenge: bool = False) -> None:
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    if challenge:
-        headers.append((b"www-authenticate", b'Basic realm="Spoken Digits", charset="UTF-8"'))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"error": message}).encode()})
+async def _refuse(
+    scope: Message, send: Send, status: int, message: str, *headers: tuple[bytes, bytes]
+) -> None:
+    # A WebSocket is refused by an answer to the request that asks for it.
+    prefix = "websocket.http" if scope["type"] == "websocket" else "http"
+    every = [(b"content-type", b"application/json"), (b"connection", b"close"), *headers]
+    await send({"type": f"{prefix}.response.start", "status": status, "headers": every})
+    body = json.dumps(error_content(scope["path"], status, message)).encode()
+    await send({"type": f"{prefix}.response.body", "body": body})

@@ -12,19 +12,15 @@ import numpy as np
 from inference.app.pictures import draw_recording
 from inference.app.recogniser import ClipAnswer, ClipRecogniser
 from inference.app.results import newest_run
-from inference.app.streaming import BrowserStream
-from inference.audio import SAMPLING_RATE
+from inference.app.streaming import BLOCK_SECONDS, STREAM_SECONDS, ClientStream
+from inference.audio import SAMPLING_RATE, collect_warnings
 from inference.backends.table import BACKENDS
 from inference.errors import AudioError, UserError
-from inference.live.engine.events import TOP, Word
+from inference.live.engine.events import TOP, Event, Word
 from inference.vocabulary import vocabulary
 
 EXAMPLES = Path(__file__).parent / "examples"
 HISTORY_COLUMNS = ("backend", "digit", "score", "reason", "total ms", "source")
-#: The live engine wants blocks of a quarter of a second at most.
-BLOCK_SECONDS = 0.25
-#: Somebody who walked away must not keep a stream open for ever.
-STREAM_SECONDS = 600
 
 STYLE = """
 .answers { display: flex; flex-wrap: wrap; gap: 12px; }
@@ -76,7 +72,8 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path) -> gr.Bl
         if not path:
             return "", "", history, history
         try:
-            waveform = recogniser.decode(path)
+            with collect_warnings() as notes:
+                waveform = recogniser.decode(path)
         except AudioError as error:
             # Named by the path of the server's copy, it would tell a visitor nothing.
             message = html.escape(str(error).replace(path, Path(path).name))
@@ -87,26 +84,27 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path) -> gr.Bl
         first = next((answer for answer in answers if isinstance(answer, ClipAnswer)), None)
         span = (first.start_s, first.end_s) if first else (0.0, waveform.size / SAMPLING_RATE)
         cards = "".join(map(format_answer, answers))
-        return f'<div class="answers">{cards}</div>', draw_recording(waveform, *span), history, history
+        said = "".join(f'<p role="note">{html.escape(note)}</p>' for note in notes)
+        return f'<div class="answers">{cards}</div>{said}', draw_recording(waveform, *span), history, history
 
     def listen(
-        block: tuple[int, np.ndarray] | None, stream: BrowserStream | None, spoken: str, chosen: list[str]
-    ) -> tuple[BrowserStream | None, str, str]:
+        block: tuple[int, np.ndarray] | None, stream: ClientStream | None, spoken: str, chosen: list[str]
+    ) -> tuple[ClientStream | None, str, str]:
         """A block of the microphone to the live engine."""
         if block is None:
             return stream, spoken, _spoken(spoken)
         if stream is None:
             name = (chosen or [default])[0]
             try:
-                stream = BrowserStream(recogniser.backend(name), name)
+                stream = recogniser.stream(name, "the browser's microphone")
             except UserError as error:
                 return None, spoken, f'<div class="answer" role="alert">{html.escape(str(error))}</div>'
-        spoken += "".join(map(format_spoken, stream.push(*block)))
+        spoken += format_spoken(stream.push(*block))
         return stream, spoken, _spoken(spoken)
 
-    def stop(stream: BrowserStream | None, spoken: str) -> tuple[None, str, str]:
+    def stop(stream: ClientStream | None, spoken: str) -> tuple[None, str, str]:
         """The end of a stream: a word that was cut off is still answered."""
-        spoken += "".join(map(format_spoken, stream.end())) if stream else ""
+        spoken += format_spoken(stream.end()) if stream else ""
         return None, spoken, _spoken(spoken)
 
     words = ", ".join(forms[0] for forms in vocabulary().spoken_forms.values())
@@ -187,8 +185,12 @@ def format_answer(answer: "ClipAnswer | tuple[str, str]") -> str:
     )
 
 
-def format_spoken(word: Word) -> str:
-    """A part of the live line: the label, or a dot with the reason as its title."""
+def format_spoken(events: list[Event]) -> str:
+    """More of the live line: labels, and a dot with the reason as its title for a word that is refused."""
+    return "".join(_format_word(event) for event in events if isinstance(event, Word))
+
+
+def _format_word(word: Word) -> str:
     answer = word.answer
     if answer.label is not None:
         score = answer.prediction.score

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from inference.audio import SAMPLING_RATE, decode_audio
+from inference.app.streaming import ClientStream
+from inference.audio import SAMPLING_RATE, collect_warnings, decode_audio
 from inference.backends.base import Backend
 from inference.backends.table import load_backend, parse_variant
 from inference.live.engine.events import Utterance
@@ -20,11 +21,10 @@ WHOLE_CLIP_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
-class ClipAnswer:
-    """What one backend says of one recording, as it is sent.
+class WordAnswer:
+    """What one backend says of one word, as it is sent.
 
     Attributes:
-        backend: Name as asked for, with its options.
         label: A label of the vocabulary, None if there is none to show.
         reason: Why there is none: ``no_speech``, ``several_words``, ``low_score``, ``unknown_class``
             or what a text recogniser reports; None with a label.
@@ -33,11 +33,8 @@ class ClipAnswer:
         hypothesis: A text recogniser's raw text.
         start_s: Where the word was taken to begin, in seconds.
         end_s: Where it was taken to end.
-        latency_ms: Milliseconds by stage: ``decode`` the file, ``find`` the word, the backend's own
-            stages, and the ``total``.
     """
 
-    backend: str
     label: str | None
     reason: str | None
     score: float | None
@@ -45,7 +42,26 @@ class ClipAnswer:
     hypothesis: str | None
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True)
+class ClipAnswer(WordAnswer):
+    """What one backend says of one recording, as it is sent.
+
+    Attributes:
+        backend: Name as asked for, with its options.
+        duration_s: Length of the recording, in seconds.
+        latency_ms: Milliseconds by stage: ``decode`` the file, ``find`` the word, the backend's own
+            stages, and the ``total``.
+        words: The words of a recording with the reason ``several_words``, in order; else empty.
+        notes: What had to be mended in the audio, such as channels that cancel each other.
+    """
+
+    backend: str
+    duration_s: float
     latency_ms: dict[str, float]
+    words: list[WordAnswer] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class ClipRecogniser:
@@ -86,14 +102,16 @@ class ClipRecogniser:
     def recognise(self, audio: bytes, variant: str) -> ClipAnswer:
         """Decodes and answers; the time of decoding is part of the total. Raises what both raise."""
         started = time.perf_counter()
-        waveform = self.decode(audio)
+        with collect_warnings() as notes:
+            waveform = self.decode(audio)
         decode_ms = round(1e3 * (time.perf_counter() - started), 3)
         answer = self.answer(waveform, variant)
         total_ms = round(answer.latency_ms["total"] + decode_ms, 3)
-        return replace(answer, latency_ms={"decode": decode_ms, **answer.latency_ms, "total": total_ms})
+        latency_ms = {"decode": decode_ms, **answer.latency_ms, "total": total_ms}
+        return replace(answer, latency_ms=latency_ms, notes=notes)
 
     def answer(self, waveform: np.ndarray, variant: str) -> ClipAnswer:
-        """Recognises the one word of a recording.
+        """Recognises the one word of a recording; of several each by itself.
 
         Args:
             waveform: Shape ``(num_samples,)`` at 16 kHz, as ``decode`` gives it.
@@ -104,25 +122,44 @@ class ClipRecogniser:
         """
         backend = self.backend(variant)
         started = time.perf_counter()
-        words = find_words(waveform, backend)
-        found = time.perf_counter()
-        if len(words) != 1:
-            nothing = Prediction(None, reason="several_words" if words else "no_speech")
-            latency_ms = {"find": 1e3 * (found - started), "total": 1e3 * (found - started)}
-            span = (0.0, waveform.size / SAMPLING_RATE)
-            return _describe(variant, backend.operating_point.decide(nothing), span, latency_ms)
-        (start, end, cut), lock = words[0], self._locks[variant]
-        with lock, collect_stages() as stages_ns:
+        found = find_words(waveform, backend)
+        find_ms = 1e3 * (time.perf_counter() - started)
+        with self._locks[variant], collect_stages() as stages_ns:
             asked = time.perf_counter()
-            (prediction,) = backend.predict([cut])
-            answered = time.perf_counter()
-        stages = {name: elapsed / 1e6 for name, elapsed in stages_ns.items()}
-        latency_ms = {
-            "find": 1e3 * (found - started),
-            **stages,
-            "total": 1e3 * (answered - asked + found - started),
-        }
-        return _describe(variant, backend.operating_point.decide(prediction), (start, end), latency_ms)
+            predictions = backend.predict([cut for _, _, cut in found]) if found else []
+            predict_ms = 1e3 * (time.perf_counter() - asked)
+        decide = backend.operating_point.decide
+        words = [
+            _describe(decide(prediction), start, end)
+            for (start, end, _), prediction in zip(found, predictions, strict=True)
+        ]
+        duration_s = waveform.size / SAMPLING_RATE
+        if len(words) == 1:
+            whole = words.pop()
+        else:
+            reason = "several_words" if words else "no_speech"
+            whole = _describe(decide(Prediction(None, reason=reason)), 0.0, duration_s)
+        stages_ms = {name: elapsed / 1e6 for name, elapsed in stages_ns.items()}
+        latency_ms = {"find": find_ms, **stages_ms, "total": find_ms + predict_ms}
+        return ClipAnswer(
+            **vars(whole),
+            backend=variant,
+            duration_s=round(duration_s, 3),
+            latency_ms={name: round(value, 3) for name, value in latency_ms.items()},
+            words=words,
+        )
+
+    def stream(self, variant: str, name: str) -> ClientStream:
+        """A stream of words to a backend.
+
+        Args:
+            variant: Backend, as for ``answer``.
+            name: What the stream is called in its events.
+
+        Raises:
+            UserError: If the backend is unknown or cannot be loaded.
+        """
+        return ClientStream(self.backend(variant), variant, self._locks[variant], name)
 
 
 def find_words(waveform: np.ndarray, backend: Backend) -> list[tuple[float, float, np.ndarray]]:
@@ -142,18 +179,14 @@ def find_words(waveform: np.ndarray, backend: Backend) -> list[tuple[float, floa
     ]
 
 
-def _describe(
-    variant: str, answer: Answer, span: tuple[float, float], latency_ms: dict[str, float]
-) -> ClipAnswer:
+def _describe(answer: Answer, start_s: float, end_s: float) -> WordAnswer:
     prediction = answer.prediction
-    return ClipAnswer(
-        backend=variant,
+    return WordAnswer(
         label=answer.label,
         reason=answer.reason,
         score=prediction.score,
         probabilities=dict(zip(vocabulary().labels, prediction.probabilities or (), strict=False)),
         hypothesis=prediction.hypothesis,
-        start_s=round(span[0], 3),
-        end_s=round(span[1], 3),
-        latency_ms={name: round(value, 3) for name, value in latency_ms.items()},
+        start_s=round(start_s, 3),
+        end_s=round(end_s, 3),
     )

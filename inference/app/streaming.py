@@ -1,46 +1,84 @@
-"""A microphone in the browser: blocks of one visitor's stream through the live engine."""
+"""One client's stream through the live engine: the microphone of a page, or a WebSocket."""
+
+import time
+from contextlib import AbstractContextManager
 
 import numpy as np
 
-from inference.audio import SAMPLING_RATE, Downmix
+from inference.audio import Downmix
 from inference.backends.base import Backend
-from inference.live.engine.events import Event, Utterance, Word
+from inference.live.engine.events import Event, Level, Utterance, Word
 from inference.live.recognition import UtteranceRecogniser, build_engine
+from inference.live.session import Session
+from inference.live.source.items import Block, Opening
+
+#: The live engine wants blocks of a quarter of a second at most.
+BLOCK_SECONDS = 0.25
+#: Somebody who walked away must not keep a stream open for ever.
+STREAM_SECONDS = 600
 
 
-class BrowserStream:
-    """Everything that one visitor's stream has of its own.
+class ClientStream:
+    """A live session that is handed its blocks, and gives what they made certain.
 
     Args:
         backend: Answers the utterances.
-        name: Its name, for the records.
+        variant: Its name, for the records.
+        lock: Held while it is asked, since other clients ask it too.
+        name: What the stream is called.
     """
 
-    def __init__(self, backend: Backend, name: str):
-        self._engine = build_engine(backend)
-        self._recogniser = UtteranceRecogniser(backend, name)
-        self._sampling_rate = SAMPLING_RATE
-        self._downmix = Downmix("the browser's microphone")
+    def __init__(self, backend: Backend, variant: str, lock: AbstractContextManager, name: str):
+        self._events: list[Event] = []
+        self._session = Session(build_engine(backend), _SharedRecogniser(backend, variant, lock), self)
+        self._name = name
+        self._sampling_rate = 0
+        self._downmix = Downmix(name)
 
-    def push(self, sampling_rate: int, block: np.ndarray) -> list[Word]:
-        """Takes the next block and answers what was spoken to its end.
+    def push(self, sampling_rate: int, block: np.ndarray) -> list[Event]:
+        """Takes the next block.
 
         Args:
             sampling_rate: Of the block, in Hz.
-            block: As the browser gives it: integers or floats, ``(num_samples,)`` or
-                ``(num_samples, num_channels)``.
+            block: Integers or floats, ``(num_samples,)`` or ``(num_samples, num_channels)``.
+
+        Returns:
+            What ``inference.live --jsonl`` would print of it.
         """
         if sampling_rate != self._sampling_rate:
-            self._engine.skip(0, sampling_rate)
+            self._session.take(Opening(self._name, sampling_rate))
             self._sampling_rate = sampling_rate
-        return self._words(self._engine.push(self._downmix(to_channels(block))))
+        now = time.perf_counter()
+        self._session.take(Block(self._downmix(to_channels(block)), captured_at=now, delivered_at=now))
+        return self._taken()
 
-    def end(self) -> list[Word]:
-        """Answers what was still being spoken when the stream stopped."""
-        return self._words(self._engine.flush())
+    def end(self) -> list[Event]:
+        """Answers what was still being spoken when the stream stopped, and sums up."""
+        self._session.finish()
+        self._session.summarise()
+        return self._taken()
 
-    def _words(self, events: list[Event]) -> list[Word]:
-        return [self._recogniser.answer(event) for event in events if isinstance(event, Utterance)]
+    def show(self, event: Event) -> None:
+        """Takes an event of the session, which has this stream as its screen."""
+        if not isinstance(event, (Level, Utterance)):
+            self._events.append(event)
+
+    def _taken(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+class _SharedRecogniser(UtteranceRecogniser):
+    """Asks a backend that others ask too."""
+
+    def __init__(self, backend: Backend, variant: str, lock: AbstractContextManager):
+        super().__init__(backend, variant)
+        self._lock = lock
+
+    def answer(self, utterance: Utterance) -> Word:
+        """See ``UtteranceRecogniser.answer``."""
+        with self._lock:
+            return super().answer(utterance)
 
 
 def to_channels(block: np.ndarray) -> np.ndarray:

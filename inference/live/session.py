@@ -54,7 +54,7 @@ class Session:
         engine: LiveEngine,
         recogniser: UtteranceRecogniser,
         screen: Output,
-        outputs: Sequence[Output],
+        outputs: Sequence[Output] = (),
         commands: Callable[[], Iterable[Command]] = tuple,
         split: Callable[[Utterance], list[Utterance]] | None = None,
     ):
@@ -79,8 +79,7 @@ class Session:
         """Listens until the source ends or the speaker quits; the source is released in any case."""
         with contextlib.closing(source.stream()) as stream:
             for item in stream:
-                self._received_at = time.perf_counter()
-                self._take(item)
+                self.take(item)
                 if self._engine.is_idle:
                     source.rest()
                 commands = list(self._commands())
@@ -88,6 +87,10 @@ class Session:
                     break
                 for command in commands:
                     self._obey(command, source)
+        self.finish()
+
+    def finish(self) -> None:
+        """Ends the stream: a word under way is answered."""
         self._handle(self._engine.flush())
 
     @property
@@ -108,7 +111,9 @@ class Session:
             )
         )
 
-    def _take(self, item: Item) -> None:
+    def take(self, item: Item) -> None:
+        """Takes what a source yields, for who has no source that could be waited for."""
+        self._received_at = time.perf_counter()
         if isinstance(item, Block):
             self._hear(item)
         elif isinstance(item, Opening):

@@ -190,6 +190,14 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
         (["--skip_validation", "--reject"], "leave --skip_validation out"),
         (["--skip_validation", "--grid", "learning_rate=1e-3,2e-3"], "leave --skip_validation out"),
         (["--eval_strategy", "steps", "--save_strategy", "epoch"], "the options do not fit"),
+        (["--metric_for_best_model", "f1"], "'f1': expected one of loss, accuracy, macro_f1"),
+        (["--metric_for_best_model", "", "--load_best_model_at_end", "false"], "one of loss, accuracy"),
+        (["--metric_for_best_model", "eval_runtime"], "one of loss, accuracy"),
+        (["--per_device_train_batch_size", "0"], "expected 1 or more"),
+        (["--gradient_accumulation_steps", "0"], "expected 1 or more"),
+        (["--learning_rate", "-1"], "expected 0.0 or more"),
+        (["--label_smoothing_factor", "3"], "expected 0 to 1"),
+        (["--deepspeed", "none.json"], "the options do not fit"),
         (["--dataset", "FOLDER", "--from_config", "WHISPER"], "takes input_features"),
         (
             ["--dataset", "FOLDER", "--from_config", "MICRO", "--output_dir", "/proc/nope"],
@@ -208,6 +216,25 @@ def test_mistakes_end_with_one_sentence(arguments, message, spoken_corpus, confi
     assert train.main(["--output_dir", str(tmp_path / "out"), *arguments]) == 2
     assert re.search(message, capsys.readouterr().err.replace("\n", " "))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--optim", "adamw_bnb_8bit"], "bitsandbytes"),
+        (["--lr_scheduler_type", "cosine_with_min_lr"], "min_lr"),
+        (["--lr_scheduler_kwargs", '{"x": 1}'], "unexpected keyword argument 'x'"),
+    ],
+)
+def test_optimizers_that_cannot_be_built_are_found_before_training(
+    arguments, message, config: Path, tmp_path: Path, capsys
+) -> None:
+    words = ["--config", str(config), "--output_dir", str(tmp_path / "out"), *arguments]
+    assert train.main(words) == 2
+    error = capsys.readouterr().err
+    assert "error: the options of optimizer and schedule do not fit" in error
+    assert message in error
+    assert not (tmp_path / "out" / "split_card.json").exists()
 
 
 def test_another_experiment_does_not_go_on_where_one_was_killed(

@@ -26,7 +26,7 @@ from inference.multiply_accumulates import count_wav2vec2
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
-from inference.weights import hub_is_reachable, is_hub_id
+from inference.weights import hub_cache_problem, hub_is_reachable, is_hub_id
 
 _SHIPPED_FILES = (
     *SETTINGS_FILES,
@@ -194,9 +194,9 @@ def find_folder(checkpoint: str) -> Path:
             allow_patterns=["*.json", VOCABULARY_FILE, WEIGHTS_FILE, "model.onnx", "openvino_model.*"],
         )
     except (HTTPError, OSError) as error:
+        reason = hub_cache_problem(error) or str(error).strip().partition("\n")[0]
         raise BackendUnavailableError(
-            f"{checkpoint} is neither a folder nor to be had from the Hugging Face Hub: "
-            f"{str(error).strip().partition(chr(10))[0]}",
+            f"{checkpoint} is neither a folder nor to be had from the Hugging Face Hub: {reason}",
             "Connect once, or pass the folder of a checkpoint.",
         ) from error
     return Path(copy)

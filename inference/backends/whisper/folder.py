@@ -11,7 +11,15 @@ from pathlib import Path
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import MOST_PROBABLE, OperatingPoint
-from inference.weights import WEIGHTS, fetch_weights, find_weights, hub_is_reachable, identify, is_hub_id
+from inference.weights import (
+    WEIGHTS,
+    fetch_weights,
+    find_weights,
+    hub_cache_problem,
+    hub_is_reachable,
+    identify,
+    is_hub_id,
+)
 
 #: Files that decoding depends on. ``preprocessor_config.json`` may be absent: then the usual features
 #: of 80 mel bands apply, which is so for all public models but large-v3.
@@ -141,9 +149,9 @@ def _download(checkpoint: str, repository: str) -> Path:
             "for a private model: hf auth login"
         ) from error
     except Exception as error:  # several HTTP libraries, disk and cache errors: all mean "no weights"
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = hub_cache_problem(error) or f"{next(iter(str(error).splitlines()), type(error).__name__)}."
         raise BackendUnavailableError(
-            f"Whisper {checkpoint!r} could not be downloaded: {first_line}.", _fix(repository)
+            f"Whisper {checkpoint!r} could not be downloaded: {reason}", _fix(repository)
         ) from error
 
 

@@ -134,6 +134,14 @@ def test_unreachable_hub_is_one_sentence(monkeypatch, tmp_path: Path) -> None:
         load_corpus("nobody/nothing")
 
 
+def test_a_cache_of_tables_that_cannot_be_written_is_no_damaged_audio(hub_like: Path, monkeypatch) -> None:
+    (hub_like / "file").touch()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: str(hub_like))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", hub_like / "file" / "cache")
+    with pytest.raises(CorpusError, match=r"cache of the Hub cannot be used.* Set HF_HOME to a folder"):
+        load_corpus("hub")
+
+
 def test_streamed_table_equals_the_folder(hub_like: Path, spoken_corpus: Path) -> None:
     streamed = datasets.load_dataset(str(hub_like), streaming=True)
     corpus = tables._corpus_from_tables(streamed, name="hub", origin="a stream")

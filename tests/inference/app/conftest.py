@@ -17,6 +17,14 @@ from tests.conftest import PROJECT
 EXAMPLES = Path(APP).parent / "examples"
 
 
+def documented(beginning: str) -> str:
+    """The Python example of the README that begins so."""
+    text = (PROJECT / "inference" / "README.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (example,) = (example for example in examples if example.startswith(beginning))
+    return example
+
+
 @dataclass(frozen=True)
 class Server:
     """A running application."""
