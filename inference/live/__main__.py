@@ -75,6 +75,8 @@ def _listen(options: argparse.Namespace) -> int:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BACKEND_FAILED
+    if options.pre_roll_ms is not None:
+        backend.crop_contract = replace(backend.crop_contract, pre_ms=options.pre_roll_ms)
     with contextlib.ExitStack() as resources:
         keyboard = resources.enter_context(Keyboard())
         screen, outputs = _outputs(options, resources)
@@ -119,14 +121,12 @@ def _session(
     outputs: "list[Output]",
     keyboard: Keyboard,
 ) -> "Session":
-    from inference.live.engine.endpointing import PROFILES
     from inference.live.recognition import UtteranceRecogniser, build_engine
     from inference.live.session import Session
 
     recogniser = UtteranceRecogniser(backend, options.backend, options.min_score, options.force_emit)
     recogniser.warm_up()
-    settings = PROFILES[options.profile]
-    split = None
+    settings, split = options.endpoint, None
     if options.string:
         from inference.live.engine.splitter import MAX_SPEECH_MS, Splitter
 

@@ -203,6 +203,30 @@ class Recording(Event):
 
 
 @dataclass(frozen=True)
+class Asked(Event):
+    """The speaker is asked to say something, in a guided recording."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Taken(Event):
+    """What was said to it.
+
+    Attributes:
+        name: The file that keeps it; empty where it is refused.
+        problem: Why it is refused and what to do about it, None where it is kept.
+        seconds: Length of the file.
+        peak_dbfs: Its largest sample, in dB relative to full scale.
+    """
+
+    name: str
+    problem: str | None
+    seconds: float = 0.0
+    peak_dbfs: float = 0.0
+
+
+@dataclass(frozen=True)
 class Lost(Event):
     """The microphone stopped delivering audio."""
 

@@ -42,6 +42,7 @@ class LiveEngine:
         crop_contract: What the backend declares about its audio.
         sampling_rate: Rate of the blocks that will be pushed, in Hz.
         paused: Whether to be deaf until ``resume`` is called.
+        keep_ms: Audio to keep for ``heard``, beyond what crops need.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LiveEngine:
         crop_contract: CropContract,
         sampling_rate: int = SAMPLING_RATE,
         paused: bool = False,
+        keep_ms: int = 0,
     ):
         self.detector_name = detector.name
         self._detector = detector
@@ -60,7 +62,7 @@ class LiveEngine:
         self._lead = crop_contract.pre_ms * SAMPLING_RATE // 1000
         self._new_beginning = DIGITAL_SILENCE_MS * SAMPLING_RATE // 1000 // detector.frame_samples
         self._gate = Gate(detector.frame_samples, is_open=not paused)
-        keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
+        keep_ms += settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
         self._history = _History(keep_ms * SAMPLING_RATE // 1000)
         self._scores: deque[tuple[int, float]] = deque(
             maxlen=keep_ms * SAMPLING_RATE // 1000 // detector.frame_samples
@@ -93,6 +95,10 @@ class LiveEngine:
         """
         self._received += block.size * SAMPLING_RATE / self._sampling_rate
         return self._process(block, last=False)
+
+    def heard(self, start: int, end: int) -> np.ndarray:
+        """What was heard between two positions that are not too long ago, as ``(num_samples,)``."""
+        return self._history.since(start)[: end - start]
 
     def pause(self) -> None:
         """Makes the engine deaf, once the end of a word under way had time to come."""

@@ -8,6 +8,7 @@ from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.live.engine.events import (
     TOP,
+    Asked,
     Cleared,
     DigitString,
     Event,
@@ -20,6 +21,7 @@ from inference.live.engine.events import (
     Recovered,
     Score,
     Summary,
+    Taken,
     Utterance,
     Withdrawn,
     Word,
@@ -118,8 +120,9 @@ def describe(event: Event) -> str | None:
     """The line a person is given for an event, None where there is nothing to say."""
     match event:
         case Ready():
+            backend = f" with {event.backend}" if event.backend else ""
             return (
-                f"listening to {event.source} at {event.sampling_rate} Hz with {event.backend} "
+                f"listening to {event.source} at {event.sampling_rate} Hz{backend} "
                 f"({event.detector} detector); Ctrl-C ends"
             )
         case Word():
@@ -132,6 +135,12 @@ def describe(event: Event) -> str | None:
             return "cleared"
         case Recording():
             return f"recording to {event.path}" if event.path else "recording ended"
+        case Asked():
+            return event.text
+        case Taken(problem=None):
+            return f"kept {event.name}  {event.seconds:.2f} s  peak {event.peak_dbfs:.0f} dBFS"
+        case Taken():
+            return f"once more: {event.problem}"
         case Gap():
             return f"lost {1000 * event.num_samples / SAMPLING_RATE:.0f} ms of audio"
         case Lost():
