@@ -121,10 +121,12 @@ def _session(
     outputs: "list[Output]",
     keyboard: Keyboard,
 ) -> "Session":
+    from inference.live.engine.events import TOP
     from inference.live.recognition import UtteranceRecogniser, build_engine
     from inference.live.session import Session
 
-    recogniser = UtteranceRecogniser(backend, options.backend, options.min_score, options.force_emit)
+    rules = (options.min_score, options.force_emit, options.top_k or TOP)
+    recogniser = UtteranceRecogniser(backend, options.backend, *rules)
     recogniser.warm_up()
     settings, split = options.endpoint, None
     if options.string:

@@ -120,6 +120,9 @@ def build_parser() -> argparse.ArgumentParser:
     words.add_argument("--force-emit", action="store_true", help="print the best label of rejects, marked")
     output = parser.add_argument_group("output")
     output.add_argument(
+        "--top-k", type=positive_int, metavar="N", help="best labels shown of each word (default: 3)"
+    )
+    output.add_argument(
         "--jsonl",
         nargs="?",
         const="-",

@@ -115,12 +115,15 @@ def _screen(speaker: str, resources: contextlib.ExitStack) -> "Output":
     """A status line and lines above it; only lines where there is no terminal, or a dumb one."""
     from rich.console import Console
 
+    from inference.live.output.keyboard import Keyboard
     from inference.live.output.screen import Screen
-    from inference.live.output.terminal import PlainOutput
+    from inference.live.output.terminal import PlainOutput, write_line
     from inference.record.session import KEYS_HELP
 
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
+        if Keyboard.is_available():
+            write_line(sys.stdout, f"keys: {KEYS_HELP}")
         return PlainOutput(None, sys.stdout)
     return resources.enter_context(Screen(console, speaker, KEYS_HELP))
 

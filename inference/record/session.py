@@ -19,7 +19,7 @@ from inference.live.source.recording import to_int16, wave_bytes
 from inference.record.prompts import Prompt
 from inference.record.take import Take, TakeListener
 
-KEYS_HELP = "p play the last take, a take it again (or those before it), s skip the word, q quit"
+KEYS_HELP = "p play the last take, a take it again, s skip, q quit"
 
 
 class GuidedRecording:

@@ -11,7 +11,6 @@ from rich.live import Live
 from rich.text import Text
 
 from inference.live.engine.events import (
-    TOP,
     Asked,
     Cleared,
     DigitString,
@@ -136,7 +135,7 @@ class Screen:
         delay = f"  {event.latency_ms['total']:4.0f} ms"
         parts: list[str | tuple[str, str]] = [(answer.label, "bold green"), delay]
         taken = cell_len(answer.label + delay) + (cell_len(FORCED) if answer.forced else 0)
-        top = answer.top(TOP)
+        top = event.top
         for label, probability in top[: max(0, self._console.width - taken) // CANDIDATE_CELLS]:
             bar = self._glyphs[-1] * round(BAR_CELLS * probability)
             parts += [f"  {label} ", (f"{bar:{BAR_CELLS}}", "green"), f" {probability:.2f}"]

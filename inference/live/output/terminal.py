@@ -7,7 +7,6 @@ from typing import Protocol, TextIO
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.live.engine.events import (
-    TOP,
     Asked,
     Cleared,
     DigitString,
@@ -163,7 +162,7 @@ def describe(event: Event) -> str | None:
 def describe_word(word: Word) -> str:
     """A label with its runners-up and delay, or a reject with its reason."""
     answer = word.answer
-    runners_up = "  ".join(f"{label} {probability:.2f}" for label, probability in answer.top(TOP))
+    runners_up = "  ".join(f"{label} {probability:.2f}" for label, probability in word.top)
     evidence = runners_up or (answer.prediction.hypothesis or "")
     if answer.label is None:
         return f"\N{MIDDLE DOT}  {answer.reason}  {evidence}".rstrip()
