@@ -134,13 +134,17 @@ def _session(
 
         split = Splitter(backend.predict, backend.crop_contract).split
         settings = replace(settings, max_speech_ms=MAX_SPEECH_MS)
+    if options.capture_ms:
+        settings = replace(settings, max_speech_ms=max(options.capture_ms, settings.max_speech_ms))
+    is_paused = options.mode != "always" or options.capture_ms is not None
     return Session(
-        build_engine(backend, settings, options.detector, paused=options.mode != "always"),
+        build_engine(backend, settings, options.detector, is_paused),
         recogniser,
         screen,
         outputs,
         commands=Commands(keyboard.pressed, push_to_talk=options.mode == "push-to-talk").poll,
         split=split,
+        capture_ms=options.capture_ms,
     )
 
 

@@ -36,10 +36,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--length and --luhn describe a string: add --string")
     if options.luhn and options.length == 1:
         parser.error("--luhn checks the last digit by the others: --length 1 leaves none")
-    if options.mode != "always" and options.replay:
-        parser.error(f"--mode {options.mode} is for a microphone: leave it out, or leave out --replay")
-    if options.mode != "always" and not Keyboard.is_available():
-        parser.error(f"--mode {options.mode} needs keys: start it in a terminal, in the foreground")
+    if options.capture_ms and (options.string or options.mode != "always"):
+        parser.error("--capture-ms takes one word at a key: leave it out, or leave out --mode and --string")
+    by_key = "--capture-ms" if options.capture_ms else f"--mode {options.mode}"
+    if by_key != "--mode always" and options.replay:
+        parser.error(f"{by_key} is for a microphone: leave it out, or leave out --replay")
+    if by_key != "--mode always" and not Keyboard.is_available():
+        parser.error(f"{by_key} needs keys: start it in a terminal, in the foreground")
     if options.profile is None:
         options.profile = "string" if options.string else "isolated"
     options.endpoint = endpoint_settings(options, PROFILES[options.profile])
@@ -88,6 +91,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices=MODES,
         default=MODES[0],
         help="listen always (default), while the space bar is held, or between two presses of t",
+    )
+    source.add_argument(
+        "--capture-ms",
+        type=_milliseconds,
+        metavar="MS",
+        help="listen only at Enter, and take the MS from then on as one word",
     )
     words = parser.add_argument_group("words")
     words.add_argument(

@@ -108,6 +108,13 @@ class LiveEngine:
         """Makes the engine listen again, from a moment before now."""
         self._gate.open()
 
+    def capture(self, milliseconds: int) -> list[Event]:
+        """Takes so much audio from now on as one word, whatever the detector makes of it, if it is paused."""
+        if not self._is_paused or self._capture is not None:
+            return []
+        self._capture = (self.position, self.position + milliseconds * SAMPLING_RATE // 1000)
+        return [StateChange("speech", self.position)]
+
     @property
     def is_listening(self) -> bool:
         """Whether words are heard at this position of the stream."""
@@ -155,6 +162,7 @@ class LiveEngine:
         self._history.append(np.zeros(self._lead, np.float32))
         self._history.end = position
         self._gate.forget()
+        self._capture: tuple[int, int] | None = None
         self._noise = NoiseFloor(1000 * self._frame_samples / SAMPLING_RATE)
         self._idle_frames = 0
         self._frames_seen = 0
@@ -196,6 +204,10 @@ class LiveEngine:
             events += self._endpoint(score, first)
         if not self._gate.is_open and not self._is_paused:
             events += self._pause()
+        if self._capture is not None and self.position >= self._capture[1]:
+            start, end = self._capture
+            self._capture = None
+            events += [self._utterance(Segment(start, end, end, end)), StateChange("paused", self.position)]
         level_dbfs = max(rms_dbfs(frame), SILENCE_DBFS)
         if self._endpointer.state is State.IDLE:
             self._listen(level_dbfs)
@@ -278,7 +290,8 @@ class LiveEngine:
 
     def _mean_score(self, segment: Segment) -> float:
         scores = [score for position, score in self._scores if segment.start <= position < segment.end]
-        return sum(scores) / len(scores)
+        # What was captured without the detector is taken for a word.
+        return sum(scores) / len(scores) if scores else 1.0
 
     def _is_quiet(self, speech: np.ndarray) -> bool:
         step = self._frame_samples

@@ -28,7 +28,7 @@ WINDOWS_PREFIXES = ("\0", "\xe0")
 #: A terminal tells of no key's release. A held key repeats: after a long delay, then quickly.
 FIRST_REPEAT_SECONDS = 0.7
 REPEAT_SECONDS = 0.3
-KEYS_HELP = "space talk (push-to-talk), t pause or listen, r record, u undo, c clear, q quit"
+KEYS_HELP = "space talk, Enter take a window, t pause or listen, r record, u undo, c clear, q quit"
 
 
 class Command(Enum):
@@ -37,6 +37,7 @@ class Command(Enum):
     LISTEN = "listen"
     PAUSE = "pause"
     TOGGLE = "toggle"
+    CAPTURE = "capture"
     RECORD = "record"
     UNDO = "undo"
     CLEAR = "clear"
@@ -44,6 +45,8 @@ class Command(Enum):
 
 
 KEYS = {
+    "\n": Command.CAPTURE,
+    "\r": Command.CAPTURE,
     "t": Command.TOGGLE,
     "r": Command.RECORD,
     "u": Command.UNDO,

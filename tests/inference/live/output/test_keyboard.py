@@ -160,6 +160,8 @@ def test_modes_with_keys_need_a_terminal_and_a_microphone(capsys, monkeypatch):
     for arguments, message in (
         (["--mode", "toggle"], "needs keys"),
         (["--mode", "push-to-talk", "--replay", "x.wav"], "is for a microphone"),
+        (["--capture-ms", "1000"], "--capture-ms needs keys"),
+        (["--capture-ms", "1000", "--mode", "toggle"], "leave out --mode and --string"),
     ):
         with pytest.raises(SystemExit) as ended:
             live.main(arguments)
@@ -192,3 +194,13 @@ def test_keys_of_windows(monkeypatch):
         monkeypatch.setattr(keyboard, "msvcrt", FakeMsvcrt("q\x03"))
         with pytest.raises(KeyboardInterrupt):
             keys.pressed()
+
+
+def test_enter_takes_a_window_whatever_is_in_it(open_terminal):
+    terminal = open_terminal("--capture-ms", "500")
+    terminal.wait_for("PAUSED")
+    terminal.press("\n")
+    terminal.wait_for("SPEECH.*7 .* ms")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "1 digits, 0 rejects" in terminal.output
