@@ -69,6 +69,8 @@ class LiveEngine:
         )
         self._level_frames = max(1, SAMPLING_RATE // LEVEL_EVENTS_PER_S // self._frame_samples)
         self._is_paused = False
+        #: First sample of the window being captured, and the first after it.
+        self._capture: tuple[int, int] | None = None
         self._next_id = 1
         self._previous_end = -self._lead
         self._received = 0.0
@@ -162,7 +164,7 @@ class LiveEngine:
         self._history.append(np.zeros(self._lead, np.float32))
         self._history.end = position
         self._gate.forget()
-        self._capture: tuple[int, int] | None = None
+        self._capture = None
         self._noise = NoiseFloor(1000 * self._frame_samples / SAMPLING_RATE)
         self._idle_frames = 0
         self._frames_seen = 0
