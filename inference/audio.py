@@ -73,6 +73,32 @@ def decode_audio(source: AudioSource, max_seconds: float = MAX_SECONDS) -> np.nd
     return np.clip(waveform, -1.0, 1.0)
 
 
+def read_waveform(audio: AudioSource | np.ndarray, sampling_rate: int | None = None) -> np.ndarray:
+    """What backends take, of a file or of samples.
+
+    Args:
+        audio: As for ``decode_audio``, or an array of shape ``(num_samples,)`` in [-1, 1].
+        sampling_rate: Of an array, in Hz; files bring their own.
+
+    Returns:
+        As ``decode_audio`` does.
+
+    Raises:
+        AudioError: If the audio cannot be used, with what was received and what to give instead.
+    """
+    if isinstance(audio, np.ndarray) != (sampling_rate is not None) or sampling_rate == 0:
+        raise AudioError(
+            f"{type(audio).__name__} with sampling_rate={sampling_rate}: an array of samples comes with its "
+            "rate in Hz, as in recognise(samples, 16000), and a file without, as in recognise('seven.wav')."
+        )
+    if not isinstance(audio, np.ndarray):
+        is_source = isinstance(audio, (str, PathLike, bytes)) or hasattr(audio, "read")
+        return decode_audio(audio) if is_source else check_waveform(audio)
+    if sampling_rate and audio.ndim == 1 and np.issubdtype(audio.dtype, np.floating):
+        audio = resample(audio, sampling_rate, SAMPLING_RATE)
+    return check_waveform(audio)
+
+
 @contextlib.contextmanager
 def open_recording(source: AudioSource) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     """Opens a recording of any length, to be read piece by piece in bounded memory.

@@ -37,6 +37,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "weights": Subcommand("inference.weights", "fetch public weights, or list what lies here"),
     },
     "make a model": {
+        "record": Subcommand("inference.record.__main__", "record words of your own, guided"),
         "train": Subcommand("finetune.train", "fine-tune Wav2Vec2 or its kin"),
         "fit": Subcommand("finetune.fit_baseline", "fit a small baseline: MFCC, CNN or speech embedding"),
         "pretrain": Subcommand("finetune.pretrain", "give a small encoder a start on synthetic voices"),

@@ -1,18 +1,21 @@
 """Recognises audio files: one line each, or one line per spoken word of long recordings.
 
-    python -m inference.predict FILE_OR_FOLDER... [--backend NAME] [--segments] [--json]
+    python -m inference.predict FILE_OR_FOLDER... [--backend NAME] [--segments] [--json | --csv | --top-k N]
 
 Exit code: 0 if every file was answered, 1 if some could not be read, 2 after a mistake of usage.
 """
 
 import argparse
+import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.answer_lines import LATENCY_NAMES, Line, as_record, as_row, format_line, word_line
 from inference.audio_files import AUDIO_SUFFIXES, list_audio
 from inference.command_line import (
     EXIT_OK,
@@ -20,6 +23,7 @@ from inference.command_line import (
     add_backend_arguments,
     chosen_options,
     path_argument,
+    positive_int,
     reports_user_errors,
 )
 from inference.errors import AudioError
@@ -51,12 +55,33 @@ def build_parser() -> argparse.ArgumentParser:
         help="find the words of recordings of any length: one line each with its start and end in seconds",
     )
     parser.add_argument(
+        "--repeat",
+        type=positive_int,
+        metavar="N",
+        help="recognise one file N times more and say how long a call takes: p50_ms, p95_ms, "
+        "real_time_factor; decoding and loading are left out",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--top-k", type=positive_int, metavar="N", help="add the N best labels with their probabilities"
+    )
+    form.add_argument(
         "--json",
         action="store_true",
-        help="one JSON object a line: path, label, score, hypothesis, reason, error; with --segments also "
-        "start_s, end_s",
+        help="one JSON object a line: path, label, score, probabilities, hypothesis, reason, error; with "
+        "--segments also start_s, end_s",
     )
+    form.add_argument("--csv", action="store_true", help="the same as a table, a column for each label")
     return parser
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parses the command line; exits with 2 on options that do not belong together."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.repeat and (options.segments or len(options.paths) > 1 or options.paths[0].is_dir()):
+        parser.error("--repeat times one file: name one, without --segments")
+    return options
 
 
 def find_audio(paths: Iterable[Path]) -> Iterator[tuple[Path, str | None]]:
@@ -120,104 +145,96 @@ def predict_words(backend: "Backend", name: str, path: Path) -> "Iterator[Word]"
     yield from words(engine.flush())
 
 
-@dataclass(frozen=True)
-class Line:
-    """What is said of one file, or of one word in it.
+def time_calls(backend: "Backend", path: Path, repeat: int) -> Line:
+    """Recognises one file again and again, decoded once and after one call that does not count.
 
-    Attributes:
-        label: The label, None where the answer was rejected.
-        score: The backend's score for its best label, None where it has none.
-        hypothesis: A text recogniser's raw text.
-        reason: Why there is no label, or the rule that mapped the text.
-        start_s: Where a word begins, None for a whole file.
-        end_s: Where it ends.
-        error: Why the file cannot be read; the others are then None.
+    Raises:
+        AudioError: If it cannot be read.
     """
+    from inference.audio import SAMPLING_RATE, decode_audio
+    from inference.live.engine.timing import percentiles
 
-    label: str | None = None
-    score: float | None = None
-    hypothesis: str | None = None
-    reason: str | None = None
-    start_s: float | None = None
-    end_s: float | None = None
-    error: str | None = None
-
-
-def file_line(answer: "Answer") -> Line:
-    """The line of a whole file."""
-    prediction = answer.prediction
-    return Line(answer.label, prediction.score, prediction.hypothesis, answer.reason or prediction.reason)
-
-
-def word_line(word: "Word") -> Line:
-    """The line of a word in a file."""
-    from inference.audio import SAMPLING_RATE
-
-    start_s, end_s = (round(position / SAMPLING_RATE, 3) for position in (word.start, word.end))
-    return replace(file_line(word.answer), start_s=start_s, end_s=end_s)
-
-
-def as_record(path: Path, line: Line, segments: bool) -> dict[str, object]:
-    """One JSON line; every line has the same keys."""
-    times = {"start_s": line.start_s, "end_s": line.end_s} if segments else {}
-    return {
-        "path": str(path),
-        **times,
-        "label": line.label,
-        "score": line.score,
-        "hypothesis": line.hypothesis,
-        "reason": line.reason,
-        "error": line.error,
-    }
-
-
-def format_line(path: Path, line: Line) -> str:
-    """One line for people: path, times of a word, label, score, and the raw text where there is one."""
-    fields = [str(path)]
-    if line.start_s is not None:
-        fields += [f"{line.start_s:.3f}", f"{line.end_s:.3f}"]
-    fields += [line.label or "-", "-" if line.score is None else f"{line.score:.3f}"]
-    if line.hypothesis is not None:
-        fields.append(repr(line.hypothesis))
-    if line.label is None and line.reason:
-        fields.append(line.reason)
-    return "\t".join(fields)
+    waveform = decode_audio(path)
+    (prediction,) = backend.predict([waveform])
+    calls_ms = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        backend.predict([waveform])
+        calls_ms.append(1e3 * (time.perf_counter() - started))
+    figures = percentiles(calls_ms)
+    audio_ms = 1e3 * repeat * waveform.size / SAMPLING_RATE
+    values = (repeat, figures["p50"], figures["p95"], sum(calls_ms) / audio_ms)
+    latency = {name: round(value, 5) for name, value in zip(LATENCY_NAMES, values, strict=True)}
+    return Line(backend.operating_point.decide(prediction), latency=latency)
 
 
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
-    options = build_parser().parse_args(argv)
+    options = parse_arguments(argv)
     from inference.backends.table import load_backend
 
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
-    num_files = num_unreadable = 0
-    for path, problem in find_audio(options.paths):
-        num_files += 1
+    write = _writer(options)
+    files = list(find_audio(options.paths))
+    num_unreadable = 0
+    for path, problem in _watched(files):
         try:
             if problem:
                 raise AudioError(f"{path} {problem}.")
             if options.segments:
                 for word in predict_words(backend, options.backend, path):
-                    _write(path, word_line(word), options)
+                    write(path, word_line(word))
+            elif options.repeat:
+                write(path, time_calls(backend, path, options.repeat))
             else:
-                _write(path, file_line(predict_file(backend, path)), options)
+                write(path, Line(predict_file(backend, path)))
         except AudioError as error:
             num_unreadable += 1
-            _write(path, Line(error=str(error)), options)
+            write(path, Line(error=str(error)))
     if num_unreadable:
-        print(f"{num_unreadable} of {num_files} files could not be read", file=sys.stderr)
+        print(f"{num_unreadable} of {len(files)} files could not be read", file=sys.stderr)
         return EXIT_SOME_UNREADABLE
     return EXIT_OK
 
 
-def _write(path: Path, line: Line, options: argparse.Namespace) -> None:
+def _watched(files: "list[tuple[Path, str | None]]") -> "Iterator[tuple[Path, str | None]]":
+    """The files, with a bar on stderr where that is a terminal and they are several."""
+    if len(files) < 2 or not sys.stderr.isatty():
+        yield from files
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    # On a terminal lines are put above the bar; in a pipe or file they are left alone.
+    to_terminal = sys.stdout.isatty()
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=to_terminal) as progress:
+        yield from progress.track(files, description="recognising")
+
+
+def _writer(options: argparse.Namespace) -> Callable[[Path, Line], None]:
+    """What writes a line in the form that was asked for."""
     if options.json:
-        print(json.dumps(as_record(path, line, options.segments)), flush=True)
-    elif line.error:
+        return lambda path, line: print(json.dumps(as_record(path, line, options.segments)), flush=True)
+    if not options.csv:
+        return partial(_write_plain, top_k=options.top_k or 0)
+    latency = dict.fromkeys(LATENCY_NAMES) if options.repeat else {}
+    empty = as_row({**as_record(Path(), Line(), options.segments), **latency})
+    table = csv.DictWriter(sys.stdout, list(empty), lineterminator="\n")
+    table.writeheader()
+
+    def write(path: Path, line: Line) -> None:
+        table.writerow(as_row(as_record(path, line, options.segments)))
+        sys.stdout.flush()
+
+    return write
+
+
+def _write_plain(path: Path, line: Line, top_k: int) -> None:
+    if line.error:
         print(f"{path}\terror\t{line.error}", file=sys.stderr, flush=True)
     else:
-        print(format_line(path, line), flush=True)
+        print(format_line(path, line, top_k), flush=True)
 
 
 if __name__ == "__main__":

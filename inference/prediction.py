@@ -58,10 +58,14 @@ class Answer:
     prediction: Prediction
     forced: bool = False
 
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Label -> probability, in the order of the vocabulary; empty where undefined."""
+        return dict(zip(vocabulary().labels, self.prediction.probabilities or (), strict=False))
+
     def top(self, count: int) -> tuple[tuple[str, float], ...]:
         """The most probable labels with their probabilities, best first; empty where undefined."""
-        pairs = zip(vocabulary().labels, self.prediction.probabilities or (), strict=False)
-        return tuple(sorted(pairs, key=lambda pair: -pair[1])[:count])
+        return tuple(sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:count])
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ PARSERS = {
     "benchmarks.run": "benchmarks.run.arguments",
     "benchmarks.training_throughput": "benchmarks.training_throughput.__main__",
     "inference.app": "inference.app.__main__",
+    "inference.record": "inference.record.__main__",
     "inference.live": "inference.live.arguments",
 }
 

@@ -14,7 +14,6 @@ from inference.live.engine.events import Utterance
 from inference.live.recognition import build_engine
 from inference.prediction import Answer, Prediction
 from inference.stage_timer import collect_stages
-from inference.vocabulary import vocabulary
 
 #: Clips up to this long are taken whole, as files are; longer recordings are cut at the word.
 WHOLE_CLIP_SECONDS = 1.5
@@ -185,7 +184,7 @@ def _describe(answer: Answer, start_s: float, end_s: float) -> WordAnswer:
         label=answer.label,
         reason=answer.reason,
         score=prediction.score,
-        probabilities=dict(zip(vocabulary().labels, prediction.probabilities or (), strict=False)),
+        probabilities=answer.probabilities,
         hypothesis=prediction.hypothesis,
         start_s=round(start_s, 3),
         end_s=round(end_s, 3),

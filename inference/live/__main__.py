@@ -75,6 +75,8 @@ def _listen(options: argparse.Namespace) -> int:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BACKEND_FAILED
+    if options.pre_roll_ms is not None:
+        backend.crop_contract = replace(backend.crop_contract, pre_ms=options.pre_roll_ms)
     with contextlib.ExitStack() as resources:
         keyboard = resources.enter_context(Keyboard())
         screen, outputs = _outputs(options, resources)
@@ -119,26 +121,30 @@ def _session(
     outputs: "list[Output]",
     keyboard: Keyboard,
 ) -> "Session":
-    from inference.live.engine.endpointing import PROFILES
+    from inference.live.engine.events import TOP
     from inference.live.recognition import UtteranceRecogniser, build_engine
     from inference.live.session import Session
 
-    recogniser = UtteranceRecogniser(backend, options.backend, options.min_score, options.force_emit)
+    rules = (options.min_score, options.force_emit, options.top_k or TOP)
+    recogniser = UtteranceRecogniser(backend, options.backend, *rules)
     recogniser.warm_up()
-    settings = PROFILES[options.profile]
-    split = None
+    settings, split = options.endpoint, None
     if options.string:
         from inference.live.engine.splitter import MAX_SPEECH_MS, Splitter
 
         split = Splitter(backend.predict, backend.crop_contract).split
         settings = replace(settings, max_speech_ms=MAX_SPEECH_MS)
+    if options.capture_ms:
+        settings = replace(settings, max_speech_ms=max(options.capture_ms, settings.max_speech_ms))
+    is_paused = options.mode != "always" or options.capture_ms is not None
     return Session(
-        build_engine(backend, settings, options.detector, paused=options.mode != "always"),
+        build_engine(backend, settings, options.detector, is_paused),
         recogniser,
         screen,
         outputs,
         commands=Commands(keyboard.pressed, push_to_talk=options.mode == "push-to-talk").poll,
         split=split,
+        capture_ms=options.capture_ms,
     )
 
 

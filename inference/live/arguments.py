@@ -3,12 +3,15 @@
 import argparse
 import itertools
 import os
+from dataclasses import replace
 
 from inference.command_line import CommandLineParser, add_backend_arguments, positive_int
+from inference.live.engine.endpointing import PROFILES, EndpointSettings
 from inference.live.output.keyboard import KEYS_HELP, Keyboard
 from inference.vocabulary import vocabulary
 
 DESCRIPTION = "Listens to a microphone, or replays a recording, and prints one label per spoken word."
+MAX_OPTION_MS = 3000
 MODES = ("always", "push-to-talk", "toggle")
 EXIT_CODES = (
     f"Keys in a terminal: {KEYS_HELP}. "
@@ -25,7 +28,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--labels scores a recording: add --replay FILE")
     if options.require is not None and not options.labels:
         parser.error("--require judges a score: add --replay FILE --labels CSV")
-    if options.replay and options.device is not None:
+    if options.replay and options.device not in (None, os.environ.get("DIGITS_MIC")):
         parser.error("--device chooses a microphone: leave it out, or leave out --replay")
     if options.string and not vocabulary().is_digits:
         parser.error("--string joins digits: leave it out, or leave out --vocabulary")
@@ -33,14 +36,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--length and --luhn describe a string: add --string")
     if options.luhn and options.length == 1:
         parser.error("--luhn checks the last digit by the others: --length 1 leaves none")
-    if options.mode != "always" and options.replay:
-        parser.error(f"--mode {options.mode} is for a microphone: leave it out, or leave out --replay")
-    if options.mode != "always" and not Keyboard.is_available():
-        parser.error(f"--mode {options.mode} needs keys: start it in a terminal, in the foreground")
+    if options.capture_ms and (options.string or options.mode != "always"):
+        parser.error("--capture-ms takes one word at a key: leave it out, or leave out --mode and --string")
+    by_key = "--capture-ms" if options.capture_ms else f"--mode {options.mode}"
+    if by_key != "--mode always" and options.replay:
+        parser.error(f"{by_key} is for a microphone: leave it out, or leave out --replay")
+    if by_key != "--mode always" and not Keyboard.is_available():
+        parser.error(f"{by_key} needs keys: start it in a terminal, in the foreground")
     if options.profile is None:
         options.profile = "string" if options.string else "isolated"
-    if options.device is None:
-        options.device = os.environ.get("DIGITS_MIC")
+    options.endpoint = endpoint_settings(options, PROFILES[options.profile])
     _refuse_shared_files(parser, options)
     return options
 
@@ -50,11 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLineParser("python -m inference.live", description=DESCRIPTION, epilog=EXIT_CODES)
     add_backend_arguments(parser)
     source = parser.add_argument_group("source")
-    source.add_argument(
-        "--device",
-        metavar="INDEX|NAME-PART",
-        help="microphone (default: $DIGITS_MIC, else the system's)",
-    )
+    add_device_argument(source)
     mode = source.add_mutually_exclusive_group()
     mode.add_argument("--list-devices", action="store_true", help="list the microphones and exit")
     mode.add_argument(
@@ -91,6 +92,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=MODES[0],
         help="listen always (default), while the space bar is held, or between two presses of t",
     )
+    source.add_argument(
+        "--capture-ms",
+        type=_milliseconds,
+        metavar="MS",
+        help="listen only at Enter, and take the MS from then on as one word",
+    )
     words = parser.add_argument_group("words")
     words.add_argument(
         "--profile",
@@ -106,10 +113,12 @@ def build_parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--luhn", action="store_true", help="check the last digit of a string, as of a bank card"
     )
+    add_endpoint_arguments(words)
     words.add_argument(
-        "--detector",
-        choices=("silero", "energy"),
-        help="voice activity (default: silero where its network is installed)",
+        "--pre-roll-ms",
+        type=_milliseconds,
+        metavar="MS",
+        help="audio before a word that the backend is given (default: as its checkpoint was trained)",
     )
     words.add_argument(
         "--min-score",
@@ -119,6 +128,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     words.add_argument("--force-emit", action="store_true", help="print the best label of rejects, marked")
     output = parser.add_argument_group("output")
+    output.add_argument(
+        "--top-k", type=positive_int, metavar="N", help="best labels shown of each word (default: 3)"
+    )
     output.add_argument(
         "--jsonl",
         nargs="?",
@@ -134,6 +146,51 @@ def build_parser() -> argparse.ArgumentParser:
         "--record-utterances", type=_path, metavar="DIR", help="keep each word as a file of its own"
     )
     return parser
+
+
+def add_device_argument(group: argparse._ActionsContainer) -> None:
+    """Adds ``--device``."""
+    group.add_argument(
+        "--device",
+        metavar="INDEX|NAME-PART",
+        default=os.environ.get("DIGITS_MIC"),
+        help="microphone (default: $DIGITS_MIC, else the system's)",
+    )
+
+
+def add_endpoint_arguments(group: argparse._ActionsContainer) -> None:
+    """Adds what decides where a word begins and ends."""
+    group.add_argument(
+        "--detector",
+        choices=("silero", "energy"),
+        help="voice activity (default: silero where its network is installed)",
+    )
+    group.add_argument("--hangover-ms", type=_milliseconds, metavar="MS", help="silence that ends a word")
+    group.add_argument(
+        "--min-speech-ms",
+        type=_milliseconds,
+        metavar="MS",
+        help="less speech than this is too short for a word (default: 96)",
+    )
+    group.add_argument(
+        "--enter-threshold",
+        type=_share,
+        metavar="SCORE",
+        help="score of the voice activity at which speech begins (default: 0.4)",
+    )
+
+
+def endpoint_settings(options: argparse.Namespace, settings: EndpointSettings) -> EndpointSettings:
+    """The settings with what was typed in their place.
+
+    Raises:
+        UserError: If they do not belong together.
+    """
+    names = ("hangover_ms", "min_speech_ms", "enter_threshold")
+    typed = {name: value for name in names if (value := getattr(options, name)) is not None}
+    # Speech cannot end at a higher score than it begins at.
+    leave_threshold = min(settings.leave_threshold, typed.get("enter_threshold", 1.0))
+    return replace(settings, **typed, leave_threshold=leave_threshold)
 
 
 def _refuse_shared_files(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -161,6 +218,13 @@ def _path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("an empty text is no path")
     return text
+
+
+def _milliseconds(text: str) -> int:
+    value = positive_int(text)
+    if value > MAX_OPTION_MS:
+        raise argparse.ArgumentTypeError(f"{value} is more than {MAX_OPTION_MS} ms")
+    return value
 
 
 def _share(text: str) -> float:

@@ -9,7 +9,7 @@ from inference.audio import SAMPLING_RATE, check_waveform
 from inference.backends.base import Backend
 from inference.errors import UserError
 from inference.live.engine.endpointing import PROFILES, EndpointSettings
-from inference.live.engine.events import Utterance, Word
+from inference.live.engine.events import TOP, Utterance, Word
 from inference.live.engine.live_engine import LiveEngine
 from inference.live.engine.voice_activity import build_detector
 from inference.prediction import Prediction
@@ -52,13 +52,22 @@ class UtteranceRecogniser:
         name: Its name, for the records.
         min_score: The user's own lowest score, see ``OperatingPoint.decide``.
         force_emit: Whether to give the best label where the answer would be a reject, marked as forced.
+        top_k: Candidates of each answer to show.
     """
 
-    def __init__(self, backend: Backend, name: str, min_score: float | None = None, force_emit: bool = False):
+    def __init__(
+        self,
+        backend: Backend,
+        name: str,
+        min_score: float | None = None,
+        force_emit: bool = False,
+        top_k: int = TOP,
+    ):
         self.backend_name = name
         self._backend = backend
         self._min_score = min_score
         self._force_emit = force_emit
+        self._top_k = top_k
         self._failures = 0
 
     def warm_up(self) -> None:
@@ -83,6 +92,7 @@ class UtteranceRecogniser:
             end=utterance.end,
             latency_ms={},
             backend=self.backend_name,
+            top_k=self._top_k,
         )
 
     def _predict(self, utterance: Utterance) -> Prediction:

@@ -47,6 +47,7 @@ class Session:
         outputs: Others, shown every event after the screen and with the full latency.
         commands: Gives what the speaker asked for since it was last called.
         split: Takes an utterance apart that may hold several words.
+        capture_ms: Length of the window that is taken on demand, None for none.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Session:
         outputs: Sequence[Output] = (),
         commands: Callable[[], Iterable[Command]] = tuple,
         split: Callable[[Utterance], list[Utterance]] | None = None,
+        capture_ms: int | None = None,
     ):
         self._engine = engine
         self._recogniser = recogniser
@@ -64,6 +66,7 @@ class Session:
         self._outputs = outputs
         self._commands = commands
         self._split = split or (lambda utterance: [utterance])
+        self._capture_ms = capture_ms
         self._undo: deque[int] = deque(maxlen=MAX_UNDO)
         self._late_in_a_row = 0
         self._lost_at: float | None = None
@@ -128,6 +131,8 @@ class Session:
             self._engine.resume()
         elif command in (Command.PAUSE, Command.TOGGLE):
             self._engine.pause()
+        elif command is Command.CAPTURE and self._capture_ms:
+            self._handle(self._engine.capture(self._capture_ms))
         elif command is Command.RECORD and isinstance(source, RecordedSource):
             self.show(Recording(source.toggle()))
         elif command is Command.UNDO and self._undo:

@@ -1,7 +1,11 @@
 """The file command: one line per file whatever the file is."""
 
+import contextlib
+import csv
+import io
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +15,7 @@ import pytest
 import soundfile
 
 from inference import audio_files, predict
+from inference.app.page import EXAMPLES
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.backends.table import load_backend
 from inference.prediction import OperatingPoint
@@ -183,3 +188,73 @@ def test_a_doubtful_file_is_rejected_as_calibrated(
     record = json.loads(capsys.readouterr().out)
     assert (record["label"], record["reason"]) == (None, "low_score")
     assert record["score"] > 0
+
+
+CLIPS = [str(EXAMPLES / f"{name}.flac") for name in ("three", "seven")]
+
+
+def test_the_best_labels_stand_behind_the_score(capsys: pytest.CaptureFixture) -> None:
+    assert predict.main([CLIPS[0], "--top-k", "2"]) == 0
+    _, label, score, best, second = capsys.readouterr().out.rstrip().split("\t")
+    assert (label, best) == ("3", f"3 {score}")
+    assert 0 < float(second.split()[1]) < float(score)
+
+
+def test_every_probability_is_in_the_json(capsys: pytest.CaptureFixture) -> None:
+    assert predict.main([*CLIPS, "--json"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        record = json.loads(line)
+        assert tuple(record["probabilities"]) == DIGITS.labels
+        assert max(record["probabilities"], key=record["probabilities"].get) == record["label"]
+
+
+@pytest.mark.parametrize("more", [[], ["--segments"]])
+def test_a_table_has_the_same_columns_for_good_and_bad_files(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "bad, indeed.wav").write_text("no sound")
+    assert predict.main([*CLIPS, str(tmp_path), "--csv", *more]) == predict.EXIT_SOME_UNREADABLE
+    three, seven, bad = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (three["label"], seven["label"], bad["label"]) == ("3", "7", "")
+    assert ("start_s" in three) == bool(more)
+    assert float(three["probability_3"]) == float(three["score"])
+    assert "bad, indeed.wav" in bad["error"]
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_one_file_is_timed(form: str, capsys: pytest.CaptureFixture) -> None:
+    assert predict.main([CLIPS[0], "--repeat", "5", form]) == 0
+    out = capsys.readouterr().out
+    record = json.loads(out) if form == "--json" else next(csv.DictReader(io.StringIO(out)))
+    assert (record["label"], int(record["calls"])) == ("3", 5)
+    assert 0 < float(record["p50_ms"]) <= float(record["p95_ms"])
+    seconds = decode_audio(CLIPS[0]).size / SAMPLING_RATE
+    assert float(record["real_time_factor"]) * seconds * 1000 < 5 * float(record["p95_ms"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[*CLIPS, "--repeat", "2"], [str(EXAMPLES), "--repeat", "2"], [CLIPS[0], "--repeat", "2", "--segments"]],
+)
+def test_only_one_file_is_timed(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(arguments)
+    assert "--repeat times one file" in capsys.readouterr().err
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_never_between_the_lines(run_module) -> None:
+    main_end, side = pty.openpty()
+    result = subprocess.run(
+        [sys.executable, "-m", "inference.predict", *CLIPS],
+        cwd=PROJECT, stdout=subprocess.PIPE, stderr=side, text=True, check=True,
+        env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(side)
+    drawn = b""
+    with contextlib.suppress(OSError):  # a terminal that nobody holds open any more
+        while part := os.read(main_end, 65536):
+            drawn += part
+    os.close(main_end)
+    assert b"recognising" in drawn
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["3", "7"]
+    assert "recognising" not in run_module("inference.predict", *CLIPS).stderr

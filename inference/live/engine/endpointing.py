@@ -52,6 +52,11 @@ class EndpointSettings:
                 f"thresholds enter {self.enter_threshold} and leave {self.leave_threshold}: "
                 "expected 0 < leave <= enter < 1, for example 0.4 and 0.35."
             )
+        if self.min_speech_ms >= self.max_speech_ms:
+            raise UserError(
+                f"a word of at least {self.min_speech_ms} ms: expected less than the longest word, "
+                f"{self.max_speech_ms} ms."
+            )
 
 
 #: What a user is about to say decides how much silence ends a word.

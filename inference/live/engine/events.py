@@ -13,7 +13,7 @@ from inference.prediction import Answer
 from inference.vocabulary import vocabulary
 
 SCHEMA_VERSION = 1
-#: Candidates of an answer that are shown.
+#: Candidates of an answer that are shown, if nobody says otherwise.
 TOP = 3
 
 
@@ -111,6 +111,7 @@ class Word(Event):
         latency_ms: Stages between the end of speech and the printed line, and their ``total``.
         backend: Name of the backend.
         late: Whether it took longer than a speaker waits, because the backend is behind.
+        top_k: Candidates to show.
     """
 
     id: int
@@ -120,6 +121,12 @@ class Word(Event):
     latency_ms: dict[str, float]
     backend: str
     late: bool = False
+    top_k: int = TOP
+
+    @property
+    def top(self) -> tuple[tuple[str, float], ...]:
+        """The candidates to show, best first."""
+        return self.answer.top(self.top_k)
 
     @property
     def type(self) -> str:
@@ -133,7 +140,7 @@ class Word(Event):
             "id": self.id,
             "digit": None if answer.label is None else symbol(answer.label),
             "score": answer.prediction.score,
-            "top": [(symbol(label), probability) for label, probability in answer.top(TOP)],
+            "top": [(symbol(label), probability) for label, probability in self.top],
             "reason": answer.reason,
             "forced": answer.forced,
             "hypothesis": answer.prediction.hypothesis,
@@ -200,6 +207,30 @@ class Recording(Event):
     """What is heard is being written to ``path``; an empty one says that the recording ended."""
 
     path: str
+
+
+@dataclass(frozen=True)
+class Asked(Event):
+    """The speaker is asked to say something, in a guided recording."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Taken(Event):
+    """What was said to it.
+
+    Attributes:
+        name: The file that keeps it; empty where it is refused.
+        problem: Why it is refused and what to do about it, None where it is kept.
+        seconds: Length of the file.
+        peak_dbfs: Its largest sample, in dB relative to full scale.
+    """
+
+    name: str
+    problem: str | None
+    seconds: float = 0.0
+    peak_dbfs: float = 0.0
 
 
 @dataclass(frozen=True)

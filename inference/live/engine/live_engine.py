@@ -42,6 +42,7 @@ class LiveEngine:
         crop_contract: What the backend declares about its audio.
         sampling_rate: Rate of the blocks that will be pushed, in Hz.
         paused: Whether to be deaf until ``resume`` is called.
+        keep_ms: Audio to keep for ``heard``, beyond what crops need.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LiveEngine:
         crop_contract: CropContract,
         sampling_rate: int = SAMPLING_RATE,
         paused: bool = False,
+        keep_ms: int = 0,
     ):
         self.detector_name = detector.name
         self._detector = detector
@@ -60,13 +62,15 @@ class LiveEngine:
         self._lead = crop_contract.pre_ms * SAMPLING_RATE // 1000
         self._new_beginning = DIGITAL_SILENCE_MS * SAMPLING_RATE // 1000 // detector.frame_samples
         self._gate = Gate(detector.frame_samples, is_open=not paused)
-        keep_ms = settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
+        keep_ms += settings.max_speech_ms + settings.hangover_ms + crop_contract.pre_ms + BEFORE_MS + 200
         self._history = _History(keep_ms * SAMPLING_RATE // 1000)
         self._scores: deque[tuple[int, float]] = deque(
             maxlen=keep_ms * SAMPLING_RATE // 1000 // detector.frame_samples
         )
         self._level_frames = max(1, SAMPLING_RATE // LEVEL_EVENTS_PER_S // self._frame_samples)
         self._is_paused = False
+        #: First sample of the window being captured, and the first after it.
+        self._capture: tuple[int, int] | None = None
         self._next_id = 1
         self._previous_end = -self._lead
         self._received = 0.0
@@ -94,6 +98,10 @@ class LiveEngine:
         self._received += block.size * SAMPLING_RATE / self._sampling_rate
         return self._process(block, last=False)
 
+    def heard(self, start: int, end: int) -> np.ndarray:
+        """What was heard between two positions that are not too long ago, as ``(num_samples,)``."""
+        return self._history.since(start)[: end - start]
+
     def pause(self) -> None:
         """Makes the engine deaf, once the end of a word under way had time to come."""
         self._gate.close()
@@ -101,6 +109,13 @@ class LiveEngine:
     def resume(self) -> None:
         """Makes the engine listen again, from a moment before now."""
         self._gate.open()
+
+    def capture(self, milliseconds: int) -> list[Event]:
+        """Takes so much audio from now on as one word, whatever the detector makes of it, if it is paused."""
+        if not self._is_paused or self._capture is not None:
+            return []
+        self._capture = (self.position, self.position + milliseconds * SAMPLING_RATE // 1000)
+        return [StateChange("speech", self.position)]
 
     @property
     def is_listening(self) -> bool:
@@ -149,6 +164,7 @@ class LiveEngine:
         self._history.append(np.zeros(self._lead, np.float32))
         self._history.end = position
         self._gate.forget()
+        self._capture = None
         self._noise = NoiseFloor(1000 * self._frame_samples / SAMPLING_RATE)
         self._idle_frames = 0
         self._frames_seen = 0
@@ -190,6 +206,10 @@ class LiveEngine:
             events += self._endpoint(score, first)
         if not self._gate.is_open and not self._is_paused:
             events += self._pause()
+        if self._capture is not None and self.position >= self._capture[1]:
+            start, end = self._capture
+            self._capture = None
+            events += [self._utterance(Segment(start, end, end, end)), StateChange("paused", self.position)]
         level_dbfs = max(rms_dbfs(frame), SILENCE_DBFS)
         if self._endpointer.state is State.IDLE:
             self._listen(level_dbfs)
@@ -272,7 +292,8 @@ class LiveEngine:
 
     def _mean_score(self, segment: Segment) -> float:
         scores = [score for position, score in self._scores if segment.start <= position < segment.end]
-        return sum(scores) / len(scores)
+        # What was captured without the detector is taken for a word.
+        return sum(scores) / len(scores) if scores else 1.0
 
     def _is_quiet(self, speech: np.ndarray) -> bool:
         step = self._frame_samples

@@ -10,16 +10,25 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
+#: Of the two, a system has one: Windows the second.
 termios: ModuleType | None
+msvcrt: ModuleType | None
 try:
     import termios
-except ImportError:  # Windows: Ctrl-C still ends a session
+except ImportError:
     termios = None
+try:
+    import msvcrt
+except ImportError:
+    msvcrt = None
+
+#: On Windows the first half of a key that is no character, such as an arrow.
+WINDOWS_PREFIXES = ("\0", "\xe0")
 
 #: A terminal tells of no key's release. A held key repeats: after a long delay, then quickly.
 FIRST_REPEAT_SECONDS = 0.7
 REPEAT_SECONDS = 0.3
-KEYS_HELP = "space talk (push-to-talk), t pause or listen, r record, u undo, c clear, q quit"
+KEYS_HELP = "space talk, Enter take a window, t pause or listen, r record, u undo, c clear, q quit"
 
 
 class Command(Enum):
@@ -28,6 +37,7 @@ class Command(Enum):
     LISTEN = "listen"
     PAUSE = "pause"
     TOGGLE = "toggle"
+    CAPTURE = "capture"
     RECORD = "record"
     UNDO = "undo"
     CLEAR = "clear"
@@ -35,6 +45,8 @@ class Command(Enum):
 
 
 KEYS = {
+    "\n": Command.CAPTURE,
+    "\r": Command.CAPTURE,
     "t": Command.TOGGLE,
     "r": Command.RECORD,
     "u": Command.UNDO,
@@ -51,22 +63,23 @@ class Keyboard:
 
     def __init__(self) -> None:
         self._saved: list[Any] | None = None
+        self._is_entered = False
 
     @staticmethod
     def is_available() -> bool:
         """Whether there are keys to be read."""
         try:
-            return (
-                termios is not None
-                and os.isatty(sys.stdin.fileno())
-                and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-            )
+            if not os.isatty(sys.stdin.fileno()):
+                return False
+            if msvcrt is not None:
+                return True
+            return termios is not None and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
         except (OSError, ValueError, AttributeError):  # closed, or replaced by another object
             return False
 
     def __enter__(self) -> "Keyboard":
-        if self.is_available():
-            assert termios is not None
+        self._is_entered = self.is_available()
+        if self._is_entered and termios is not None:
             self._saved = termios.tcgetattr(sys.stdin.fileno())
             settings = list(self._saved)
             # Keys arrive one by one and are not echoed; Ctrl-C remains a signal.
@@ -75,14 +88,15 @@ class Keyboard:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._saved is not None:
-            assert termios is not None
+        if self._saved is not None and termios is not None:
             with contextlib.suppress(termios.error):  # the terminal is gone
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
             self._saved = None
 
     def pressed(self) -> str:
         """The keys pressed since the last call."""
+        if msvcrt is not None:
+            return self._pressed_on_windows(msvcrt) if self._is_entered else ""
         keys = b""
         while self._saved is not None and select.select([sys.stdin], [], [], 0)[0]:
             more = os.read(sys.stdin.fileno(), 64)
@@ -90,6 +104,19 @@ class Keyboard:
                 self._saved = None
             keys += more
         return keys.decode(errors="ignore")
+
+    @staticmethod
+    def _pressed_on_windows(console: Any) -> str:
+        keys = ""
+        while console.kbhit():
+            key = console.getwch()
+            if key == "\x03":
+                raise KeyboardInterrupt
+            if key in WINDOWS_PREFIXES:
+                console.getwch()
+            else:
+                keys += key
+        return keys
 
 
 class Commands:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from inference.live.engine.events import (
-    TOP,
+    Asked,
     Cleared,
     DigitString,
     Event,
@@ -23,6 +23,7 @@ from inference.live.engine.events import (
     Recording,
     Recovered,
     StateChange,
+    Taken,
     Word,
 )
 from inference.live.output.keyboard import KEYS_HELP, Keyboard
@@ -54,11 +55,13 @@ class Screen:
     Args:
         console: The terminal. Width, ``NO_COLOR`` and ``TERM`` are respected by it.
         backend: Name to show.
+        keys: What the keys do.
     """
 
-    def __init__(self, console: Console, backend: str):
+    def __init__(self, console: Console, backend: str, keys: str = KEYS_HELP):
         self._console = console
         self._backend = backend
+        self._keys = keys
         self._unicode = console.encoding.startswith("utf")
         self._glyphs = " ▁▂▃▄▅▆▇█" if self._unicode else " .:-=+*#%"
         self._state = "opening"
@@ -67,6 +70,7 @@ class Screen:
         self._totals_ms: collections.deque[float] = collections.deque(maxlen=100)
         self._lost_samples = 0
         self._partial = ""
+        self._asked = ""
         self._is_recording = False
         self._drawn_at = 0.0
         self._live = Live(self._status(), console=console, auto_refresh=False, transient=True)
@@ -96,26 +100,32 @@ class Screen:
                 self._partial = event.text
             case DigitString() | Cleared():
                 self._partial = ""
+            case Asked():
+                self._asked = event.text
             case Recording():
                 self._is_recording = bool(event.path)
             case Gap():
                 self._lost_samples += event.num_samples
             case Word() if event.answer.label is not None:
                 self._totals_ms.append(event.latency_ms["total"])
-        line = describe(event)
+        # What is asked for stands above the status line until something else is.
+        line = None if isinstance(event, Asked) else describe(event)
         if line is not None:
             self._console.print(
                 self._permanent(event, line), no_wrap=isinstance(event, Word), overflow="crop"
             )
         if isinstance(event, Ready) and Keyboard.is_available():
-            self._console.print(Text(f"keys: {KEYS_HELP}", style="dim"))
-        if line is not None or time.perf_counter() - self._drawn_at >= REDRAW_SECONDS:
+            self._console.print(Text(f"keys: {self._keys}", style="dim"))
+        is_news = line is not None or isinstance(event, Asked)
+        if is_news or time.perf_counter() - self._drawn_at >= REDRAW_SECONDS:
             self._drawn_at = time.perf_counter()
             self._live.update(self._status(), refresh=True)
 
     def _permanent(self, event: Event, line: str) -> Text:
         if isinstance(event, DigitString):
             return Text(line, style="bold red" if False in (event.length_ok, event.luhn_ok) else "bold cyan")
+        if isinstance(event, Taken):
+            return Text(line, style="green" if event.problem is None else "yellow")
         if not isinstance(event, Word):
             return Text(line, style="dim")
         answer = event.answer
@@ -125,7 +135,7 @@ class Screen:
         delay = f"  {event.latency_ms['total']:4.0f} ms"
         parts: list[str | tuple[str, str]] = [(answer.label, "bold green"), delay]
         taken = cell_len(answer.label + delay) + (cell_len(FORCED) if answer.forced else 0)
-        top = answer.top(TOP)
+        top = event.top
         for label, probability in top[: max(0, self._console.width - taken) // CANDIDATE_CELLS]:
             bar = self._glyphs[-1] * round(BAR_CELLS * probability)
             parts += [f"  {label} ", (f"{bar:{BAR_CELLS}}", "green"), f" {probability:.2f}"]
@@ -151,7 +161,8 @@ class Screen:
         for name in EXPENDABLE:
             if sum(cell_len(text) for text, _ in parts.values()) > self._console.width:
                 del parts[name]
-        return Text.assemble(*parts.values(), no_wrap=True, overflow="crop")
+        asked = [(f"{self._asked}\n", "bold cyan")] if self._asked else []
+        return Text.assemble(*asked, *parts.values(), no_wrap=True, overflow="crop")
 
     def _bars(self) -> str:
         return "".join(

@@ -7,7 +7,7 @@ from typing import Protocol, TextIO
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.live.engine.events import (
-    TOP,
+    Asked,
     Cleared,
     DigitString,
     Event,
@@ -20,6 +20,7 @@ from inference.live.engine.events import (
     Recovered,
     Score,
     Summary,
+    Taken,
     Utterance,
     Withdrawn,
     Word,
@@ -118,8 +119,9 @@ def describe(event: Event) -> str | None:
     """The line a person is given for an event, None where there is nothing to say."""
     match event:
         case Ready():
+            backend = f" with {event.backend}" if event.backend else ""
             return (
-                f"listening to {event.source} at {event.sampling_rate} Hz with {event.backend} "
+                f"listening to {event.source} at {event.sampling_rate} Hz{backend} "
                 f"({event.detector} detector); Ctrl-C ends"
             )
         case Word():
@@ -132,6 +134,12 @@ def describe(event: Event) -> str | None:
             return "cleared"
         case Recording():
             return f"recording to {event.path}" if event.path else "recording ended"
+        case Asked():
+            return event.text
+        case Taken(problem=None):
+            return f"kept {event.name}  {event.seconds:.2f} s  peak {event.peak_dbfs:.0f} dBFS"
+        case Taken():
+            return f"once more: {event.problem}"
         case Gap():
             return f"lost {1000 * event.num_samples / SAMPLING_RATE:.0f} ms of audio"
         case Lost():
@@ -154,7 +162,7 @@ def describe(event: Event) -> str | None:
 def describe_word(word: Word) -> str:
     """A label with its runners-up and delay, or a reject with its reason."""
     answer = word.answer
-    runners_up = "  ".join(f"{label} {probability:.2f}" for label, probability in answer.top(TOP))
+    runners_up = "  ".join(f"{label} {probability:.2f}" for label, probability in word.top)
     evidence = runners_up or (answer.prediction.hypothesis or "")
     if answer.label is None:
         return f"\N{MIDDLE DOT}  {answer.reason}  {evidence}".rstrip()

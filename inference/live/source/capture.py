@@ -103,6 +103,15 @@ def send_audio(connection: Connection, request: CaptureRequest) -> None:
             os._exit(1)
 
 
+def play_audio(connection: Connection, samples: bytes, sampling_rate: int) -> None:
+    """Child's main function: plays 16-bit mono samples to their end, or says why it cannot."""
+    _leave_terminal_alone()
+    with _failures_told(connection):
+        sounddevice = _import_sounddevice()
+        with sounddevice.RawOutputStream(samplerate=sampling_rate, channels=1, dtype="int16") as stream:
+            stream.write(samples)
+
+
 @contextlib.contextmanager
 def _failures_told(connection: Connection) -> Iterator[None]:
     """Sends the parent what went wrong, whatever it is: nobody reads this process's stderr."""

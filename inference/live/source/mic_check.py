@@ -37,9 +37,9 @@ class MicrophoneCheck:
         if abs(self.dc_offset) > 0.05:
             return "a constant offset lies under the sound: a faulty microphone or cable; try another."
         if self.peak_dbfs < -40.0:
-            return "too quiet: raise the microphone's level or come closer, and speak during the check."
+            return "too quiet: raise the microphone's level, or come closer and speak up."
         if self.peak_dbfs - self.noise_dbfs < 20.0:
-            return "speech hardly stands out from the noise: come closer, and speak during the check."
+            return "speech hardly stands out from the noise: come closer and speak up."
         return None
 
 

@@ -1,5 +1,6 @@
 """Keeps what was heard: the whole stream as one file, or each utterance as its own."""
 
+import io
 import tempfile
 import wave
 from collections.abc import Generator
@@ -97,7 +98,7 @@ class UtteranceFolder:
 
     def __init__(self, folder: str):
         self._folder = Path(folder)
-        _check_folder(self._folder, f"--record-utterances {folder}")
+        check_folder(self._folder, f"--record-utterances {folder}")
         self._waveform = np.zeros(0, np.float32)
 
     def show(self, event: Event) -> None:
@@ -115,6 +116,15 @@ def to_int16(waveform: np.ndarray) -> bytes:
     return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype("<i2").tobytes()
 
 
+def wave_bytes(waveform: np.ndarray) -> bytes:
+    """A whole 16-bit WAV file at 16 kHz; ``waveform`` has shape ``(num_samples,)``."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, SAMPLING_RATE, 0, "NONE", "not compressed"))
+        writer.writeframes(to_int16(waveform))
+    return file.getvalue()
+
+
 def _open_wave(path: Path, sampling_rate: int) -> wave.Wave_write:
     try:
         # The wave module, left to find out by itself, complains a second time when its writer is deleted.
@@ -127,7 +137,7 @@ def _open_wave(path: Path, sampling_rate: int) -> wave.Wave_write:
 
 
 def _check_file(path: Path, option: str) -> None:
-    _check_folder(path.parent, option)
+    check_folder(path.parent, option)
     try:
         if path.is_dir():
             raise UserError(f"{option} is a folder, expected a file to write, like {path / 'session.wav'}")
@@ -139,7 +149,7 @@ def _check_file(path: Path, option: str) -> None:
         raise _cannot_be_written(option, error) from error
 
 
-def _check_folder(folder: Path, option: str) -> None:
+def check_folder(folder: Path, option: str) -> None:
     """Makes the folder if need be, and a file in it: permissions alone do not tell."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """The command itself: options, outputs, exit codes, interruption."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -279,3 +280,41 @@ def test_a_list_of_devices_that_cannot_be_written_is_one_sentence(fake_sound):
         _, error = process.communicate(timeout=60)
     assert process.returncode == 2
     assert error.splitlines() == ["error: <stdout> cannot be written: No space left on device."]
+
+
+def test_what_ends_a_word_is_set_by_name_in_milliseconds(backend, three_words, capsys):
+    options = ["--replay", three_words, "--detector", "energy"]
+    # Words of 0.4 s with 0.75 s between them.
+    assert live.main([*options, "--hangover-ms", "900"]) == 0
+    assert capsys.readouterr().err.count("too_long") >= 1
+    assert live.main([*options, "--min-speech-ms", "500"]) == 0
+    assert "3 too_short" in capsys.readouterr().err
+    settings = live.parse_arguments([*options, "--enter-threshold", "0.2"]).endpoint
+    assert (settings.enter_threshold, settings.leave_threshold) == (0.2, 0.2)
+    sizes = []
+    for more in ([], ["--pre-roll-ms", "40"]):
+        assert live.main([*options, *more]) == 0
+        sizes.append(backend.heard[-1].size)
+    assert sizes[0] - sizes[1] == (160 - 40) * 16
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--hangover-ms", "0"], "0 is not 1 or more"),
+    (["--hangover-ms", "9000"], "9000 is more than 3000 ms"),
+    (["--enter-threshold", "1.5"], "1.5 is not between 0 and 1"),
+    (["--enter-threshold", "0"], "expected 0 < leave <= enter < 1"),
+    (["--min-speech-ms", "1200"], "expected less than the longest word, 1200 ms"),
+])  # fmt: skip
+def test_settings_that_cannot_be_are_a_sentence(three_words, capsys, options, message):
+    with contextlib.suppress(SystemExit):
+        assert live.main(["--replay", three_words, *options]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_as_many_candidates_are_shown_as_asked_for(backend, three_words, capsys):
+    options = ["--replay", three_words, "--detector", "energy"]
+    for more, count in (([], 3), (["--top-k", "5"], 5)):
+        assert live.main([*options, *more, "--jsonl"]) == 0
+        records = map(json.loads, capsys.readouterr().out.splitlines())
+        digits = [record for record in records if record["type"] == "digit"]
+        assert {len(digit["top"]) for digit in digits} == {count}

@@ -277,3 +277,18 @@ def test_tightly_cut_clips_are_answered_as_whole_files_are(recordings):
     together = answers(np.concatenate([part for clip in clips for part in (clip, gap)]))
     same = difflib.SequenceMatcher(None, labels, together, autojunk=False).get_matching_blocks()
     assert sum(block.size for block in same) >= 0.95 * len(clips)
+
+
+def test_a_captured_window_is_one_word_and_silence_in_it_is_none():
+    engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract(), paused=True)
+    stream = words(0.512, 0.256, 1.6)
+    events = engine.push(stream[:8192])
+    assert engine.capture(1000)
+    assert not engine.capture(1000)  # one at a time
+    events += engine.push(stream[8192:])
+    (utterance,) = (event for event in events if isinstance(event, Utterance))
+    assert (utterance.start, utterance.end, utterance.reason) == (8192, 8192 + 16_000, None)
+    assert np.array_equal(utterance.waveform, stream[8192 - 160 * 16 :][: utterance.waveform.size])
+    engine.capture(320)
+    quiet = next(event for event in engine.push(words(1.0)) if isinstance(event, Utterance))
+    assert quiet.reason == "too_quiet"

@@ -84,3 +84,20 @@ class RawInputStream:
         time.sleep(3600)
 
     close = abort
+
+
+class RawOutputStream:
+    def __init__(self, samplerate, channels, dtype):
+        if behaviour.get("no_output"):
+            raise PortAudioError("Error querying device -1")
+        assert (samplerate, channels, dtype) == (16_000, 1, "int16")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def write(self, samples):
+        (folder / "playing").write_bytes(samples)
+        (folder / "playing").replace(folder / "played")

@@ -13,7 +13,8 @@ import time
 import pytest
 
 import inference.live.__main__ as live
-from inference.live.output.keyboard import FIRST_REPEAT_SECONDS, REPEAT_SECONDS, Command, Commands
+from inference.live.output import keyboard
+from inference.live.output.keyboard import FIRST_REPEAT_SECONDS, REPEAT_SECONDS, Command, Commands, Keyboard
 from tests.inference.live.conftest import REPOSITORY
 from tests.inference.live.test_main import PROGRAM
 
@@ -63,16 +64,16 @@ def test_letters_are_commands_and_anything_else_is_nothing():
 
 
 class Terminal:
-    """The command on a pseudo-terminal, as its controlling terminal and in the foreground."""
+    """A command on a pseudo-terminal, as its controlling terminal and in the foreground."""
 
-    def __init__(self, *arguments: str):
+    def __init__(self, *arguments: str, program: str = PROGRAM, **environment: str):
         # The other side stays open here as well, so that output can be read after the end.
         self.main, self.side = pty.openpty()
         self.before = termios.tcgetattr(self.main)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL + PROGRAM, "--detector", "energy", *arguments],
+            [sys.executable, "-c", TAKE_TERMINAL + program, "--detector", "energy", *arguments],
             stdin=self.side, stdout=self.side, stderr=self.side, cwd=REPOSITORY, start_new_session=True,
-            env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "100"} | environment,
         )  # fmt: skip
         self.output = ""
 
@@ -159,8 +160,47 @@ def test_modes_with_keys_need_a_terminal_and_a_microphone(capsys, monkeypatch):
     for arguments, message in (
         (["--mode", "toggle"], "needs keys"),
         (["--mode", "push-to-talk", "--replay", "x.wav"], "is for a microphone"),
+        (["--capture-ms", "1000"], "--capture-ms needs keys"),
+        (["--capture-ms", "1000", "--mode", "toggle"], "leave out --mode and --string"),
     ):
         with pytest.raises(SystemExit) as ended:
             live.main(arguments)
         assert ended.value.code == 2
         assert message in capsys.readouterr().err
+
+
+class FakeMsvcrt:
+    """The console of Windows with keys waiting."""
+
+    def __init__(self, keys: str):
+        self.keys = list(keys)
+
+    def kbhit(self) -> bool:
+        return bool(self.keys)
+
+    def getwch(self) -> str:
+        return self.keys.pop(0)
+
+
+def test_keys_of_windows(monkeypatch):
+    monkeypatch.setattr(keyboard, "msvcrt", FakeMsvcrt("q\xe0Hé \0;t"))
+    monkeypatch.setattr(keyboard, "termios", None)
+    monkeypatch.setattr(keyboard.os, "isatty", lambda descriptor: True)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115
+    assert Keyboard().pressed() == ""
+    with Keyboard() as keys:
+        assert keys.pressed() == "qé t"
+        assert keys.pressed() == ""
+        monkeypatch.setattr(keyboard, "msvcrt", FakeMsvcrt("q\x03"))
+        with pytest.raises(KeyboardInterrupt):
+            keys.pressed()
+
+
+def test_enter_takes_a_window_whatever_is_in_it(open_terminal):
+    terminal = open_terminal("--capture-ms", "500")
+    terminal.wait_for("PAUSED")
+    terminal.press("\n")
+    terminal.wait_for("SPEECH.*7 .* ms")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "1 digits, 0 rejects" in terminal.output
