@@ -7,6 +7,7 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,12 @@ from benchmarks.records.files import (
     write_document,
     write_text,
 )
-from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, positive_float, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does not need.
     from benchmarks.reports.report_tables import Report
+    from benchmarks.reports.verdict import Requirements
 
 SCREEN_WIDTH = 100
 PAGE_FILE = "report.html"
@@ -44,6 +46,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--readme", type=Path, metavar="FILE", help=f"also put the table between {README_START} and its end"
     )
+    limits = parser.add_argument_group("what to ship", "the report opens with the best that keeps them all")
+    limits.add_argument(
+        "--max-ms", type=positive_float, metavar="MS", help="a clip costs no more than so many milliseconds"
+    )
+    limits.add_argument(
+        "--max-mb", type=positive_float, metavar="MB", help="the files of the model are no larger"
+    )
+    limits.add_argument(
+        "--max-false-accepts",
+        type=_share,
+        metavar="SHARE",
+        help="no more than this share of other words is shown (default: 0.05 where they were asked about)",
+    )
+    limits.add_argument(
+        "--new-speakers",
+        type=_share,
+        metavar="SHARE",
+        help="at least this share of the words of new voices is right, and shown",
+    )
     parser.add_argument(
         "--allow-fixture",
         action="store_true",
@@ -52,34 +73,50 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _share(text: str) -> float:
+    """An argparse type: above 0 and at most 1."""
+    value = float(text)
+    if not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is no share above 0 and up to 1, such as 0.05")
+    return value
+
+
 @reports_user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes the report of a folder again and prints its table."""
     options = build_parser().parse_args(argv)
     document = _read_readme(options.readme) if options.readme else None
-    report = write_report(options.folder, options.allow_fixture)
+    # pandas and SciPy take seconds that --help does not need.
+    from benchmarks.reports.verdict import Requirements
+
+    limits = {field.name: getattr(options, field.name) for field in fields(Requirements)}
+    report = write_report(options.folder, options.allow_fixture, Requirements(**limits))
     print_report(report, options.folder)
     if document is not None:
         write_text(options.readme, with_results(document, readme_section(report)))
     return EXIT_OK
 
 
-def write_report(folder: Path, allow_fixture: bool = False) -> "Report":
+def write_report(
+    folder: Path, allow_fixture: bool = False, requirements: "Requirements | None" = None
+) -> "Report":
     """Writes the tables, pictures and the page of a run from its records.
 
     Args:
         folder: What ``benchmarks.run`` wrote.
         allow_fixture: Whether figures of stand-in weights are reported, watermarked.
+        requirements: What the recommended recogniser has to keep.
 
     Raises:
-        UserError: If it is no folder of a run, or holds stand-in weights that were not asked for.
+        UserError: If it is no folder of a run, holds stand-in weights that were not asked for, or lacks what
+            a limit is on.
     """
     from benchmarks.reports import formats
     from benchmarks.reports.page import page
     from benchmarks.reports.pictures import draw
     from benchmarks.reports.report_tables import read_report
 
-    report = read_report(folder, allow_fixture)
+    report = read_report(folder, allow_fixture, requirements)
     pictures = draw(report)
     files: dict[str, str | bytes] = {
         SUMMARY_CSV_FILE: formats.csv(report.tables["main"]),

@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmarks.records.files import RunRecords
 from benchmarks.records.layout import EntryRecord, ProtocolRecord, RunRecord
+from benchmarks.reports.answers import passed_on_shares
 from benchmarks.reports.run_tables import captions, flags_of, headline_protocol, missing_reasons
 from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
 from benchmarks.reports.sizes import NO_MACS, size_row
@@ -84,6 +85,7 @@ def main_table(
     timed = set(proper["backend"])
     reference = next((entry.backend for entry in run.backends if entry.backend in timed), None)
     reasons = missing_reasons(run)
+    passed_on = passed_on_shares(answers)
     rows = []
     for entry in run.backends:
         calls = proper[proper["backend"] == entry.backend]
@@ -99,6 +101,7 @@ def main_table(
             REASON: reason_of(entry, headline.protocol, reasons),
             **_resource_cells(records, entry),
             **latency,
+            "cost_ms": latency.get("mean_ms" if entry.backend in passed_on else "p50_ms"),
             **ratio_row(calls, proper[proper["backend"] == reference]),
             **_accuracy_cells(scores, entry.backend, headline.protocol, others),
             **(unheard_row(unheard[entry.backend]) if entry.backend in unheard else {}),
@@ -106,6 +109,11 @@ def main_table(
         flags = flags_of(run, entry, cells["zero_shot"])
         if latency.get("contended", 0.0) > UNRELIABLE_SHARE:
             flags.append("ms unreliable")
+        if entry.backend in passed_on and not calls.empty:
+            flags.append(
+                f"{digits(latency['mean_ms'])} ms in the mean ({percent(passed_on[entry.backend])} % of the "
+                "clips go on to its second model)"
+            )
         asked = [scores.get((entry.backend, protocol)) for protocol in (headline.protocol, *others)]
         if any(score is not None and score.errors for score in asked):
             flags.append("some clips without answer")
@@ -180,6 +188,8 @@ def _keys(others: list[str]) -> list[str]:
         "refused",
         "calls",
         *(f"{name}_ms{part}" for name in QUANTILES for part in ("", "_low", "_high")),
+        "mean_ms",
+        "cost_ms",
         "contended",
         "cold_start_s",
         "load_seconds",

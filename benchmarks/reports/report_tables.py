@@ -19,7 +19,7 @@ from benchmarks.reports import (
 from benchmarks.reports.answers import answer_frame, passed_on_shares
 from benchmarks.reports.scores import score_run
 from benchmarks.reports.table import Table
-from benchmarks.reports.verdict import verdict
+from benchmarks.reports.verdict import Requirements, verdict
 from benchmarks.run.entries import refuse_fixtures
 from inference.vocabulary import use_vocabulary_of
 
@@ -59,20 +59,23 @@ class Report:
         return f"FIXTURE, no results: stand-in weights in {', '.join(self.fixtures)}"
 
 
-def read_report(folder: Path, allow_fixture: bool = False) -> Report:
+def read_report(
+    folder: Path, allow_fixture: bool = False, requirements: Requirements | None = None
+) -> Report:
     """Reads a result folder and makes its tables.
 
     Raises:
-        UserError: If it is no folder of a run, or holds figures of stand-in weights that were not asked for.
+        UserError: If it is no folder of a run, holds figures of stand-in weights that were not asked for, or
+            lacks what a limit is on.
     """
     use_vocabulary_of(folder)
     records = read_run(folder)
     refuse_fixtures(_fixtures(records), allow_fixture)
-    return make_report(records)
+    return make_report(records, requirements)
 
 
-def make_report(records: RunRecords) -> Report:
-    """Scores the records and makes all tables."""
+def make_report(records: RunRecords, requirements: Requirements | None = None) -> Report:
+    """Scores the records, makes all tables and says what to ship under the limits."""
     run = records.run
     answers = answer_frame(records.answers())
     scores = score_run(run, answers)
@@ -103,7 +106,7 @@ def make_report(records: RunRecords) -> Report:
     ]
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}
-    sentences = verdict(run, answers, kept["main"], found)
+    sentences = verdict(run, answers, kept["main"], found, requirements)
     return Report(records, answers, timings, found, sentences, kept, _fixtures(records))
 
 

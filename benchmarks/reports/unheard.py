@@ -5,6 +5,7 @@ answer (``inference.prediction.confidence``) and the threshold that it is held a
 compared where they show equally many of other people's other words.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,8 @@ class UnheardAnswers:
 
         None without scores, or with fewer other words than tell such a share.
         """
+        if false_accepts >= 1:
+            return -math.inf
         if not self.has_scores or len(self.others) * false_accepts < 1:
             return None
         ranked = np.sort(self.others["confidence"].to_numpy())[::-1]

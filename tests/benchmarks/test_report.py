@@ -231,7 +231,7 @@ def test_pictures_are_well_formed_and_described(made: Path) -> None:
 def test_readme_gets_the_table_between_its_markers(report: Report) -> None:
     before = f"before\n{README_START}\nearlier table\n{README_END}\nafter\n"
     text = with_results(before, readme_section(report))
-    assert text.startswith(f"before\n{README_START}\nBest on new speakers: **wav2vec2**, ")
+    assert text.startswith(f"before\n{README_START}\nShip **wav2vec2**, ")
     assert text.endswith(f"{README_END}\nafter\n")
     assert "earlier table" not in text
     (heads,) = (line for line in text.splitlines() if line.startswith("| backend "))
