@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.records.files import (
-    SUMMARY_CSV_FILE,
     SUMMARY_JSON_FILE,
     SUMMARY_MD_FILE,
     write_bytes,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does 
 
 SCREEN_WIDTH = 100
 PAGE_FILE = "report.html"
-TABLES_FOLDER = "tables"
 PLOTS_FOLDER = "plots"
 README_START = "<!-- results:start -->"
 README_END = "<!-- results:end -->"
@@ -38,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = CommandLineParser(
         prog="python -m benchmarks.report",
-        description="Makes the tables (CSV, Markdown, JSON), pictures (SVG, PNG) and the page "
+        description="Makes the tables (Markdown, JSON), the pictures and the page "
         f"({PAGE_FILE}) of a run again from its records; text is mapped to digits by the present rules.",
         epilog="Exit codes: 0 written, 2 the folder cannot be used.",
     )
@@ -112,30 +110,23 @@ def write_report(
             a limit is on.
     """
     from benchmarks.reports import formats
-    from benchmarks.reports.page import page
+    from benchmarks.reports.formats import page
     from benchmarks.reports.pictures import draw
     from benchmarks.reports.report_tables import read_report
 
     report = read_report(folder, allow_fixture, requirements)
     pictures = draw(report)
     files: dict[str, str | bytes] = {
-        SUMMARY_CSV_FILE: formats.csv(report.tables["main"]),
         SUMMARY_MD_FILE: markdown_report(report, [picture.name for picture in pictures]),
         PAGE_FILE: page(report, pictures),
     }
-    for name, table in report.tables.items():
-        files[f"{TABLES_FOLDER}/{name}.csv"] = formats.csv(table)
-        files[f"{TABLES_FOLDER}/{name}.md"] = (
-            "\n".join([*_watermark(report), *formats.markdown(table)]) + "\n"
-        )
     for picture in pictures:
-        files[f"{PLOTS_FOLDER}/{picture.name}.svg"] = picture.svg()
         files[f"{PLOTS_FOLDER}/{picture.name}.png"] = picture.png()
     for name, content in files.items():
         write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
     write_document(folder / SUMMARY_JSON_FILE, formats.summary(report))
-    for made in (*folder.glob(f"{TABLES_FOLDER}/*"), *folder.glob(f"{PLOTS_FOLDER}/*")):
-        # A table or picture of an earlier report in this folder would be a lie.
+    for made in folder.glob(f"{PLOTS_FOLDER}/*"):
+        # A picture of an earlier report in this folder would be a lie.
         if made.relative_to(folder).as_posix() not in files:
             made.unlink()
     return report
@@ -186,7 +177,7 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
     for table in report.tables.values():
         heading = [] if table.name == "main" else [f"## {table.title}", ""]
         sections.append([*heading, *(markdown(table) if len(table) else ["None."])])
-    sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.svg)"] for name in pictures]
+    sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.png)"] for name in pictures]
     environment = environment_line(report.records.environment)
     sections.append(["## Reproduce", "", environment, "", "```", report.records.run.command, "```"])
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -196,8 +187,7 @@ def readme_section(report: "Report") -> str:
     """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
-    from benchmarks.reports.main_table import readme_keys, remarks
-    from benchmarks.reports.run_tables import captions
+    from benchmarks.reports.main_table import captions, readme_keys, remarks
 
     table = report.tables["main"]
     threads = report.records.run.settings.threads

@@ -15,13 +15,12 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.records.layout import RunRecord
-from benchmarks.reports.answers import OTHER_WORDS, of_condition
-from benchmarks.reports.paired_tests import paired_t
-from benchmarks.reports.run_tables import headline_protocol
+from benchmarks.reports.scores import OTHER_WORDS, headline_protocol, of_condition
 from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
 from benchmarks.reports.uncertainty import (
     LEAST_BOOTSTRAP_SPEAKERS,
     bootstrap_over_speakers,
+    paired_t,
     share_on_new_voices,
 )
 from inference.prediction import confidence

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.records.layout import ProtocolRecord, RunRecord
-from benchmarks.reports.answers import of_condition
 from benchmarks.reports.pair_table import compare_answers
-from benchmarks.reports.run_tables import headline_protocol
+from benchmarks.reports.scores import headline_protocol, of_condition
 from benchmarks.reports.table import Table, digits, is_missing, megabytes, percent
 from benchmarks.reports.uncertainty import share_on_new_voices
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, AllUnheard, compare_unheard
