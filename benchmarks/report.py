@@ -7,26 +7,26 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.records.files import (
-    SUMMARY_CSV_FILE,
     SUMMARY_JSON_FILE,
     SUMMARY_MD_FILE,
     write_bytes,
     write_document,
     write_text,
 )
-from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
+from inference.command_line import EXIT_OK, CommandLineParser, positive_float, reports_user_errors
 from inference.errors import UserError
 
 if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does not need.
     from benchmarks.reports.report_tables import Report
+    from benchmarks.reports.verdict import Requirements
 
 SCREEN_WIDTH = 100
 PAGE_FILE = "report.html"
-TABLES_FOLDER = "tables"
 PLOTS_FOLDER = "plots"
 README_START = "<!-- results:start -->"
 README_END = "<!-- results:end -->"
@@ -36,13 +36,32 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = CommandLineParser(
         prog="python -m benchmarks.report",
-        description="Makes the tables (CSV, Markdown, JSON), pictures (SVG, PNG) and the page "
+        description="Makes the tables (Markdown, JSON), the pictures and the page "
         f"({PAGE_FILE}) of a run again from its records; text is mapped to digits by the present rules.",
         epilog="Exit codes: 0 written, 2 the folder cannot be used.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder written by benchmarks.run")
     parser.add_argument(
         "--readme", type=Path, metavar="FILE", help=f"also put the table between {README_START} and its end"
+    )
+    limits = parser.add_argument_group("what to ship", "the report opens with the best that keeps them all")
+    limits.add_argument(
+        "--max-ms", type=positive_float, metavar="MS", help="a clip costs no more than so many milliseconds"
+    )
+    limits.add_argument(
+        "--max-mb", type=positive_float, metavar="MB", help="the files of the model are no larger"
+    )
+    limits.add_argument(
+        "--max-false-accepts",
+        type=_share,
+        metavar="SHARE",
+        help="no more than this share of other words is shown (default: 0.05 where they were asked about)",
+    )
+    limits.add_argument(
+        "--new-speakers",
+        type=_share,
+        metavar="SHARE",
+        help="at least this share of the words of new voices is right, and shown",
     )
     parser.add_argument(
         "--allow-fixture",
@@ -52,53 +71,62 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _share(text: str) -> float:
+    """An argparse type: above 0 and at most 1."""
+    value = float(text)
+    if not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is no share above 0 and up to 1, such as 0.05")
+    return value
+
+
 @reports_user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes the report of a folder again and prints its table."""
     options = build_parser().parse_args(argv)
     document = _read_readme(options.readme) if options.readme else None
-    report = write_report(options.folder, options.allow_fixture)
+    # pandas and SciPy take seconds that --help does not need.
+    from benchmarks.reports.verdict import Requirements
+
+    limits = {field.name: getattr(options, field.name) for field in fields(Requirements)}
+    report = write_report(options.folder, options.allow_fixture, Requirements(**limits))
     print_report(report, options.folder)
     if document is not None:
         write_text(options.readme, with_results(document, readme_section(report)))
     return EXIT_OK
 
 
-def write_report(folder: Path, allow_fixture: bool = False) -> "Report":
+def write_report(
+    folder: Path, allow_fixture: bool = False, requirements: "Requirements | None" = None
+) -> "Report":
     """Writes the tables, pictures and the page of a run from its records.
 
     Args:
         folder: What ``benchmarks.run`` wrote.
         allow_fixture: Whether figures of stand-in weights are reported, watermarked.
+        requirements: What the recommended recogniser has to keep.
 
     Raises:
-        UserError: If it is no folder of a run, or holds stand-in weights that were not asked for.
+        UserError: If it is no folder of a run, holds stand-in weights that were not asked for, or lacks what
+            a limit is on.
     """
     from benchmarks.reports import formats
-    from benchmarks.reports.page import page
+    from benchmarks.reports.formats import page
     from benchmarks.reports.pictures import draw
     from benchmarks.reports.report_tables import read_report
 
-    report = read_report(folder, allow_fixture)
+    report = read_report(folder, allow_fixture, requirements)
     pictures = draw(report)
     files: dict[str, str | bytes] = {
-        SUMMARY_CSV_FILE: formats.csv(report.tables["main"]),
         SUMMARY_MD_FILE: markdown_report(report, [picture.name for picture in pictures]),
         PAGE_FILE: page(report, pictures),
     }
-    for name, table in report.tables.items():
-        files[f"{TABLES_FOLDER}/{name}.csv"] = formats.csv(table)
-        files[f"{TABLES_FOLDER}/{name}.md"] = (
-            "\n".join([*_watermark(report), *formats.markdown(table)]) + "\n"
-        )
     for picture in pictures:
-        files[f"{PLOTS_FOLDER}/{picture.name}.svg"] = picture.svg()
         files[f"{PLOTS_FOLDER}/{picture.name}.png"] = picture.png()
     for name, content in files.items():
         write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
     write_document(folder / SUMMARY_JSON_FILE, formats.summary(report))
-    for made in (*folder.glob(f"{TABLES_FOLDER}/*"), *folder.glob(f"{PLOTS_FOLDER}/*")):
-        # A table or picture of an earlier report in this folder would be a lie.
+    for made in folder.glob(f"{PLOTS_FOLDER}/*"):
+        # A picture of an earlier report in this folder would be a lie.
         if made.relative_to(folder).as_posix() not in files:
             made.unlink()
     return report
@@ -149,7 +177,7 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
     for table in report.tables.values():
         heading = [] if table.name == "main" else [f"## {table.title}", ""]
         sections.append([*heading, *(markdown(table) if len(table) else ["None."])])
-    sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.svg)"] for name in pictures]
+    sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.png)"] for name in pictures]
     environment = environment_line(report.records.environment)
     sections.append(["## Reproduce", "", environment, "", "```", report.records.run.command, "```"])
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -159,8 +187,7 @@ def readme_section(report: "Report") -> str:
     """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
-    from benchmarks.reports.main_table import readme_keys, remarks
-    from benchmarks.reports.run_tables import captions
+    from benchmarks.reports.main_table import captions, readme_keys, remarks
 
     table = report.tables["main"]
     threads = report.records.run.settings.threads

@@ -259,7 +259,7 @@ def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
     The lead changes nothing of the work: all leads of a window stand at the least of their times, the one
     that other work on the machine disturbed least.
     """
-    from benchmarks.reports.picture import COLOURS, MARKERS, Picture, new_figure
+    from benchmarks.reports.pictures import COLOURS, MARKERS, Picture, new_figure
 
     figure = new_figure(None, width=11.0)
     times_ms: dict[tuple[str, float], float] = {}

@@ -59,6 +59,9 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "bench-windows": Subcommand(
             "benchmarks.whisper_windows", "Whisper: window and silence on single words"
         ),
+        "bench-learning": Subcommand(
+            "benchmarks.learning_curve", "how much must be recorded? accuracy by clips of each word"
+        ),
         "records": Subcommand("benchmarks.records.__main__", "layout of the records of a run"),
         "throughput": Subcommand("benchmarks.training_throughput.__main__", "clips a second in fine-tuning"),
     },

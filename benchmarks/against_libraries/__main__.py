@@ -70,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=path_argument, metavar="FILE", help="write everything measured there")
     parser.add_argument(
-        "--out", type=path_argument, metavar="DIR", help="write tables, picture and peers.json there"
+        "--out", type=path_argument, metavar="DIR", help="write tables, picture and summary.json there"
     )
     return parser
 
@@ -125,8 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             plot_growth(growth, args.out)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        write_text(args.out / "peers.json", json.dumps(document, indent=1, default=vars) + "\n")
-        write_text(args.out / "peers.md", "\n".join(markdown) + "\n")
+        write_text(args.out / "summary.json", json.dumps(document, indent=1, default=vars) + "\n")
+        write_text(args.out / "summary.md", "\n".join(markdown) + "\n")
         sys.stderr.write(f"written: {args.out}\n")
     if args.json:
         write_text(args.json, json.dumps(document, indent=1, default=vars) + "\n")

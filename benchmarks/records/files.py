@@ -37,7 +37,6 @@ LATENCY_FILE = "latency.jsonl"
 LOADS_FILE = "loads.jsonl"
 COLD_FILE = "cold.jsonl"
 FOOTPRINT_FILE = "footprint.jsonl"
-SUMMARY_CSV_FILE = "summary.csv"
 SUMMARY_MD_FILE = "summary.md"
 SUMMARY_JSON_FILE = "summary.json"
 

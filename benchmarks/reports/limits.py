@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.reports.answers import of_condition
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.report_tables import Report
-from benchmarks.reports.run_tables import headline_protocol
+from benchmarks.reports.scores import headline_protocol, of_condition
 from benchmarks.reports.table import is_missing
 from inference.errors import UserError
 

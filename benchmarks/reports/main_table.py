@@ -7,10 +7,8 @@ import pandas as pd
 
 from benchmarks.records.files import RunRecords
 from benchmarks.records.layout import EntryRecord, ProtocolRecord, RunRecord
-from benchmarks.reports.run_tables import captions, flags_of, headline_protocol, missing_reasons
-from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
-from benchmarks.reports.sizes import NO_MACS, size_row
-from benchmarks.reports.speed import (
+from benchmarks.reports.resources import (
+    NO_MACS,
     QUANTILES,
     UNRELIABLE_SHARE,
     cold_row,
@@ -18,7 +16,10 @@ from benchmarks.reports.speed import (
     needs_calls,
     ratio_row,
     rounds_proper,
+    size_row,
 )
+from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
+from benchmarks.reports.scores import CLEAN, OUTSIDE, headline_protocol, passed_on_shares
 from benchmarks.reports.table import (
     REASON,
     Column,
@@ -32,6 +33,7 @@ from benchmarks.reports.table import (
 )
 from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS, least_samples
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, NO_SCORE, AllUnheard, unheard_row
+from inference.transcripts import mapping_version
 
 UNHEARD_KEYS = (HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high", "closed", "own_shown")
 
@@ -84,6 +86,7 @@ def main_table(
     timed = set(proper["backend"])
     reference = next((entry.backend for entry in run.backends if entry.backend in timed), None)
     reasons = missing_reasons(run)
+    passed_on = passed_on_shares(answers)
     rows = []
     for entry in run.backends:
         calls = proper[proper["backend"] == entry.backend]
@@ -99,6 +102,7 @@ def main_table(
             REASON: reason_of(entry, headline.protocol, reasons),
             **_resource_cells(records, entry),
             **latency,
+            "cost_ms": latency.get("mean_ms" if entry.backend in passed_on else "p50_ms"),
             **ratio_row(calls, proper[proper["backend"] == reference]),
             **_accuracy_cells(scores, entry.backend, headline.protocol, others),
             **(unheard_row(unheard[entry.backend]) if entry.backend in unheard else {}),
@@ -106,6 +110,11 @@ def main_table(
         flags = flags_of(run, entry, cells["zero_shot"])
         if latency.get("contended", 0.0) > UNRELIABLE_SHARE:
             flags.append("ms unreliable")
+        if entry.backend in passed_on and not calls.empty:
+            flags.append(
+                f"{digits(latency['mean_ms'])} ms in the mean ({percent(passed_on[entry.backend])} % of the "
+                "clips go on to its second model)"
+            )
         asked = [scores.get((entry.backend, protocol)) for protocol in (headline.protocol, *others)]
         if any(score is not None and score.errors for score in asked):
             flags.append("some clips without answer")
@@ -159,43 +168,24 @@ def _accuracy_cells(scores: AllScores, name: str, headline: str, others: Sequenc
 
 
 def _keys(others: list[str]) -> list[str]:
+    """The order of the columns in ``summary.json``."""
     return [
-        "backend",
-        "family",
-        "checkpoint",
-        "status",
-        "trained_on",
-        "protocol",
-        "test_clips",
-        "n",
-        "accuracy",
-        "accuracy_low",
-        "accuracy_high",
-        "interval_method",
-        "macro_f1",
-        "worst_speaker",
-        "worst_speaker_accuracy",
+        *["backend", "family", "checkpoint", "status", "trained_on", "protocol", "test_clips", "n"],
+        *ACCURACY_KEYS[:-2],
         *(f"accuracy_{other}{part}" for other in others for part in ("", "_low", "_high")),
-        "unmapped",
-        "refused",
-        "calls",
+        *["unmapped", "refused", "calls"],
         *(f"{name}_ms{part}" for name in QUANTILES for part in ("", "_low", "_high")),
-        "contended",
-        "cold_start_s",
-        "load_seconds",
-        "first_call_ms",
-        "reference",
-        "ratio",
-        "ratio_low",
-        "ratio_high",
-        "opened_bytes",
-        "checkpoint_bytes",
-        "runtime_bytes",
-        "peak_rss_bytes",
-        "parameters",
-        "macs_second",
-        "device",
-        "flags",
+        *["mean_ms", "cost_ms", "contended", "cold_start_s", "load_seconds", "first_call_ms"],
+        *[
+            "reference",
+            "ratio",
+            "ratio_low",
+            "ratio_high",
+            "opened_bytes",
+            "checkpoint_bytes",
+            "runtime_bytes",
+        ],
+        *["peak_rss_bytes", "parameters", "macs_second", "device", "flags"],
         REASON,
     ]
 
@@ -311,3 +301,80 @@ def _bold(table: pd.DataFrame) -> frozenset[tuple[int, str]]:
     best = int(ranked.index[0])
     low = table.loc[best, f"{key}_low"]
     return frozenset({(best, key)}) if not is_missing(low) and low > ranked.iloc[1] else frozenset()
+
+
+def missing_reasons(run: RunRecord) -> dict[str, str]:
+    """Backend -> why it lacks figures and what would mend it; only those that were not measured whole."""
+    return {
+        entry.backend: ". ".join(
+            part.rstrip(".") for part in (f"{entry.backend}: {entry.reason}", entry.fix) if part
+        )
+        for entry in run.backends
+        if entry.status != "ok" and entry.reason
+    }
+
+
+def flags_of(run: RunRecord, entry: EntryRecord, zero_shot: bool | None) -> list[str]:
+    """What a reader must know about a backend before comparing it."""
+    flags = [] if entry.status == "ok" else [entry.status]
+    told = list(entry.protocols.items())
+    flags += [f"LEAK of {facts.leaked_clips} clips" for _, facts in told if facts.leaked_clips]
+    corpora = {protocol.protocol: protocol.dataset for protocol in run.protocols}
+    if entry.fixture:
+        flags.append("FIXTURE")
+    elif entry.status == "unavailable":
+        pass  # Nothing is known of what could not be loaded.
+    elif zero_shot:
+        flags.append("zero-shot")
+    elif told and all(facts.trained_on is None for _, facts in told):
+        flags.append("no split card")
+    else:
+        foreign = {
+            facts.trained_on
+            for name, facts in told
+            if facts.trained_on is not None
+            and facts.trained_on != corpora.get(name)
+            and not name.startswith(OUTSIDE)
+        }
+        flags += [f"trained on {name}" for name in sorted(foreign)]
+    if any(protocol.measured_clips < protocol.test_clips for protocol in run.protocols):
+        flags.append("subset")
+    return flags
+
+
+def captions(run: RunRecord, answers: pd.DataFrame) -> list[str]:
+    """What a reader must know to read the main table."""
+    notes = [
+        f"{protocol.protocol}: {protocol.dataset_description}; {protocol.caption}; "
+        f"{protocol.measured_clips} clips, fingerprint {protocol.fingerprint}"
+        + ("" if protocol.measured_clips == protocol.test_clips else f", A SUBSET of {protocol.test_clips}")
+        + f". {_reach(protocol, answers)}"
+        for protocol in run.protocols
+    ]
+    notes += [
+        f"FIXTURE: {entry.backend} is a stand-in and no result: {entry.fixture}"
+        for entry in run.backends
+        if entry.fixture
+    ]
+    notes += [f"Left out to stay in the budget: {sentence}" for sentence in run.skipped_for_budget]
+    if not run.complete:
+        notes.append("INTERRUPTED: this run was stopped; complete figures only.")
+    if run.mapping_version != mapping_version():
+        changed = int((answers["label"].fillna("none") != answers["recorded_label"].fillna("none")).sum())
+        notes.append(
+            f"Text was mapped to digits again: {run.mapping_version} at the run, {mapping_version()} "
+            f"here; {changed} answers changed."
+        )
+    return notes
+
+
+def _reach(protocol: ProtocolRecord, answers: pd.DataFrame) -> str:
+    """What the interval says and what it does not."""
+    if not protocol.new_speakers:
+        return "Same speakers, saturated: it says nothing of new voices. Wilson interval over clips."
+    asked = (answers["protocol"] == protocol.protocol) & (answers["condition"] == CLEAN)
+    speakers = answers.loc[asked, "speaker"].nunique()
+    if speakers < 2:
+        return "One new voice: it says nothing of other voices. Wilson interval over clips."
+    interval = "t" if speakers < LEAST_BOOTSTRAP_SPEAKERS else "bootstrap"
+    return f"{speakers} new voices are the unit of the {interval} interval: it is about more of this kind."

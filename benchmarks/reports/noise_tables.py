@@ -7,8 +7,7 @@ import pandas as pd
 
 from benchmarks.conditions.table import FAMILIES, SNR_UNIT
 from benchmarks.records.layout import ConditionRecord, RunRecord
-from benchmarks.reports.answers import CLEAN, OTHER_WORDS, REJECTION, of_condition, speaker_accuracies
-from benchmarks.reports.paired_tests import paired_t
+from benchmarks.reports.scores import CLEAN, OTHER_WORDS, REJECTION, of_condition, speaker_accuracies
 from benchmarks.reports.table import (
     REASON,
     Column,
@@ -20,6 +19,7 @@ from benchmarks.reports.table import (
     text_columns,
     whole,
 )
+from benchmarks.reports.uncertainty import paired_t
 from inference.prediction import OperatingPoint, Prediction, confidence
 
 SNR_FAMILIES = frozenset(family.name for family in FAMILIES if family.unit == SNR_UNIT)

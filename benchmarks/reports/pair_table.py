@@ -8,16 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.records.layout import ProtocolRecord, RunRecord
-from benchmarks.reports.answers import of_condition
-from benchmarks.reports.paired_tests import (
-    detectable_difference,
-    half_width,
-    holm,
-    least_sign_flip_p,
-    mcnemar,
-    paired_t,
-    sign_flip_p,
-)
+from benchmarks.reports.scores import of_condition
 from benchmarks.reports.table import (
     REASON,
     Column,
@@ -29,6 +20,15 @@ from benchmarks.reports.table import (
     table_of,
     text_columns,
     whole,
+)
+from benchmarks.reports.uncertainty import (
+    detectable_difference,
+    half_width,
+    holm,
+    least_sign_flip_p,
+    mcnemar,
+    paired_t,
+    sign_flip_p,
 )
 
 PRIMARY = "primary"

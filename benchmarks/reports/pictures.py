@@ -1,8 +1,11 @@
-"""The pictures of a report, drawn from its tables."""
+"""The pictures of a report, drawn from its tables: the same records give the same bytes."""
 
+import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,15 +13,85 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from benchmarks.reports.noise_tables import SNR_FAMILIES
-from benchmarks.reports.picture import COLOURS, Picture, new_figure, styles
 from benchmarks.reports.report_tables import Report
-from benchmarks.reports.run_tables import headline_protocol
-from benchmarks.reports.scores import NONE
-from benchmarks.reports.speed import REST, rounds_proper
+from benchmarks.reports.scores import NONE, headline_protocol
 from benchmarks.reports.table import percent
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES
-from inference.stage_timer import STAGES
 from inference.vocabulary import vocabulary
+
+#: Colours that stay apart for colour-blind readers (M. Okabe and K. Ito, Color Universal Design, 2008; the
+#: last three after P. Tol, Colour Schemes, 2021).
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#999933", "#88CCEE"),
+)
+MARKERS = "osD^vP*X"
+RASTER_DPI = 150
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure.
+
+    Attributes:
+        name: File name without its ending.
+        title: Heading.
+        alt: What a reader who cannot see it is told; holds the figures.
+        figure: The drawing.
+    """
+
+    name: str
+    title: str
+    alt: str
+    figure: Figure
+
+    def svg(self) -> bytes:
+        """As SVG, for a page; the same bytes every time."""
+        # No date and fixed ids: the same figures give the same bytes.
+        with mpl.rc_context({"svg.hashsalt": f"spoken-digits-{self.name}", "svg.fonttype": "none"}):
+            buffer = io.BytesIO()
+            self.figure.savefig(
+                buffer,
+                format="svg",
+                metadata={"Date": None, "Creator": None, "Title": self.title, "Description": self.alt},
+            )
+        return buffer.getvalue()
+
+    def png(self) -> bytes:
+        """As PNG, for a file; the same bytes every time."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=RASTER_DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def new_figure(watermark: str | None, width: float = 7.5, height: float = 4.5) -> Figure:
+    """An empty figure, crossed by the watermark if there is one."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if watermark is not None:
+        figure.text(
+            0.5,
+            0.5,
+            "FIXTURE",
+            rotation=25,
+            fontsize=60,
+            color="#D55E00",
+            alpha=0.25,
+            ha="center",
+            va="center",
+        )
+    return figure
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """A colour and a marker for each backend, the same in every picture."""
+    return {
+        name: {
+            "color": COLOURS[place % len(COLOURS)],
+            "marker": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
+        }
+        for place, name in enumerate(names)
+    }
+
 
 #: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
 AREA_PER_MB = 8.0
@@ -28,7 +101,7 @@ LABEL_HEIGHT = 0.11
 #: Right end of the curve of false accepts, and bins of confidence.
 MOST_FALSE_ACCEPTS = 0.2
 NUM_BINS = 10
-NEEDED = ["accuracy", "accuracy_low", "accuracy_high", "p50_ms", "opened_bytes"]
+NEEDED = ["accuracy", "accuracy_low", "accuracy_high", "cost_ms", "opened_bytes"]
 
 
 def draw(report: Report) -> list[Picture]:
@@ -40,8 +113,6 @@ def draw(report: Report) -> list[Picture]:
         speaker_dots(report),
         confusions(report),
         snr_curves(report),
-        latency_distribution(report),
-        stage_stack(report),
     ]
     return [picture for picture in drawn if picture is not None]
 
@@ -148,10 +219,10 @@ def accuracy_latency(report: Report) -> Picture | None:
         look = style[row["backend"]]
         dominated = _is_dominated(row, rows)
         axes.scatter(
-            row["p50_ms"], accuracy, area_per_mb * megabytes, color=look["color"], alpha=0.25, linewidths=0
+            row["cost_ms"], accuracy, area_per_mb * megabytes, color=look["color"], alpha=0.25, linewidths=0
         )
         axes.errorbar(
-            row["p50_ms"],
+            row["cost_ms"],
             accuracy,
             yerr=np.abs(bounds - accuracy)[:, np.newaxis],
             **look,
@@ -159,13 +230,13 @@ def accuracy_latency(report: Report) -> Picture | None:
             markerfacecolor="white" if dominated else look["color"],
             capsize=3,
         )
-        told.append(f"{row['backend']}: {accuracy:.1f} %, {row['p50_ms']:.3g} ms, {megabytes:.1f} MB")
+        told.append(f"{row['backend']}: {accuracy:.1f} %, {row['cost_ms']:.3g} ms, {megabytes:.1f} MB")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(LogFormatter())
     axes.margins(x=0.1, y=0.15)
     _label_beside(axes, rows, style)
-    axes.set_xlabel("latency p50 in ms per clip (logarithmic)")
+    axes.set_xlabel("ms per clip (logarithmic): median, mean where some clips go on to a second model")
     protocol = headline_protocol(report.records.run)
     axes.set_ylabel(f"{protocol.protocol} accuracy in % with 95 % interval")
     axes.set_title(
@@ -185,13 +256,13 @@ def accuracy_latency(report: Report) -> Picture | None:
 def _label_beside(axes: Axes, rows: pd.DataFrame, style: Mapping[str, Mapping[str, Any]]) -> None:
     """Names the points in a column on the right, each with a line to its point, so that no two overlap."""
     low, high = axes.get_ylim()
-    ranked = rows.sort_values(["accuracy", "p50_ms"])
+    ranked = rows.sort_values(["accuracy", "cost_ms"])
     wanted = ((100 * ranked["accuracy"] - low) / (high - low)).tolist()
     for (_, row), place in zip(ranked.iterrows(), spread(wanted, LABEL_HEIGHT), strict=True):
         flags = f"\n{row['flags']}" if row["flags"] else ""
         axes.annotate(
             f"{row['backend']}, {row['opened_bytes'] / 1e6:.1f} MB{flags}",
-            (row["p50_ms"], 100 * row["accuracy"]),
+            (row["cost_ms"], 100 * row["accuracy"]),
             xytext=(1.04, place),
             textcoords="axes fraction",
             verticalalignment="center",
@@ -216,12 +287,12 @@ def _is_dominated(row: pd.Series, rows: pd.DataFrame) -> bool:
     """Whether another backend is at least as good in accuracy, latency and size, and better in one."""
     good = (
         (rows["accuracy"] >= row["accuracy"])
-        & (rows["p50_ms"] <= row["p50_ms"])
+        & (rows["cost_ms"] <= row["cost_ms"])
         & (rows["opened_bytes"] <= row["opened_bytes"])
     )
     better = (
         (rows["accuracy"] > row["accuracy"])
-        | (rows["p50_ms"] < row["p50_ms"])
+        | (rows["cost_ms"] < row["cost_ms"])
         | (rows["opened_bytes"] < row["opened_bytes"])
     )
     return bool((good & better).any())
@@ -356,65 +427,6 @@ def snr_curves(report: Report) -> Picture | None:
     return Picture(
         "snr", "Accuracy in noise; dotted: chance", f"Accuracy by noise level. {'; '.join(told)}.", figure
     )
-
-
-def latency_distribution(report: Report) -> Picture | None:
-    """Share of calls that took no longer than so many milliseconds."""
-    proper = rounds_proper(report.timings, report.records.run.settings.threads)
-    if proper.empty:
-        return None
-    figure = new_figure(report.watermark)
-    axes = figure.add_subplot()
-    style = _styles(report)
-    told = []
-    for backend in _backends(report):
-        values = np.sort(proper.loc[proper["backend"] == backend, "e2e_ms"].to_numpy(dtype=float))
-        if not values.size:
-            continue
-        shares = 100 * np.arange(1, values.size + 1) / values.size
-        axes.step(values, shares, where="post", color=style[backend]["color"], label=backend)
-        marked = shares.searchsorted([50, 95])
-        axes.plot(values[marked], shares[marked], linestyle="", markersize=5, **style[backend])
-        told.append(f"{backend}: {values[0]:.3g} to {values[-1]:.3g} ms, {values.size} calls")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("ms per clip (logarithmic); marks: p50 and p95 of the calls")
-    axes.set_ylabel("% of calls no slower")
-    axes.grid(visible=True, which="major", alpha=0.25)
-    _legend(figure)
-    return Picture("latency", "Latency distribution", f"Latency. {'; '.join(told)}.", figure)
-
-
-def stage_stack(report: Report) -> Picture | None:
-    """Mean share of a prediction that each stage takes."""
-    if "stages" not in report.tables:
-        return None
-    table = report.tables["stages"].frame
-    figure = new_figure(report.watermark, height=1.4 + 0.5 * len(table))
-    axes = figure.add_subplot()
-    left = np.zeros(len(table))
-    places = np.arange(len(table))
-    for colour, stage in zip(COLOURS, (*STAGES, REST), strict=False):
-        # What no stage names can come out slightly below nothing.
-        shares = (100 * table[stage].astype(float) / table["total"]).fillna(0.0).clip(lower=0).to_numpy()
-        if shares.any():
-            bars = axes.barh(places, shares, left=left, color=colour, label=stage, edgecolor="white")
-            labels = [f"{share:.0f}" if share >= 6 else "" for share in shares]
-            axes.bar_label(bars, labels, label_type="center", fontsize="x-small", color="white")
-            left = left + shares
-    axes.set_yticks(
-        places,
-        [f"{name}\n{total:.3g} ms" for name, total in zip(table["backend"], table["total"], strict=True)],
-    )
-    axes.invert_yaxis()
-    axes.set_xlabel("% of the mean time")
-    _legend(figure)
-    told = [
-        f"{row['backend']}: "
-        + ", ".join(f"{stage} {row[stage]:.3g} ms" for stage in (*STAGES, REST) if pd.notna(row[stage]))
-        for _, row in table.iterrows()
-    ]
-    return Picture("stages", "Where the time goes", f"Stages. {'; '.join(told)}.", figure)
 
 
 def _backends(report: Report) -> list[str]:

@@ -1,25 +1,26 @@
 """All tables of a report from the records of a run: what every format, picture and page is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from benchmarks.records.checked import to_json
 from benchmarks.records.files import RunRecords, read_run
+from benchmarks.records.layout import Environment, RunRecord
 from benchmarks.reports import (
     main_table,
     noise_tables,
     pair_table,
-    run_tables,
+    resources,
     score_tables,
-    sizes,
-    speed,
     unheard,
 )
-from benchmarks.reports.answers import answer_frame, passed_on_shares
-from benchmarks.reports.scores import score_run
-from benchmarks.reports.table import Table
-from benchmarks.reports.verdict import verdict
+from benchmarks.reports.scores import answer_frame, passed_on_shares, score_run
+from benchmarks.reports.table import Column, Table, table_of, text_columns
+from benchmarks.reports.verdict import Requirements, verdict
 from benchmarks.run.entries import refuse_fixtures
 from inference.vocabulary import use_vocabulary_of
 
@@ -59,26 +60,29 @@ class Report:
         return f"FIXTURE, no results: stand-in weights in {', '.join(self.fixtures)}"
 
 
-def read_report(folder: Path, allow_fixture: bool = False) -> Report:
+def read_report(
+    folder: Path, allow_fixture: bool = False, requirements: Requirements | None = None
+) -> Report:
     """Reads a result folder and makes its tables.
 
     Raises:
-        UserError: If it is no folder of a run, or holds figures of stand-in weights that were not asked for.
+        UserError: If it is no folder of a run, holds figures of stand-in weights that were not asked for, or
+            lacks what a limit is on.
     """
     use_vocabulary_of(folder)
     records = read_run(folder)
     refuse_fixtures(_fixtures(records), allow_fixture)
-    return make_report(records)
+    return make_report(records, requirements)
 
 
-def make_report(records: RunRecords) -> Report:
-    """Scores the records and makes all tables."""
+def make_report(records: RunRecords, requirements: Requirements | None = None) -> Report:
+    """Scores the records, makes all tables and says what to ship under the limits."""
     run = records.run
     answers = answer_frame(records.answers())
     scores = score_run(run, answers)
     found = unheard.unheard_answers(run, answers)
-    timings = speed.timing_frame(records.latency)
-    reasons = run_tables.missing_reasons(run)
+    timings = resources.timing_frame(records.latency)
+    reasons = main_table.missing_reasons(run)
     conditions = noise_tables.condition_table(run, answers)
     tables = [
         main_table.main_table(records, answers, scores, timings, found),
@@ -89,23 +93,80 @@ def make_report(records: RunRecords) -> Report:
         score_tables.confusion_table(run, scores),
         score_tables.unmapped_table(run, scores),
         pair_table.pair_table(run, answers),
-        speed.latency_table(run, timings, reasons, passed_on_shares(answers)),
-        speed.stage_table(run, timings),
-        speed.sweep_table(run, timings),
-        speed.cold_table(run, records.cold, reasons),
-        sizes.size_table(run, records.footprint, reasons),
-        sizes.memory_table(run, records.footprint, reasons),
+        resources.latency_table(run, timings, reasons, passed_on_shares(answers)),
+        resources.stage_table(run, timings),
+        resources.sweep_table(run, timings),
+        resources.cold_table(run, records.cold, reasons),
+        resources.size_table(run, records.footprint, reasons),
+        resources.memory_table(run, records.footprint, reasons),
         noise_tables.condition_summary_table(conditions),
         conditions,
         noise_tables.rejection_table(run, answers),
-        run_tables.failure_table(run),
-        run_tables.environment_table(records.environment),
+        failure_table(run),
+        environment_table(records.environment),
     ]
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}
-    sentences = verdict(run, answers, kept["main"], found)
+    sentences = verdict(run, answers, kept["main"], found, requirements)
     return Report(records, answers, timings, found, sentences, kept, _fixtures(records))
 
 
 def _fixtures(records: RunRecords) -> list[str]:
     return [entry.backend for entry in records.run.backends if entry.fixture]
+
+
+def failure_table(run: RunRecord) -> Table:
+    """What failed or could not run."""
+    rows: list[dict[str, Any]] = []
+    for entry in run.backends:
+        rows += [{"backend": entry.backend, **to_json(failure)} for failure in entry.failures]
+        if entry.status != "ok":
+            if not entry.failures:
+                rows.append({"backend": entry.backend, "kind": entry.status, "reason": entry.reason})
+            continue
+        rows += [
+            {"backend": entry.backend, "protocol": protocol, "kind": told.status, "reason": told.reason}
+            for protocol, told in entry.protocols.items()
+            if told.status != "ok"
+        ]
+    rows += [{"backend": "all", "kind": "budget", "reason": sentence} for sentence in run.skipped_for_budget]
+    for row in rows:
+        row["what"] = row.get("reason")
+    return table_of(
+        "failures",
+        "Failures and skips",
+        [
+            Column(name, name, numeric=False, missing="does not apply")
+            for name in ("backend", "phase", "protocol", "condition", "kind", "what")
+        ],
+        rows,
+        more=("traceback",),
+    )
+
+
+def environment_table(environment: Environment) -> Table:
+    """One row per fact."""
+    rows = [{"fact": key, "value": value} for key, value in _flat(to_json(environment))]
+    return table_of(
+        "environment",
+        "Environment",
+        [
+            *text_columns("fact"),
+            Column(
+                "value", "value", numeric=False, missing="this system does not tell, or it is not installed"
+            ),
+        ],
+        rows,
+    )
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str | None]]:
+    facts: list[tuple[str, str | None]] = []
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            facts += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, tuple):
+            facts.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
+        else:
+            facts.append((f"{prefix}{key}", None if value is None else str(value)))
+    return facts

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records.layout import ProtocolRecord
-from benchmarks.reports.answers import of_condition
 from benchmarks.reports.pair_table import compare_answers
-from benchmarks.reports.paired_tests import paired_share_interval
 from benchmarks.reports.report_tables import Report
+from benchmarks.reports.scores import of_condition
 from benchmarks.reports.table import digits, is_missing, p_value, percent, points
+from benchmarks.reports.uncertainty import paired_share_interval
 from finetune.intervals import Interval
 from inference.errors import UserError
 

@@ -1,16 +1,101 @@
-"""What the answers of one backend under one protocol come to."""
+"""Answers scored again by the present rules, and what those of one backend under one protocol come to."""
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.layout import RunRecord
-from benchmarks.reports.answers import of_condition, speaker_accuracies
+from benchmarks.records.layout import AnswerRecord, ProtocolRecord, RunRecord
 from benchmarks.reports.uncertainty import share_on_new_voices
 from finetune.intervals import Interval, wilson_interval
 from finetune.metrics import macro_f1
+from inference.prediction import PASSED_ON
+from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
+
+CLEAN = "clean"
+REJECTION = "rejection"
+OTHER_WORDS = "other-words"
+COLUMNS = (
+    "backend",
+    "protocol",
+    "fold",
+    "condition",
+    "clip",
+    "speaker",
+    "reference",
+    "status",
+    "label",
+    "recorded_label",
+    "hypothesis",
+    "score",
+    "none_probability",
+    "reason",
+    "refused",
+    "snr_db",
+    "ok",
+    "correct",
+)
+
+
+#: What the names of protocols begin with whose voices no model heard.
+OUTSIDE = "external:"
+
+
+def headline_protocol(run: RunRecord) -> ProtocolRecord:
+    """The protocol that decides: voices that no model heard, else the first of new speakers, else any."""
+    outside = [protocol for protocol in run.protocols if protocol.protocol.startswith(OUTSIDE)]
+    new = [protocol for protocol in run.protocols if protocol.new_speakers]
+    return (*outside, *new, *run.protocols)[0]
+
+
+def answer_frame(records: Iterable[AnswerRecord]) -> pd.DataFrame:
+    """All answers of a run, one row each.
+
+    ``ok`` says whether there is an answer at all; ``label`` is None where it is no digit, which is an
+    error; ``recorded_label`` is what the mapping said at the run.
+    """
+    return pd.DataFrame.from_records(map(_row, records), columns=list(COLUMNS))
+
+
+def _row(record: AnswerRecord) -> tuple[Any, ...]:
+    hypothesis, label = record.hypothesis, record.label
+    mapped = label if hypothesis is None else match_transcript(hypothesis).label
+    ok = record.status == "ok"
+    cells = {
+        **{name: getattr(record, name, None) for name in COLUMNS},
+        "label": mapped,
+        "recorded_label": label,
+        "snr_db": record.corruption.realised_snr_db if record.corruption else None,
+        "ok": ok,
+        "correct": ok and mapped is not None and mapped == record.reference,
+    }
+    # Names recur in every record: one copy of each is enough.
+    return tuple(sys.intern(cell) if isinstance(cell, str) else cell for cell in cells.values())
+
+
+def of_condition(answers: pd.DataFrame, backend: str, protocol: str, condition: str = CLEAN) -> pd.DataFrame:
+    """The answers of one backend under one protocol and condition."""
+    return answers[
+        (answers["backend"] == backend)
+        & (answers["protocol"] == protocol)
+        & (answers["condition"] == condition)
+    ]
+
+
+def passed_on_shares(answers: pd.DataFrame) -> dict[str, float]:
+    """Backend -> share of the clean clips that its first model passed on; only where one did."""
+    clean = answers[(answers["condition"] == CLEAN) & answers["ok"].astype(bool)]
+    shares = (clean["reason"] == PASSED_ON).groupby(clean["backend"]).mean()
+    return {str(name): float(share) for name, share in shares.items() if share}
+
+
+def speaker_accuracies(answers: pd.DataFrame) -> pd.Series:
+    """Share of right answers by speaker, sorted by name."""
+    return answers[answers["ok"]].groupby("speaker")["correct"].mean()
+
 
 #: Last column of a confusion matrix: no digit.
 NONE = "none"

@@ -5,6 +5,7 @@ answer (``inference.prediction.confidence``) and the threshold that it is held a
 compared where they show equally many of other people's other words.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,12 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.records.layout import RunRecord
-from benchmarks.reports.answers import OTHER_WORDS, of_condition
-from benchmarks.reports.paired_tests import paired_t
-from benchmarks.reports.run_tables import headline_protocol
+from benchmarks.reports.scores import OTHER_WORDS, headline_protocol, of_condition
 from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
 from benchmarks.reports.uncertainty import (
     LEAST_BOOTSTRAP_SPEAKERS,
     bootstrap_over_speakers,
+    paired_t,
     share_on_new_voices,
 )
 from inference.prediction import confidence
@@ -51,6 +51,8 @@ class UnheardAnswers:
 
         None without scores, or with fewer other words than tell such a share.
         """
+        if false_accepts >= 1:
+            return -math.inf
         if not self.has_scores or len(self.others) * false_accepts < 1:
             return None
         ranked = np.sort(self.others["confidence"].to_numpy())[::-1]

@@ -14,7 +14,7 @@ from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.loading import Corpus
 from finetune.corpus.splits import fingerprint
-from inference.backends.table import BACKENDS, checkpoint_parts, read_members
+from inference.backends.table import BACKENDS, backend_class, checkpoint_parts, read_members
 from inference.errors import UserError
 
 #: Backend -> the baseline that is fitted for each fold in seconds.
@@ -112,8 +112,22 @@ def _joined(entry: Entry, members: Mapping[str, FoldCheckpoints], test_set: Test
 
 
 def _cards(entry: Entry, checkpoint: str) -> list[SplitCard | None]:
-    """The cards of all that is loaded, None for a part without one."""
-    return [read_split_card(Path(part)) for part in checkpoint_parts(entry.spec, checkpoint)]
+    """The cards of all that is loaded and learned this task, None for a part without one."""
+    if not entry.spec.composite:
+        return [read_split_card(Path(checkpoint))]
+    return [
+        read_split_card(Path(part))
+        for name, folder in read_members(checkpoint)
+        if not _is_zero_shot(name)
+        for part in checkpoint_parts(BACKENDS[name], folder)
+    ]
+
+
+def _is_zero_shot(name: str) -> bool:
+    try:
+        return backend_class(BACKENDS[name]).zero_shot
+    except ModuleNotFoundError:  # What cannot be loaded is told when it is.
+        return False
 
 
 def _leaks(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.compare import main
-from benchmarks.reports.paired_tests import paired_share_interval
 from benchmarks.reports.report_tables import read_report
 from benchmarks.reports.run_differences import compare_runs
+from benchmarks.reports.uncertainty import paired_share_interval
 from tests.benchmarks.made_run import make_run, read_lines, write_lines
 
 MFCC = Path("records/mfcc.jsonl.gz")

@@ -291,7 +291,7 @@ def test_command_prints_and_writes(monkeypatch, tmp_path, capsys, recordings) ->
     assert "itself" in printed.out
     assert "Nothing" in printed.out
     assert str(out) in printed.err
-    document = json.loads((out / "peers.json").read_text())
+    document = json.loads((out / "summary.json").read_text())
     assert document["comparisons"][0]["comparison"]["variant"] == "mfcc"
     assert document["environment"]["threads_per_backend"] == 1
-    assert "itself" in (out / "peers.md").read_text()
+    assert "itself" in (out / "summary.md").read_text()

@@ -20,7 +20,7 @@ from benchmarks.measure.latency import (
 from benchmarks.measure.timing import resident_groups, time_cold_starts
 from benchmarks.records.checked import to_json
 from benchmarks.records.layout import ColdStart, Contention, Settings, TimedCall
-from benchmarks.reports.speed import latency_row, ratio_row, timing_frame
+from benchmarks.reports.resources import latency_row, ratio_row, timing_frame
 from benchmarks.run.status import EntryStatus
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip

@@ -169,6 +169,9 @@ def test_an_ensemble_leaks_what_a_member_has_heard(
     official = make_test_set("official", corpus, 0, None, None)
     found = find_checkpoints(chosen, [chosen], official, hashes, no_fit)
     assert (found.trained_on, found.leaked_clips) == (None, None), "a member without a card leaves it open"
+    zero_shot = dataclasses.replace(chosen, checkpoint=f"speech-embedding={heard}+pocketsphinx")
+    found = find_checkpoints(zero_shot, [zero_shot], official, hashes, no_fit)
+    assert (found.trained_on, found.leaked_clips) == ("folder", 0), "a zero-shot member has no split"
     before = weights_hash(chosen)
     (bare / "model.bin").write_bytes(b"one")
     assert weights_hash(chosen) != before

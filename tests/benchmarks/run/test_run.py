@@ -33,7 +33,8 @@ Benchmark = Callable[..., tuple[int, Path]]
 
 
 def entries(folder: Path) -> dict[str, "pd.Series[object]"]:
-    frame = pd.read_csv(folder / "summary.csv")
+    rows = json.loads((folder / "summary.json").read_text())["tables"]["main"]["rows"]
+    frame = pd.DataFrame(rows)
     return {entry["backend"]: entry for _, entry in frame.iterrows()}
 
 

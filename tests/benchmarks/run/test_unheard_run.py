@@ -50,7 +50,8 @@ def test_other_words_are_answered_kept_and_reported(
     (condition,) = (row for row in records.run.conditions if row.condition == "other-words")
     assert (condition.protocol, condition.clips) == (f"external:{corpus_folder.name}", NUM_OTHER_WORDS)
 
-    table = pd.read_csv(folder / "tables" / "unheard.csv").set_index("backend")
+    tables = json.loads((folder / "summary.json").read_text())["tables"]
+    table = pd.DataFrame(tables["unheard"]["rows"]).set_index("backend")
     wary, constant = table.loc["wary"], table.loc["constant"]
     assert wary[["closed", "auroc", "right_at_5", "own_right", "own_shown"]].tolist() == [1, 1, 1, 1, 0]
     assert np.isnan(wary["right_at_1"])  # 20 other words do not tell 1 %
@@ -58,9 +59,9 @@ def test_other_words_are_answered_kept_and_reported(
     assert constant[["auroc", "right_at_5"]].isna().all()
 
     screen = capsys.readouterr().out
-    assert "Best on voices that no model heard: wary, 100.0 %" in " ".join(screen.split())
+    assert "Ship wary, 100.0 %" in " ".join(screen.split())
     assert "no score that a threshold could be held against" in " ".join(screen.split())
-    assert {"unheard_curves.svg", "reliability.svg"} <= {path.name for path in (folder / "plots").iterdir()}
+    assert {"unheard_curves.png", "reliability.png"} <= {path.name for path in (folder / "plots").iterdir()}
     # Where the folders lie is nobody's business.
     for path in (folder / "run.json", folder / "summary.md"):
         assert str(corpus_folder.parent) not in path.read_text()

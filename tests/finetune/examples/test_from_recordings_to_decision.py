@@ -37,5 +37,5 @@ def test_the_cells_run_from_data_to_a_decision(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Best on new speakers: **" in done.stdout
+    assert "Ship **" in done.stdout
     assert "pass" in done.stdout
