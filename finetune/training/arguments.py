@@ -33,7 +33,7 @@ class ModelArguments:
         metadata={"help": "keep the convolutional encoder fixed (default: yes, except with --from_config)"},
     )
     freeze_layers: int = field(
-        default=0, metadata={"help": "keep so many of the lowest transformer layers fixed, and all below"}
+        default=0, metadata={"help": "of the encoder learn only the transformer layers above so many; 0: all"}
     )
 
     def __post_init__(self) -> None:

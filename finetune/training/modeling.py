@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
     SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
     WhisperForAudioClassification,
 )
 
@@ -65,7 +66,7 @@ def _feature_encoder(model: Any) -> nn.Module:
 
 
 def _freeze_layers(model: Any, num_layers: int) -> None:
-    """Fixes the lowest layers of the transformer and all before them, so that no gradient goes there."""
+    """Fixes all of the encoder but its upper layers: no gradient is computed below them."""
     layers = model.base_model.encoder.layers
     if num_layers > len(layers):
         raise CheckpointError(f"--freeze_layers {num_layers}: {type(model).__name__} has {len(layers)}.")
@@ -75,7 +76,7 @@ def _freeze_layers(model: Any, num_layers: int) -> None:
         parameter.requires_grad_(parameter.requires_grad and id(parameter) in learned)
 
 
-def random_encoder(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+def random_encoder(path: Path) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     """Builds an encoder without a head from a configuration file, with random weights.
 
     Raises:
@@ -86,7 +87,7 @@ def random_encoder(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtracto
 
 def _from_config(
     path: Path, auto_class: Any, **fields: Any
-) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     if not path.is_file():
         raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
     try:
@@ -94,6 +95,8 @@ def _from_config(
         model = auto_class.from_config(config)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"--from_config {path} is not a model configuration: {error}") from error
+    if config.model_type == "whisper":
+        return model, WhisperFeatureExtractor(feature_size=config.num_mel_bins)
     feature_extractor = Wav2Vec2FeatureExtractor(
         sampling_rate=SAMPLING_RATE,
         do_normalize=True,

@@ -95,7 +95,7 @@ BACKENDS = OpenTable(
             import_path="inference.backends.wav2vec2.backend:Wav2Vec2Backend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "whisper-encoder"),
             summary="log-mel window + Whisper's encoder, fine-tuned with a classification head",
-            package="safetensors",
+            package="onnxruntime",
             options=_ENCODER_OPTIONS,
         ),
         BackendSpec(
