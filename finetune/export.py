@@ -33,7 +33,6 @@ from inference.backends.wav2vec2.checkpoint import (
     read_encoder_checkpoint,
 )
 from inference.backends.wav2vec2.conversion import convert_checkpoint
-from inference.backends.wav2vec2.input_values import normalised
 from inference.backends.wav2vec2.select_runtime import PRECISIONS, RuntimeChoice, candidates
 from inference.checkpoint import read_crop_contract
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
@@ -111,7 +110,7 @@ def export_checkpoint(
         raise CheckpointError(
             f"{checkpoint} is an export already; name the folder that finetune.train wrote."
         )
-    (choice,) = candidates(runtime, precision, source.num_parameters, source.pads_exactly)
+    (choice,) = candidates(runtime, precision, source.num_parameters, source.converts_exactly)
     split = _training_split(source.folder, dataset)
     prepare_folder(out)
     unfinished = out / "unfinished"
@@ -165,8 +164,7 @@ def _calibration(source: EncoderCheckpoint, clips: Sequence[Clip]) -> list[np.nd
     """Training clips from all over the list, as the network is given them."""
     contract = read_crop_contract(source.folder)
     places = np.linspace(0, len(clips) - 1, min(NUM_CALIBRATION_CLIPS, len(clips))).astype(int)
-    waveforms = [prepare(clips[place].waveform(), contract) for place in places]
-    return [normalised(waveform) for waveform in waveforms] if source.normalises else waveforms
+    return [source.inputs(prepare(clips[place].waveform(), contract)) for place in places]
 
 
 def _compare(source: Path, exported: Path, choice: RuntimeChoice, clips: Sequence[Clip]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Fine-tunes Wav2Vec2 (or any encoder of raw waveforms) with a classification head.
+"""Fine-tunes Wav2Vec2 (or its kin, or Whisper's encoder) with a classification head.
 
     accelerate launch finetune/train.py --config finetune/configs/wav2vec2-small.yaml
     python -m finetune.train --model facebook/wav2vec2-base --dataset FOLDER --output_dir runs/mine

@@ -45,6 +45,22 @@ def count_wav2vec2(config: Mapping[str, Any], num_samples: int) -> int:
     return total + frames * hidden * projection + projection * len(config["id2label"])
 
 
+def count_whisper_encoder(config: Mapping[str, Any]) -> int:
+    """A classifier on Whisper's encoder (Radford et al. 2022, https://arxiv.org/abs/2212.04356), one window.
+
+    Args:
+        config: Content of ``config.json``, as transformers writes it.
+    """
+    positions, width, n_mels = config["max_source_positions"], config["d_model"], config["num_mel_bins"]
+    num_frames = 2 * positions  # the second convolution takes every other one
+    convolutions = 3 * width * (num_frames * n_mels + positions * width)
+    layer = 4 * width**2 + 2 * width * config["encoder_ffn_dim"] + 2 * positions * width
+    projection = config["classifier_proj_size"]
+    encoder = convolutions + positions * (config["encoder_layers"] * layer + width * projection)
+    features = count_log_mel(num_frames * HOP_SAMPLES, n_mels)
+    return features + encoder + projection * len(config["id2label"])
+
+
 def count_network(path: Path) -> int | None:
     """A convolutional network stored as ONNX, for one input: its convolutions and matrix products.
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+#: Where weights lie that were fetched before, whichever cache a test is given.
+USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+
 # Before any library reads it: a test must not depend on the Hub, nor wait for it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("SPOKEN_DIGITS_OFFLINE", "1")
@@ -42,6 +45,7 @@ def tiny_en() -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SPOKEN_DIGITS_OFFLINE")
+        patch.setenv("XDG_CACHE_HOME", USER_CACHE)
         try:
             return fetch_weights("tiny.en")
         except BackendUnavailableError as error:

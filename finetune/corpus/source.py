@@ -1,14 +1,15 @@
-"""Recordings that had a part in a model, as its cards name them."""
+"""What had a part in a model, recordings and weights, as its cards name them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class CorpusSource:
-    """Recordings that a model was made with, for its cards.
+    """What a model was made with, for its cards.
 
     Attributes:
-        use: What they served for: "split", "learned from", "validation", "non-words", "validation non-words".
+        use: What they served for: "split", "learned from", "validation", "non-words", "validation non-words",
+            "weights".
         description: One sentence.
         notice: Licence and attribution, the text of ``NOTICE``; empty where the folder has none.
     """

@@ -33,7 +33,7 @@ class ModelArguments:
 
     model: str = field(
         default="facebook/wav2vec2-base",
-        metadata={"help": "Hub id or folder of a raw-waveform encoder (Wav2Vec2, HuBERT, WavLM, ...)"},
+        metadata={"help": "Hub id or folder of an encoder: Wav2Vec2, HuBERT, WavLM, ..., Whisper"},
     )
     from_config: str | None = field(
         default=None,
@@ -43,10 +43,15 @@ class ModelArguments:
         default=None,
         metadata={"help": "keep the convolutional encoder fixed (default: yes, except with --from_config)"},
     )
+    freeze_layers: int = field(
+        default=0, metadata={"help": "of the encoder learn only the transformer layers above so many; 0: all"}
+    )
 
     def __post_init__(self) -> None:
         if self.freeze_feature_encoder is None:
             self.freeze_feature_encoder = self.from_config is None
+        if self.freeze_layers < 0:
+            raise UserError(f"--freeze_layers {self.freeze_layers}: expected 0 or more.")
 
 
 @dataclass
@@ -167,6 +172,9 @@ class FineTuningArguments(TrainingArguments):
         default="end", metadata={"help": "with --push_to_hub: end uploads the finished checkpoint, once"}
     )
     disable_tqdm: bool | None = field(default=False, metadata={"help": "no progress bar"})
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "the collator makes what the model takes of what the clips have"}
+    )
 
     def __post_init__(self) -> None:
         accelerated = torch.accelerator.is_available()

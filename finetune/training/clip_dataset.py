@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 from transformers import (
+    SequenceFeatureExtractor,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
-    Wav2Vec2FeatureExtractor,
 )
 
 from finetune.augmentation import (
@@ -133,9 +133,14 @@ class ClipDataset(Dataset):
         self._epoch.value = epoch
 
 
+def has_window(feature_extractor: SequenceFeatureExtractor) -> bool:
+    """Whether the encoder is given a window of one length, whatever the clip's."""
+    return "input_features" in feature_extractor.model_input_names
+
+
 @dataclass(frozen=True)
 class WaveformCollator:
-    """Normalises each waveform and pads the batch to its longest.
+    """What an encoder is given of a batch: waveforms padded to the longest, or log-mel windows of one length.
 
     The attention mask is present exactly where the checkpoint's feature extractor asks for one:
     encoders with layer norm need it, those with group norm (wav2vec2-base) were trained without.
@@ -144,17 +149,20 @@ class WaveformCollator:
         feature_extractor: The checkpoint's own.
     """
 
-    feature_extractor: Wav2Vec2FeatureExtractor
+    feature_extractor: SequenceFeatureExtractor
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Returns ``input_values`` ``(batch, num_samples)``, the mask if any, and ``labels``.
+        """Returns what the encoder takes, and ``labels``.
+
+        That is ``input_values`` ``(batch, num_samples)`` and the mask, if any, or ``input_features``
+        ``(batch, n_mels, num_frames)``.
 
         Labels are ids ``(batch,)``, or probabilities ``(batch, num_labels)`` where clips are mixed.
         """
         batch = self.feature_extractor(
             [example["input_values"] for example in examples],
             sampling_rate=SAMPLING_RATE,
-            padding=True,
+            padding="max_length" if has_window(self.feature_extractor) else True,
             return_tensors="pt",
         )
         labels = torch.as_tensor(np.array([example["labels"] for example in examples]))

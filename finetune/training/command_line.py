@@ -21,7 +21,7 @@ from inference.vocabulary import use_vocabulary
 
 #: Options that may be given more than once.
 REPEATABLE = {option.name for option in fields(DataArguments) if option.metadata.get("action") == "extend"}
-DESCRIPTION = """Fine-tunes Wav2Vec2 (or any encoder of raw waveforms) with a classification head.
+DESCRIPTION = """Fine-tunes Wav2Vec2 (or its kin, or Whisper's encoder) with a classification head.
 Options on the command line win over those of the configuration file. Started again with the same
 command after a kill, it goes on from the last checkpoint that was saved."""
 

@@ -3,6 +3,7 @@
 import sys
 from collections import ChainMap
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -10,13 +11,13 @@ from typing import Any, cast
 import numpy as np
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
-from transformers import PreTrainedModel, TrainerState, Wav2Vec2FeatureExtractor, set_seed
+from transformers import PreTrainedModel, SequenceFeatureExtractor, TrainerState, set_seed
 
 from finetune.checkpoint.writer import claim_folder, prepare_folder
 from finetune.corpus.clip import Clip
 from finetune.metrics import compute_metrics
 from finetune.training.arguments import FineTuningArguments
-from finetune.training.clip_dataset import ClipDataset, WaveformCollator
+from finetune.training.clip_dataset import ClipDataset, WaveformCollator, has_window
 from finetune.training.clip_trainer import ClipTrainer, EarlyStopping
 from finetune.training.command_line import Arguments
 from finetune.training.data import TrainingData, gather
@@ -30,6 +31,7 @@ from finetune.training.resumption import (
 )
 from finetune.training.tracking import prepare_trackers
 from finetune.training.waveform_cache import WaveformCache
+from finetune.training.whisper_encoder import weights_source
 from inference.errors import UserError
 from inference.vocabulary import vocabulary
 from inference.weights import hub_is_reachable
@@ -52,6 +54,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     training.run_name = training.run_name or str(output_dir)
     with training.main_process_first(desc="making clips"):
         data = gather(arguments.data)
+    data = replace(data, sources=(*data.sources, *weights_source(arguments.model.model)))
     set_seed(training.seed)
     model, feature_extractor = build_model(arguments.model, arguments.data.classes)
     main_process = training.process_index == 0
@@ -62,7 +65,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
         claim_folder(output_dir, outcome_settings(arguments) | clips)
         # One is being written while the best, and those the user wants to keep, are still there.
         require_space(output_dir, model.num_parameters(), 2 + (training.save_total_limit or 1))
-    if not feature_extractor.return_attention_mask:
+    if not feature_extractor.return_attention_mask and not has_window(feature_extractor):
         # Without a mask padding would change the answers; a clip alone is how the model is used.
         training.per_device_eval_batch_size = 1
     with training.main_process_first(desc="decoding clips"):
@@ -124,7 +127,7 @@ def _trainer(
     data: TrainingData,
     waveforms: ChainMap,
     model: PreTrainedModel,
-    feature_extractor: Wav2Vec2FeatureExtractor,
+    feature_extractor: SequenceFeatureExtractor,
 ) -> ClipTrainer:
     training = arguments.training
     choosing = training.load_best_model_at_end and training.early_stopping_patience > 0
@@ -159,7 +162,7 @@ def _logits(
     return cast(np.ndarray, trainer.predict(asked).predictions)
 
 
-def _save(model: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor, folder: Path) -> None:
+def _save(model: PreTrainedModel, feature_extractor: SequenceFeatureExtractor, folder: Path) -> None:
     model.save_pretrained(folder)
     feature_extractor.save_pretrained(folder)
 

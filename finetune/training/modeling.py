@@ -5,16 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForAudioClassification,
     PreTrainedModel,
+    SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+    WhisperForAudioClassification,
 )
 
 from finetune.training.arguments import ModelArguments
+from finetune.training.whisper_encoder import encoder_folder, is_known, shorten_window
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
 from inference.weights import hub_cache_problem, hub_is_reachable, is_hub_id
@@ -22,7 +27,7 @@ from inference.weights import hub_cache_problem, hub_is_reachable, is_hub_id
 
 def build_model(
     arguments: ModelArguments, classes: Sequence[str]
-) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     """Builds the classifier and the feature extractor that belongs to it.
 
     Raises:
@@ -33,23 +38,45 @@ def build_model(
         model, feature_extractor = _from_config(path, AutoModelForAudioClassification, **_label_maps(classes))
     else:
         model, feature_extractor = _from_weights(arguments.model, classes)
-    if model.main_input_name != "input_values":
+    if isinstance(model, WhisperForAudioClassification):
+        shorten_window(model, feature_extractor)
+    elif model.main_input_name != "input_values":
         raise CheckpointError(
             f"{type(model).__name__} takes {model.main_input_name}; this command trains encoders of raw "
-            "waveforms: Wav2Vec2, HuBERT, WavLM and their kin."
+            "waveforms (Wav2Vec2, HuBERT, WavLM and their kin) and of Whisper."
         )
     if arguments.freeze_feature_encoder:
-        freeze = getattr(model, "freeze_feature_encoder", None)
-        if freeze is None:
-            raise CheckpointError(
-                f"{type(model).__name__} has no convolutional feature encoder to freeze; "
-                "add --freeze_feature_encoder false."
-            )
-        freeze()
+        _feature_encoder(model).requires_grad_(False)
+    if arguments.freeze_layers:
+        _freeze_layers(model, arguments.freeze_layers)
     return model, feature_extractor
 
 
-def random_encoder(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+def _feature_encoder(model: Any) -> nn.Module:
+    """The convolutions before the transformer."""
+    if isinstance(model, WhisperForAudioClassification):
+        return nn.ModuleList([model.encoder.conv1, model.encoder.conv2])
+    convolutions = getattr(model.base_model, "feature_extractor", None)
+    if convolutions is None:
+        raise CheckpointError(
+            f"{type(model).__name__} has no convolutional feature encoder to freeze; "
+            "add --freeze_feature_encoder false."
+        )
+    return convolutions
+
+
+def _freeze_layers(model: Any, num_layers: int) -> None:
+    """Fixes all of the encoder but its upper layers: no gradient is computed below them."""
+    layers = model.base_model.encoder.layers
+    if num_layers > len(layers):
+        raise CheckpointError(f"--freeze_layers {num_layers}: {type(model).__name__} has {len(layers)}.")
+    encoder = model.encoder if isinstance(model, WhisperForAudioClassification) else model.base_model
+    learned = {id(parameter) for parameter in layers[num_layers:].parameters()}
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in learned)
+
+
+def random_encoder(path: Path) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     """Builds an encoder without a head from a configuration file, with random weights.
 
     Raises:
@@ -60,7 +87,7 @@ def random_encoder(path: Path) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtracto
 
 def _from_config(
     path: Path, auto_class: Any, **fields: Any
-) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
+) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     if not path.is_file():
         raise CheckpointError(f"--from_config {path} does not exist; expected a JSON file with 'model_type'.")
     try:
@@ -68,6 +95,8 @@ def _from_config(
         model = auto_class.from_config(config)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"--from_config {path} is not a model configuration: {error}") from error
+    if config.model_type == "whisper":
+        return model, WhisperFeatureExtractor(feature_size=config.num_mel_bins)
     feature_extractor = Wav2Vec2FeatureExtractor(
         sampling_rate=SAMPLING_RATE,
         do_normalize=True,
@@ -76,16 +105,17 @@ def _from_config(
     return model, feature_extractor
 
 
-def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, Wav2Vec2FeatureExtractor]:
-    source = {"pretrained_model_name_or_path": name}
+def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     local = Path(name).is_dir()
     if not local and not is_hub_id(name):
         raise CheckpointError(
             f"--model {name} does not exist; expected a folder, such as python -m finetune.pretrain makes, "
             "or a Hub id owner/name."
         )
-    if not local and not hub_is_reachable():
-        source["local_files_only"] = True  # type: ignore[assignment]
+    offline = not local and not hub_is_reachable()
+    source: dict[str, Any] = {"pretrained_model_name_or_path": name, "local_files_only": offline}
+    if offline and is_known(name):
+        source["pretrained_model_name_or_path"] = encoder_folder(name)
     try:
         feature_extractor = AutoFeatureExtractor.from_pretrained(**source)
         model = AutoModelForAudioClassification.from_pretrained(

@@ -44,6 +44,11 @@ class BackendSpec:
     composite: bool = False
 
 
+_ENCODER_OPTIONS = {
+    "runtime": ("auto", "openvino", "onnxruntime", "torch"),
+    "precision": ("auto", "fp32", "bf16", "int8"),
+}
+
 #: Rows by name; those from outside join them when the table is read.
 BACKENDS = OpenTable(
     BackendSpec,
@@ -83,10 +88,15 @@ BACKENDS = OpenTable(
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),
             summary="fine-tuned Wav2Vec2 with a classification head",
             package="safetensors",
-            options={
-                "runtime": ("auto", "openvino", "onnxruntime", "torch"),
-                "precision": ("auto", "fp32", "bf16", "int8"),
-            },
+            options=_ENCODER_OPTIONS,
+        ),
+        BackendSpec(
+            name="whisper-encoder",
+            import_path="inference.backends.wav2vec2.backend:Wav2Vec2Backend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "whisper-encoder"),
+            summary="log-mel window + Whisper's encoder, fine-tuned with a classification head",
+            package="onnxruntime",
+            options=_ENCODER_OPTIONS,
         ),
         BackendSpec(
             name="whisper",

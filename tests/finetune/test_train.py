@@ -184,6 +184,8 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
             ["--dataset", "FOLDER", "--model", "nobody/nothing"],
             "--model nobody/nothing cannot be loaded.*--config",
         ),
+        (["--freeze_layers", "-1"], "--freeze_layers -1: expected 0 or more"),
+        (["--dataset", "FOLDER", "--from_config", "MICRO", "--freeze_layers", "3"], "Classification has 2"),
         (["--speed_min", "2", "--speed_max", "1"], "expected 0 < min <= max"),
         (["--max_clip_ms", "-5"], "expected none below 0"),
         (["--nope", "3"], "unknown options --nope 3"),
@@ -198,7 +200,7 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
         (["--learning_rate", "-1"], "expected 0.0 or more"),
         (["--label_smoothing_factor", "3"], "expected 0 to 1"),
         (["--deepspeed", "none.json"], "the options do not fit"),
-        (["--dataset", "FOLDER", "--from_config", "WHISPER"], "takes input_features"),
+        (["--dataset", "FOLDER", "--from_config", "BERT"], "takes input_features"),
         (
             ["--dataset", "FOLDER", "--from_config", "MICRO", "--output_dir", "/proc/nope"],
             "cannot be written",
@@ -206,10 +208,11 @@ def test_fine_tuning_starts_from_a_folder_of_weights(config: Path, one_process: 
     ],
 )
 def test_mistakes_end_with_one_sentence(arguments, message, spoken_corpus, config, tmp_path, capsys) -> None:
-    (tmp_path / "whisper.json").write_text('{"model_type": "whisper"}')
+    bert = {"model_type": "wav2vec2-bert", "num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 16}
+    (tmp_path / "bert.json").write_text(json.dumps(bert))
     stand_ins = {
         "FOLDER": str(spoken_corpus),
-        "WHISPER": str(tmp_path / "whisper.json"),
+        "BERT": str(tmp_path / "bert.json"),
         "MICRO": str(config.parent / "micro.json"),
     }
     arguments = [stand_ins.get(argument, argument) for argument in arguments]

@@ -6,7 +6,7 @@ import pytest
 
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend
 from inference.features import WindowSettings
-from inference.multiply_accumulates import count_log_mel, count_network, count_wav2vec2
+from inference.multiply_accumulates import count_log_mel, count_network, count_wav2vec2, count_whisper_encoder
 
 
 @pytest.mark.parametrize("num_samples", [6720, 16_000])
@@ -20,6 +20,19 @@ def test_wav2vec2_as_torch_counts_it(num_samples: int) -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, num_samples))
     counted = count_wav2vec2(json.loads((folder / "config.json").read_text()), num_samples)
+    assert counted == pytest.approx(counter.get_total_flops() / 2, rel=0.02)
+
+
+def test_whisper_encoder_as_torch_counts_it() -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import WhisperConfig, WhisperForAudioClassification
+
+    config = WhisperConfig(max_source_positions=100, num_labels=11, encoder_layers=2, decoder_layers=0)
+    config._attn_implementation = "eager"
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        WhisperForAudioClassification(config).eval()(torch.zeros(1, 80, 200))
+    counted = count_whisper_encoder(config.to_dict())
     assert counted == pytest.approx(counter.get_total_flops() / 2, rel=0.02)
 
 

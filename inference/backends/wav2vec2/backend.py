@@ -1,4 +1,4 @@
-"""A fine-tuned audio classifier: Wav2Vec2, HuBERT, WavLM or kin, on the runtime that suits the machine."""
+"""A fine-tuned audio classifier: Wav2Vec2 or kin, or Whisper's encoder, on the runtime for the machine."""
 
 import logging
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from inference.backends.wav2vec2.checkpoint import (
     EncoderCheckpoint,
     read_encoder_checkpoint,
 )
-from inference.backends.wav2vec2.input_values import normalised, padded, plan_batches
+from inference.backends.wav2vec2.input_values import padded, plan_batches
 from inference.backends.wav2vec2.runtime import EncoderRuntime
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates, require_modules
 from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_operating_point
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
 from inference.files import read_json
-from inference.multiply_accumulates import count_wav2vec2
+from inference.multiply_accumulates import count_wav2vec2, count_whisper_encoder
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
@@ -63,8 +63,7 @@ class Wav2Vec2Backend(Backend):
         self.arithmetic = _ARITHMETIC[choice.precision]
         self._config = read_json(folder / "config.json")
         self._runtime = runtime
-        self._normalises = checkpoint.normalises
-        self._may_pad = checkpoint.pads_exactly
+        self._checkpoint = checkpoint
 
     @classmethod
     def load(
@@ -88,6 +87,8 @@ class Wav2Vec2Backend(Backend):
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
         """See ``Backend.multiply_accumulates``; None for an encoder of another family."""
+        if self._config.get("model_type") == "whisper":
+            return count_whisper_encoder(self._config)
         if self._config.get("model_type") not in ("wav2vec2", "hubert", "wavlm"):
             return None
         least = self.crop_contract.min_ms * SAMPLING_RATE // 1000
@@ -105,20 +106,22 @@ class Wav2Vec2Backend(Backend):
     def logits(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """What the network says of at least one waveform: ``(len(waveforms), num_labels)``."""
         with stage("features"):
-            clips = [prepare(waveform, self.crop_contract) for waveform in waveforms]
-            if self._normalises:
-                clips = [normalised(clip) for clip in clips]
-            lengths = np.array([clip.size for clip in clips])
+            prepared = (prepare(waveform, self.crop_contract) for waveform in waveforms)
+            clips = [self._checkpoint.inputs(waveform) for waveform in prepared]
+            lengths = np.array([clip.shape[-1] for clip in clips])
             batches = plan_batches(
-                lengths.tolist(), self._runtime.max_batch, self._runtime.length_step, self._may_pad
+                lengths.tolist(),
+                self._runtime.max_batch,
+                self._runtime.length_step,
+                self._checkpoint.pads_exactly,
             )
         rows: list[int] = []
         found: list[np.ndarray] = []
         for batch in batches:
             with stage("features"):
-                input_values = padded([clips[row] for row in batch.rows], batch.num_samples)
+                inputs = padded([clips[row] for row in batch.rows], batch.length)
             with stage("model"):
-                found.append(self._runtime.logits(input_values, lengths[list(batch.rows)]))
+                found.append(self._runtime.logits(inputs, lengths[list(batch.rows)]))
             rows += batch.rows
         return np.concatenate(found)[np.argsort(rows)]
 
@@ -141,7 +144,7 @@ def _settle(found: EncoderCheckpoint, runtime: str, precision: str) -> tuple[Run
         CheckpointError: If the weights are damaged, or what was asked for answers otherwise.
         OSError: If what was asked for cannot be kept.
     """
-    choices = candidates(runtime, precision, found.num_parameters, found.pads_exactly)
+    choices = candidates(runtime, precision, found.num_parameters, found.converts_exactly)
     if choices[0].runtime == "torch":
         return choices[0], found.folder
     from inference.backends.wav2vec2.trial import REFERENCE, prepared_folder

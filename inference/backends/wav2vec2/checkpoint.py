@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from inference.audio import SAMPLING_RATE
+from inference.backends.wav2vec2.input_values import normalised
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice
+from inference.backends.wav2vec2.whisper_log_mel import whisper_log_mel
 from inference.checkpoint import require_files
 from inference.errors import CheckpointError
 from inference.files import read_json
@@ -33,6 +36,8 @@ class EncoderCheckpoint:
         normalises: Whether waveforms are brought to zero mean and unit variance.
         num_parameters: Stored values of the model.
         exported: What it was exported for; None for a folder with the weights of torch.
+        log_mel_shape: ``(n_mels, num_frames)`` of an encoder of log-mel windows, all of one length; None
+            for one of waveforms.
     """
 
     folder: Path
@@ -41,6 +46,18 @@ class EncoderCheckpoint:
     normalises: bool
     num_parameters: int
     exported: RuntimeChoice | None
+    log_mel_shape: tuple[int, int] | None = None
+
+    @property
+    def converts_exactly(self) -> bool:
+        """Whether conversion for other runtimes than torch is known to change no answer."""
+        return self.pads_exactly or self.log_mel_shape is not None
+
+    def inputs(self, waveform: np.ndarray) -> np.ndarray:
+        """What the encoder is given of a clip: ``(num_samples,)``, or ``(n_mels, num_frames)``."""
+        if self.log_mel_shape is not None:
+            return whisper_log_mel(waveform, *self.log_mel_shape)
+        return normalised(waveform) if self.normalises else waveform
 
 
 def read_encoder_checkpoint(folder: Path) -> EncoderCheckpoint:
@@ -66,12 +83,18 @@ def read_encoder_checkpoint(folder: Path) -> EncoderCheckpoint:
         require_files(folder, (WEIGHTS_FILE,), MADE_BY)
     return EncoderCheckpoint(
         folder=folder,
-        hidden_size=config.get("hidden_size", 0),
+        hidden_size=config.get("hidden_size") or config.get("d_model", 0),
         pads_exactly=config.get("model_type") in _MASKED_KINDS and not config.get("conv_pos_batch_norm"),
         normalises=features.get("do_normalize", True),
         num_parameters=export[1] if export else _count_parameters(folder / WEIGHTS_FILE),
         exported=export[0] if export else None,
+        log_mel_shape=_log_mel_shape(config) if config.get("model_type") == "whisper" else None,
     )
+
+
+def _log_mel_shape(config: dict[str, Any]) -> tuple[int, int]:
+    # The second convolution takes every other frame.
+    return config["num_mel_bins"], 2 * config["max_source_positions"]
 
 
 def _settings(path: Path) -> dict[str, Any]:

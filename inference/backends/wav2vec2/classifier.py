@@ -37,7 +37,7 @@ def load_classifier(checkpoint: EncoderCheckpoint) -> "WaveformClassifier":
             f"{folder}: the weights lack {len(loading['missing_keys'])} arrays and "
             f"{len(loading['mismatched_keys'])} have another shape; restore it or make it: {MADE_BY}"
         )
-    return WaveformClassifier(model, checkpoint.pads_exactly)
+    return WaveformClassifier(model, checkpoint.pads_exactly, checkpoint.log_mel_shape)
 
 
 class WaveformClassifier(nn.Module):
@@ -50,10 +50,17 @@ class WaveformClassifier(nn.Module):
     Args:
         model: A classifier of raw waveforms.
         pads_exactly: Whether the kind of encoder keeps padding out where it is masked.
+        log_mel_shape: ``(n_mels, num_frames)`` if it takes windows of log-mel instead.
     """
 
-    def __init__(self, model: PreTrainedModel, pads_exactly: bool = True):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        pads_exactly: bool = True,
+        log_mel_shape: tuple[int, int] | None = None,
+    ):
         super().__init__()
+        self.log_mel_shape = log_mel_shape
         self.model: Any = model
         self.pads_exactly = pads_exactly
         self._norms: list[_ClipNorm] = []
@@ -75,7 +82,8 @@ class WaveformClassifier(nn.Module):
         """Classifies a batch.
 
         Args:
-            input_values: ``(batch, max_samples)``, normalised, padded with zeros at the end.
+            input_values: ``(batch, max_samples)``, normalised, padded with zeros at the end; or log-mel
+                ``(batch, n_mels, num_frames)``.
             num_samples: Int64, ``(batch,)``: each clip's own length; None if none is padded.
 
         Returns:
@@ -83,9 +91,17 @@ class WaveformClassifier(nn.Module):
         """
         for norm in self._norms:
             norm.num_samples = num_samples
+        if self.log_mel_shape is not None:
+            return self.model(input_features=input_values).logits
         with _AssignmentByMask():
             # The mask is made from the lengths by _frame_mask, so they may stand in its place.
             return self.model(input_values=input_values, attention_mask=num_samples).logits
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Arguments of ``forward`` that exporters trace it with."""
+        if self.log_mel_shape is not None:
+            return (torch.randn(2, *self.log_mel_shape),)
+        return torch.randn(2, 16_000), torch.tensor([16_000, 12_000])
 
     def _frame_mask(self, num_frames: int, num_samples: Tensor, add_adapter: bool | None = None) -> Tensor:
         lengths = self._encoder._get_feat_extract_output_lengths(num_samples)

@@ -26,7 +26,7 @@ def convert_checkpoint(
         checkpoint: With weights of torch.
         choice: ``openvino`` or ``onnxruntime``, and the precision.
         folder: Where to write.
-        calibration: Normalised waveforms for ``int8`` of OpenVINO, see its ``convert``.
+        calibration: Inputs for ``int8`` of OpenVINO, see its ``convert``.
 
     Raises:
         CheckpointError: If the weights are damaged.

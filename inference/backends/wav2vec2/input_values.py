@@ -1,4 +1,4 @@
-"""From waveforms to what an encoder is given: normalised, and padded in batches of like lengths."""
+"""From waveforms to what an encoder of them is given: normalised, and padded in batches of like lengths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Batch:
 
     Attributes:
         rows: Their places in the list they come from.
-        num_samples: Length that all are padded to.
+        length: Samples, or frames, that all are padded to.
     """
 
     rows: tuple[int, ...]
-    num_samples: int
+    length: int
 
 
 def normalised(waveform: np.ndarray) -> np.ndarray:
@@ -33,9 +33,9 @@ def plan_batches(lengths: Sequence[int], max_batch: int, step: int, may_pad: boo
     """Groups clips of like lengths, the longest first.
 
     Args:
-        lengths: Samples of each clip.
+        lengths: Samples, or frames, of each clip.
         max_batch: Most clips of a batch.
-        step: Batches are padded to a multiple of this many samples.
+        step: Batches are padded to a multiple of this length.
         may_pad: Whether padding changes no answer; if not, only clips of one length are grouped.
     """
     batches: list[Batch] = []
@@ -52,9 +52,9 @@ def plan_batches(lengths: Sequence[int], max_batch: int, step: int, may_pad: boo
     return [*batches, Batch(tuple(rows), longest)] if rows else []
 
 
-def padded(waveforms: Sequence[np.ndarray], num_samples: int) -> np.ndarray:
-    """Stacks waveforms with zeros at the end: float32, ``(len(waveforms), num_samples)``."""
-    batch = np.zeros((len(waveforms), num_samples), np.float32)
-    for row, waveform in zip(batch, waveforms, strict=True):
-        row[: waveform.size] = waveform
+def padded(inputs: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Stacks arrays with zeros at the end of the last axis: float32, ``(len(inputs), ..., length)``."""
+    batch = np.zeros((len(inputs), *inputs[0].shape[:-1], length), np.float32)
+    for row, values in zip(batch, inputs, strict=True):
+        row[..., : values.shape[-1]] = values
     return batch

@@ -48,10 +48,12 @@ class OnnxRuntime(EncoderRuntime):
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except _REFUSALS as error:
             raise unusable(path, error) from error
+        self._inputs = [argument.name for argument in self._session.get_inputs()]
 
     def logits(self, input_values: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
         """See ``EncoderRuntime.logits``."""
-        (logits,) = self._session.run(None, dict(zip(INPUTS, (input_values, num_samples), strict=True)))
+        values = dict(zip(INPUTS, (input_values, num_samples), strict=True))
+        (logits,) = self._session.run(None, {name: values[name] for name in self._inputs})
         return logits
 
 
@@ -86,16 +88,19 @@ def convert(classifier: "WaveformClassifier", folder: Path, precision: str) -> N
 def _export(classifier: "WaveformClassifier", path: Path) -> None:
     import torch
 
+    example = classifier.example()
+    inputs = INPUTS[: len(example)]  # windows of one length come without lengths
     batch, samples = {0: "batch"}, {0: "batch", 1: "samples"}
+    axes = (samples, batch) if len(example) > 1 else (batch,)
     with torch.no_grad():
         # The tracing exporter takes seconds where torch.export takes a minute, and needs no package.
         torch.onnx.export(
             classifier,
-            (torch.randn(2, 16_000), torch.tensor([16_000, 12_000])),
+            example,
             path,
             dynamo=False,
             opset_version=17,
-            input_names=list(INPUTS),
+            input_names=list(inputs),
             output_names=["logits"],
-            dynamic_axes=dict(zip((*INPUTS, "logits"), (samples, batch, batch), strict=True)),
+            dynamic_axes=dict(zip((*inputs, "logits"), (*axes, batch), strict=True)),
         )

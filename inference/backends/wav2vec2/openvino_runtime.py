@@ -49,13 +49,16 @@ class OpenVinoRuntime(EncoderRuntime):
         in_bf16 = precision != "fp32" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         settings["INFERENCE_PRECISION_HINT"] = "bf16" if in_bf16 else "f32"
         try:
-            self._request = core.compile_model(folder / MODEL_FILE, "CPU", settings).create_infer_request()
+            model = core.compile_model(folder / MODEL_FILE, "CPU", settings)
         except RuntimeError as error:
             raise unusable(folder / MODEL_FILE, error) from error
+        self._num_inputs = len(model.inputs)
+        self._request = model.create_infer_request()
 
     def logits(self, input_values: np.ndarray, num_samples: np.ndarray) -> np.ndarray:
         """See ``EncoderRuntime.logits``."""
-        answer = self._request.infer([input_values, num_samples], share_inputs=True)
+        inputs = [input_values, num_samples][: self._num_inputs]
+        answer = self._request.infer(inputs, share_inputs=True)
         return np.array(answer[0], np.float32)
 
 
@@ -71,7 +74,7 @@ def convert(
         classifier: The network.
         folder: Where to write.
         precision: ``fp32``; ``bf16`` (weights kept in 16 bits); ``int8``.
-        calibration: Normalised waveforms, ``(num_samples,)`` each. With them ``int8`` quantises
+        calibration: What the encoder is given of some clips. With them ``int8`` quantises
             weights and activations of all layers; without, the weights of the linear layers, whose
             activations are then quantised call by call.
     """
@@ -87,17 +90,19 @@ def _trace(classifier: "WaveformClassifier") -> openvino.Model:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    example = (torch.randn(2, 16_000), torch.tensor([16_000, 12_000]))
+    example = classifier.example()
     # The front end itself, not openvino.convert_model: that reports its use to the vendor.
     with torch.no_grad():
         frontend = FrontEndManager().load_by_framework("pytorch")
         # Named, because the front end does not keep it alive itself.
         decoder = TorchScriptPythonDecoder(classifier, example_input=example)
         model = frontend.convert(frontend.load(decoder))
-    for parameter, kind in zip(model.get_parameters(), (openvino.Type.f32, openvino.Type.i64), strict=True):
+    shapes: list[list[int]] = [[-1, -1], [-1]]
+    if classifier.log_mel_shape is not None:
+        shapes = [[-1, *classifier.log_mel_shape]]
+    for parameter, kind in zip(model.get_parameters(), (openvino.Type.f32, openvino.Type.i64), strict=False):
         parameter.set_element_type(kind)
-    waveforms, lengths = model.inputs
-    model.reshape({waveforms: [-1, -1], lengths: [-1]})
+    model.reshape(dict(zip(model.inputs, shapes, strict=True)))
     return model
 
 
@@ -107,8 +112,9 @@ def _quantised(model: openvino.Model, calibration: Sequence[np.ndarray]) -> open
     nncf.set_log_level(logging.ERROR)
     if not calibration:
         return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
-    batches: Iterable[np.ndarray] = [waveform[None] for waveform in calibration]
-    as_inputs: Callable = lambda batch: [batch, np.array([batch.shape[1]])]  # noqa: E731
+    batches: Iterable[np.ndarray] = [clip[None] for clip in calibration]
+    num_inputs = len(model.inputs)
+    as_inputs: Callable = lambda batch: [batch, np.array([batch.shape[-1]])][:num_inputs]  # noqa: E731
     return nncf.quantize(
         model,
         nncf.Dataset(batches, as_inputs),

@@ -27,7 +27,8 @@ class EncoderRuntime(ABC):
         """Classifies a padded batch.
 
         Args:
-            input_values: Float32, ``(batch, max_samples)``, normalised, padded with zeros at the end.
+            input_values: Float32, ``(batch, max_samples)``, normalised, padded with zeros at the end; or
+                log-mel, ``(batch, n_mels, num_frames)``.
             num_samples: Int64, ``(batch,)``: each clip's own length.
 
         Returns:

@@ -25,7 +25,6 @@ import numpy as np
 
 from inference.backends.wav2vec2.checkpoint import WEIGHTS_FILE, EncoderCheckpoint, read_encoder_checkpoint
 from inference.backends.wav2vec2.conversion import convert_checkpoint, load_converted
-from inference.backends.wav2vec2.input_values import normalised
 from inference.backends.wav2vec2.runtime import EncoderRuntime
 from inference.backends.wav2vec2.select_runtime import RuntimeChoice
 from inference.cpu_features import instruction_sets
@@ -133,7 +132,7 @@ def prepare(checkpoint: EncoderCheckpoint, candidates: Sequence[RuntimeChoice], 
     from inference.backends.wav2vec2.classifier import load_classifier
     from inference.backends.wav2vec2.torch_runtime import TorchRuntime
 
-    clips = check_clips(checkpoint.normalises)
+    clips = [checkpoint.inputs(waveform) for waveform in check_clips()]
     expected = _probabilities(TorchRuntime(load_classifier(checkpoint)), clips)
     folders = {choice: folder / str(choice) for choice in candidates}
     runtimes = {}
@@ -183,11 +182,8 @@ def choose_fastest(results: Sequence[TrialResult]) -> RuntimeChoice:
     )
 
 
-def check_clips(normalises: bool) -> list[np.ndarray]:
-    """Words as recorded, in faint noise and quiet, then noise alone; as an encoder is given them.
-
-    Args:
-        normalises: Whether the encoder wants zero mean and unit variance.
+def check_clips() -> list[np.ndarray]:
+    """Words as recorded, in faint noise and quiet, then noise alone.
 
     Returns:
         Waveforms ``(num_samples,)`` of several lengths, always the same.
@@ -201,8 +197,7 @@ def check_clips(normalises: bool) -> list[np.ndarray]:
         noise = draw.standard_normal(waveform.size).astype(np.float32)
         noise *= np.sqrt(np.mean(waveform**2)) / 10 ** (CHECK_SNR_DB / 20)
         clips += [waveform, waveform + noise, 0.1 * waveform]
-    clips.append(0.01 * draw.standard_normal(16_000).astype(np.float32))
-    return [normalised(clip) for clip in clips] if normalises else clips
+    return [*clips, 0.01 * draw.standard_normal(16_000).astype(np.float32)]
 
 
 def main(checkpoint: str, folder: str, *candidates: str) -> None:
@@ -216,7 +211,7 @@ def main(checkpoint: str, folder: str, *candidates: str) -> None:
 
 def _probabilities(runtime: EncoderRuntime, clips: Sequence[np.ndarray]) -> np.ndarray:
     """``(num_clips, num_classes)``, clip by clip."""
-    logits = np.concatenate([runtime.logits(clip[None], np.array([clip.size])) for clip in clips])
+    logits = np.concatenate([runtime.logits(clip[None], np.array([clip.shape[-1]])) for clip in clips])
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -225,7 +220,7 @@ def _time_in_turns(
     runtimes: Mapping[RuntimeChoice, EncoderRuntime], clip: np.ndarray
 ) -> dict[RuntimeChoice, float]:
     """Median milliseconds of one call, the candidates in turns so that all meet the same machine."""
-    lengths = np.array([clip.size])
+    lengths = np.array([clip.shape[-1]])
     taken: dict[RuntimeChoice, list[float]] = {choice: [] for choice in runtimes}
     for _ in range(MAX_CALLS + 1):
         for choice, runtime in runtimes.items():

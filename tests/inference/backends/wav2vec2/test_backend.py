@@ -29,7 +29,7 @@ from inference.stage_timer import collect_stages
 from inference.vocabulary import DIGITS, REJECT_LABEL
 from tests.conftest import PROJECT
 
-KINDS = ["wav2vec2-group", "wav2vec2-layer", "hubert-group", "wavlm-group"]
+KINDS = ["wav2vec2-group", "wav2vec2-layer", "hubert-group", "wavlm-group", "whisper"]
 CONVERTED = [("onnxruntime", "fp32"), ("openvino", "fp32")]
 NUM_SAMPLES = (4000, 16_000, 7123, 4000, 15_999, 15_000)
 
@@ -42,8 +42,10 @@ def make_checkpoint(folder: Path, kind: str, labels: tuple[str, ...] = DIGITS.la
     import torch
     from transformers import AutoConfig, AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
-    model_type, norm = kind.split("-")
     torch.manual_seed(0)
+    if kind == "whisper":
+        return _make_whisper(folder, labels)
+    model_type, norm = kind.split("-")
     config = AutoConfig.for_model(
         model_type,
         hidden_size=32,
@@ -59,13 +61,38 @@ def make_checkpoint(folder: Path, kind: str, labels: tuple[str, ...] = DIGITS.la
         feat_extract_norm=norm,
         do_stable_layer_norm=norm == "layer",
         initializer_range=0.5,  # answers that differ from clip to clip
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: label_id for label_id, label in enumerate(labels)},
+        **_label_maps(labels),
     )
     AutoModelForAudioClassification.from_config(config).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(return_attention_mask=norm == "layer").save_pretrained(folder)
     return folder
+
+
+def _make_whisper(folder: Path, labels: tuple[str, ...]) -> Path:
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForAudioClassification
+
+    config = WhisperConfig(
+        d_model=32,
+        encoder_layers=2,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_layers=0,
+        classifier_proj_size=32,
+        max_source_positions=100,
+        init_std=0.5,
+        **_label_maps(labels),
+    )
+    WhisperForAudioClassification(config).save_pretrained(folder)
+    WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)
+    return folder
+
+
+def _label_maps(labels: tuple[str, ...]) -> dict:
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: label_id for label_id, label in enumerate(labels)},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +138,12 @@ def test_torch_answers_like_the_library_alone_and_in_a_batch(kind: str, checkpoi
 
 @pytest.mark.parametrize(
     ("kind", "runtime", "precision"),
-    [("wav2vec2-layer", "onnxruntime", "fp32"), ("wav2vec2-group", "openvino", "fp32")],
+    [
+        ("wav2vec2-layer", "onnxruntime", "fp32"),
+        ("wav2vec2-group", "openvino", "fp32"),
+        ("whisper", "onnxruntime", "fp32"),
+        ("whisper", "openvino", "fp32"),
+    ],
 )
 def test_converted_models_answer_like_torch(
     kind: str, runtime: str, precision: str, checkpoints: dict[str, Path]
@@ -297,6 +329,18 @@ def test_the_work_is_divided_into_stages(checkpoints: dict[str, Path]) -> None:
     assert set(stages_ns) == {"features", "model", "post"}
 
 
+@pytest.mark.parametrize("num_samples", [250, 5000, 32_000, 40_000])
+def test_log_mel_windows_are_those_of_the_library(num_samples: int, checkpoints: dict[str, Path]) -> None:
+    from transformers import AutoFeatureExtractor
+
+    extractor = AutoFeatureExtractor.from_pretrained(checkpoints["whisper"])
+    waveform = 0.1 * noise(num_samples)
+    expected = extractor(waveform, sampling_rate=16_000, return_tensors="np")["input_features"][0]
+    found = read_encoder_checkpoint(checkpoints["whisper"]).inputs(waveform)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_input_values_are_those_of_the_library(checkpoints: dict[str, Path]) -> None:
     from transformers import AutoFeatureExtractor
 
@@ -322,12 +366,12 @@ def test_batches_hold_every_clip_once_and_little_padding(
         assert 1 <= len(batch.rows) <= max_batch
         for row in batch.rows:
             if may_pad:
-                assert batch.num_samples % step == 0
+                assert batch.length % step == 0
                 longest = max(lengths[row] for row in batch.rows)
-                assert longest <= batch.num_samples < longest + step
-                assert lengths[row] >= batch.num_samples * (1 - MAX_PADDING) or len(batch.rows) == 1
+                assert longest <= batch.length < longest + step
+                assert lengths[row] >= batch.length * (1 - MAX_PADDING) or len(batch.rows) == 1
             else:
-                assert lengths[row] == batch.num_samples
+                assert lengths[row] == batch.length
 
 
 def test_candidates_follow_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
