@@ -1,9 +1,12 @@
-"""Exports a fine-tuned classifier to ONNX or OpenVINO and checks its answers against PyTorch.
+"""Exports a classifier to ONNX, OpenVINO or a page, and checks its answers against the checkpoint's.
 
     python -m finetune.export CHECKPOINT --format onnx --out runs/mine-onnx
     python -m finetune.export CHECKPOINT --format openvino --precision int8 --out runs/mine-int8
+    python -m finetune.export CHECKPOINT --format onnx --end-to-end --out runs/mine-in-one-file
+    python -m finetune.export CHECKPOINT --format web --out runs/mine-page
 
-The folder it writes is a checkpoint like any other: --backend wav2vec2 --checkpoint runs/mine-int8.
+The first two are checkpoints like any other: --backend wav2vec2 --checkpoint runs/mine-int8. The others take
+a waveform and hold all that follows; the last also listens, in a browser.
 Exit code: 0, or 2 after a user's mistake or if the answers are no longer those of the checkpoint.
 """
 
@@ -20,11 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
+from finetune import end_to_end
 from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.split_card import read_split_card
 from finetune.checkpoint.writer import prepare_folder
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import Split, make_split
+from finetune.web.folder import find_runtime, write_page
 from inference.audio import SAMPLING_RATE
 from inference.backends.wav2vec2.backend import Wav2Vec2Backend, find_folder, softmax
 from inference.backends.wav2vec2.checkpoint import (
@@ -38,10 +43,12 @@ from inference.checkpoint import read_crop_contract
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
+from inference.files import write_json
 from inference.vocabulary import add_vocabulary_argument, vocabulary
 
 #: Format -> the runtime that reads it.
 FORMATS = {"onnx": "onnxruntime", "openvino": "openvino"}
+WEB = "web"
 #: Enough for stable ranges of activations (the default of NNCF is 300 samples, of many classes).
 NUM_CALIBRATION_CLIPS = 200
 #: Below it an export is another model under the same name.
@@ -58,8 +65,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLineParser(
         prog="python -m finetune.export", description="Exports a fine-tuned classifier, checked on its clips."
     )
-    parser.add_argument("checkpoint", help="folder written by finetune.train")
-    parser.add_argument("--format", choices=list(FORMATS), required=True, help="what to write")
+    parser.add_argument(
+        "checkpoint",
+        help="folder written by finetune.train; with --end-to-end or of the web also one of "
+        "finetune.fit_baseline, or the name of a backend",
+    )
+    parser.add_argument(
+        "--format", choices=[*FORMATS, WEB], required=True, help="what to write; web: a page that listens"
+    )
+    parser.add_argument(
+        "--end-to-end",
+        action="store_true",
+        help="of onnx: one file that takes a waveform, features inside; no checkpoint",
+    )
+    parser.add_argument(
+        "--onnxruntime-web",
+        type=path_argument,
+        metavar="FOLDER",
+        help="of web: the npm package of that name, unpacked (default: fetched once into the user's cache)",
+    )
     parser.add_argument(
         "--precision",
         choices=("fp32", "bf16", "int8"),
@@ -78,9 +102,17 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
     options = build_parser().parse_args(argv)
     out: Path = options.out
-    figures = export_checkpoint(
-        options.checkpoint, FORMATS[options.format], options.precision, out, options.dataset
-    )
+    if options.end_to_end or options.format == WEB:
+        if options.format == "openvino" or options.precision != "fp32":
+            raise UserError("what is exported end to end is --format onnx or web, with --precision fp32.")
+        is_page = options.format == WEB
+        figures = export_recogniser(
+            options.checkpoint, out, options.dataset, is_page, options.onnxruntime_web
+        )
+    else:
+        figures = export_checkpoint(
+            options.checkpoint, FORMATS[options.format], options.precision, out, options.dataset
+        )
     for name, value in figures.items():
         sys.stderr.write(f"{name.replace('_', ' ')}: {value:.6g}\n")
     sys.stderr.write(f"wrote {out}\n")
@@ -137,6 +169,49 @@ def export_checkpoint(
         # The split card comes last: its presence says that the checkpoint is complete.
         for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
             os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return figures
+
+
+def export_recogniser(
+    checkpoint: str, out: Path, dataset: str = "auto", page: bool = False, runtime: Path | None = None
+) -> dict[str, float]:
+    """Writes a recogniser in one file, and a page around it if asked for.
+
+    Args:
+        checkpoint: See ``end_to_end.load_exportable``.
+        out: The folder to write.
+        dataset: Its official test clips are asked of both, see ``DATASET_HELP``; nothing is chosen by them.
+        page: Whether to write the page too.
+        runtime: See ``web.folder.find_runtime``.
+
+    Returns:
+        The comparison with the backend, by name.
+
+    Raises:
+        UserError: If it cannot be exported, or answers otherwise than the backend.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} exists and is not empty; remove it or choose another folder.")
+    backend, source = end_to_end.load_exportable(checkpoint)
+    if page:
+        runtime = find_runtime(runtime)
+    corpus = load_corpus(dataset)
+    prepare_folder(out)
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        path = unfinished / end_to_end.RECOGNISER_FILE
+        metadata = end_to_end.write_recogniser(backend, source, path)
+        figures = end_to_end.compare(backend, path, make_split(corpus.clips).test)
+        content = {"corpus": corpus.description, "comparison": figures, "metadata": metadata}
+        write_json(unfinished / EXPORT_FILE, content)
+        if page and runtime:
+            write_page(unfinished, metadata, runtime)
+        out.rmdir()
+        unfinished.rename(out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return figures

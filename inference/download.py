@@ -37,11 +37,22 @@ class RemoteFile:
         name: Its name in the folder.
         num_bytes: Its size.
         sha256: Its published hash.
+        sha512: Its published hash, where that is the one that is published.
     """
 
     name: str
     num_bytes: int
-    sha256: str
+    sha256: str = ""
+    sha512: str = ""
+
+    @property
+    def algorithm(self) -> str:
+        """That of the published hash."""
+        return "sha512" if self.sha512 else "sha256"
+
+    def is_published(self, path: Path) -> bool:
+        """Whether a file on the disk has the published hash."""
+        return hash_of(path, self.algorithm) == getattr(self, self.algorithm)
 
 
 def open_url(url: str, headers: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S) -> Any:
@@ -88,10 +99,10 @@ def download(url: str, file: RemoteFile, folder: Path, title: str) -> Path:
             partial.unlink(missing_ok=True)
             raise full_disk(folder, file.num_bytes) from error
         raise
-    if hash_of(partial) != file.sha256:
+    if not file.is_published(partial):
         partial.unlink()
         raise DownloadError(
-            f"{_without_password(url)} is not the published {file.name} (its sha256 differs); "
+            f"{_without_password(url)} is not the published {file.name} (its {file.algorithm} differs); "
             "it was thrown away."
         )
     os.replace(partial, target)
@@ -117,10 +128,10 @@ def full_disk(folder: Path, num_bytes: int) -> DownloadError:
     )
 
 
-def hash_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+def hash_of(path: Path, algorithm: str = "sha256") -> str:
+    """The hash of a file, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _receive(url: str, partial: Path, file: RemoteFile, title: str) -> None:

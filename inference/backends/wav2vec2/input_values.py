@@ -8,7 +8,7 @@ import numpy as np
 #: Share of a batch that may be padding; more costs more than a call saves.
 MAX_PADDING = 0.15
 #: Keeps silence finite: added to the variance by transformers' Wav2Vec2FeatureExtractor.
-_EPSILON = 1e-7
+EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Batch:
 
 def normalised(waveform: np.ndarray) -> np.ndarray:
     """Zero mean and unit variance, as transformers' ``Wav2Vec2FeatureExtractor`` computes it."""
-    return (waveform - waveform.mean()) / np.sqrt(waveform.var() + _EPSILON)
+    return (waveform - waveform.mean()) / np.sqrt(waveform.var() + EPSILON)
 
 
 def plan_batches(lengths: Sequence[int], max_batch: int, step: int, may_pad: bool) -> list[Batch]:

@@ -110,6 +110,7 @@ class EnergyDetector:
     # Its scores are levels, no probabilities.
     least_mean_score = 0.0
     least_joint_score = 0.0
+    score_at_enter, enter_db, db_per_score = 0.4, 9.0, 60.0
 
     def __init__(self) -> None:
         self.reset()
@@ -119,7 +120,7 @@ class EnergyDetector:
         level_dbfs = rms_dbfs(frame)
         excess_db = level_dbfs - self._floor.dbfs
         self._floor.update(level_dbfs)
-        return float(np.clip(0.4 + (excess_db - 9.0) / 60.0, 0.0, 1.0))
+        return float(np.clip(self.score_at_enter + (excess_db - self.enter_db) / self.db_per_score, 0.0, 1.0))
 
     def reset(self) -> None:
         """Forgets the frames seen so far, the noise floor included."""
@@ -136,21 +137,21 @@ class NoiseFloor:
     """
 
     initial_dbfs = -60.0
-    _rise_db_per_s = 5.0
-    _fall_ms = 50.0
-    _learning_ms = 500.0
-    _learning_factor = 10.0
+    rise_db_per_s = 5.0
+    fall_ms = 50.0
+    learning_ms = 500.0
+    learning_factor = 10.0
 
     def __init__(self, frame_ms: float):
         self.dbfs = self.initial_dbfs
-        self._rise_db = self._rise_db_per_s * frame_ms / 1000
-        self._learning_frames = round(self._learning_ms / frame_ms)
-        self._fall = min(1.0, frame_ms / self._fall_ms)
+        self._rise_db = self.rise_db_per_s * frame_ms / 1000
+        self._learning_frames = round(self.learning_ms / frame_ms)
+        self._fall = min(1.0, frame_ms / self.fall_ms)
 
     def update(self, level_dbfs: float) -> None:
         """Takes the level of the next frame."""
         difference = max(level_dbfs, SILENCE_DBFS) - self.dbfs
-        rise_db = self._rise_db * (self._learning_factor if self._learning_frames > 0 else 1.0)
+        rise_db = self._rise_db * (self.learning_factor if self._learning_frames > 0 else 1.0)
         self._learning_frames -= 1
         self.dbfs += min(difference, rise_db) if difference > 0 else difference * self._fall
 
