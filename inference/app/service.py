@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,9 +11,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from inference.app.guard import error_content
-from inference.app.recogniser import ClipAnswer, ClipRecogniser
 from inference.backends.table import BACKENDS
 from inference.errors import AudioError, BackendUnavailableError, UserError
+
+if TYPE_CHECKING:
+    from inference.app.recogniser import ClipAnswer, ClipRecogniser
 
 #: Where the time of a request goes, in seconds.
 LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -77,7 +79,7 @@ class Service:
         workers: Threads that recognise.
     """
 
-    def __init__(self, recogniser: ClipRecogniser, max_waiting: int, workers: int):
+    def __init__(self, recogniser: "ClipRecogniser", max_waiting: int, workers: int):
         self.recogniser = recogniser
         self.metrics = Metrics()
         self._requests = _Places(max_waiting, self.metrics.waiting, "requests are waiting")
@@ -88,7 +90,7 @@ class Service:
         """Calls a function in one of the threads, when one is free."""
         return await anyio.to_thread.run_sync(function, *arguments, limiter=self._workers)
 
-    async def recognise(self, audio: bytes, variant: str) -> ClipAnswer:
+    async def recognise(self, audio: bytes, variant: str) -> "ClipAnswer":
         """The answer to one recording.
 
         Raises:

@@ -3,15 +3,17 @@
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from inference.app.recogniser import ClipAnswer, WordAnswer
 from inference.app.service import FAILURES, BadRequestError, Service, read_upload, status_of
 from inference.backends.table import BACKENDS
 from inference.vocabulary import DIGITS, vocabulary
+
+if TYPE_CHECKING:
+    from inference.app.recogniser import ClipAnswer, WordAnswer
 
 FORMATS = ("json", "text", "verbose_json")
 #: Stands for a word among others that was not understood, as in strings of digits.
@@ -103,18 +105,18 @@ def _check_fields(fields: Mapping[str, str]) -> None:
         raise BadRequestError("stream: an answer comes as a whole; the WebSocket /v1/stream is for streams.")
 
 
-def _words(answer: ClipAnswer) -> list[WordAnswer]:
+def _words(answer: "ClipAnswer") -> "list[WordAnswer]":
     """One by one, none where nothing was spoken."""
     return answer.words or ([] if answer.reason == "no_speech" else [answer])
 
 
-def _text(answer: ClipAnswer) -> str:
+def _text(answer: "ClipAnswer") -> str:
     """The labels, as everywhere in the project; empty where there is none."""
     labels = [word.label for word in _words(answer)]
     return " ".join(label or UNKNOWN_WORD for label in labels) if any(labels) else ""
 
 
-def _details(answer: ClipAnswer, language: str) -> dict[str, Any]:
+def _details(answer: "ClipAnswer", language: str) -> dict[str, Any]:
     """What OpenAI's clients know, and beside it what ``/predict`` says."""
     words = [
         {"word": word.label or UNKNOWN_WORD, "start": word.start_s, "end": word.end_s}

@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from inference.audio import SAMPLING_RATE
 from inference.live.engine.events import (
@@ -21,13 +22,15 @@ from inference.live.engine.events import (
     Withdrawn,
     Word,
 )
-from inference.live.engine.live_engine import LiveEngine
 from inference.live.engine.timing import LatencyLog, latency_ms
 from inference.live.output.keyboard import Command
-from inference.live.output.terminal import Output
-from inference.live.recognition import UtteranceRecogniser
 from inference.live.source.items import Block, Item, Loss, Opening, Source
 from inference.live.source.recording import RecordedSource
+
+if TYPE_CHECKING:
+    from inference.live.engine.live_engine import LiveEngine
+    from inference.live.output.terminal import Output
+    from inference.live.recognition import UtteranceRecogniser
 
 #: An answer that took longer is marked as late; several in a row mean that the backend is too slow.
 LATE_MS = 2000.0
@@ -52,10 +55,10 @@ class Session:
 
     def __init__(
         self,
-        engine: LiveEngine,
-        recogniser: UtteranceRecogniser,
-        screen: Output,
-        outputs: Sequence[Output] = (),
+        engine: "LiveEngine",
+        recogniser: "UtteranceRecogniser",
+        screen: "Output",
+        outputs: "Sequence[Output]" = (),
         commands: Callable[[], Iterable[Command]] = tuple,
         split: Callable[[Utterance], list[Utterance]] | None = None,
         capture_ms: int | None = None,

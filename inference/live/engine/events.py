@@ -5,12 +5,14 @@ Positions count samples at 16 kHz from the start of the stream, never wall-clock
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.prediction import Answer
 from inference.vocabulary import vocabulary
+
+if TYPE_CHECKING:
+    from inference.prediction import Answer
 
 SCHEMA_VERSION = 1
 #: Candidates of an answer that are shown, if nobody says otherwise.
@@ -115,7 +117,7 @@ class Word(Event):
     """
 
     id: int
-    answer: Answer
+    answer: "Answer"
     start: int
     end: int
     latency_ms: dict[str, float]
