@@ -18,7 +18,6 @@ from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Co
 from benchmarks.against_libraries.start_up import time_start_up
 from benchmarks.records.checked import from_json, to_json
 from benchmarks.records.files import write_text
-from benchmarks.run.entries import portable_path
 from inference.backends.table import BACKENDS
 from inference.command_line import (
     EXIT_OK,
@@ -202,7 +201,7 @@ def _compare_all(
     keep: "Callable[[Sequence[Result]], None]",
 ) -> "tuple[list[Result], list[str]]":
     """The results, each kept and told as it comes, and a sentence for each that could not be made."""
-    from benchmarks.against_libraries.measure import CLIP_SECONDS, compare, fit_length
+    from benchmarks.against_libraries.measure import CLIP_SECONDS, checkpoint_name, compare, fit_length
     from benchmarks.against_libraries.table import sentence
     from benchmarks.run.subset import stratified_subset
     from benchmarks.worker.client import BackendFailure, BackendUnavailable
@@ -221,8 +220,8 @@ def _compare_all(
             ]
         for number, comparison in enumerate(comparisons):
             checkpoint, stand_in = resolve_checkpoint(comparison, checkpoints)
-            shown = Path(checkpoint).name if stand_in else portable_path(checkpoint)
-            earlier = [one for one in done if (one.comparison, one.checkpoint) == (comparison, shown)]
+            name = checkpoint_name(checkpoint)
+            earlier = [one for one in done if (one.comparison, one.checkpoint) == (comparison, name)]
             if earlier:
                 results.append(earlier[0])
                 continue

@@ -183,7 +183,7 @@ def compare(
         memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
     return Result(
         comparison=comparison,
-        checkpoint=Path(checkpoint).name if stand_in else portable_path(checkpoint),
+        checkpoint=checkpoint_name(checkpoint),
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),
@@ -196,6 +196,12 @@ def compare(
         ours_right=None if stand_in else tally.ours_right,
         plain_right=None if stand_in else tally.plain_right,
     )
+
+
+def checkpoint_name(checkpoint: str) -> str:
+    """What was loaded, without the folders of the machine."""
+    path = portable_path(checkpoint)
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _settle(side: BackendProcess, clips: Sequence[StoredClip]) -> None:
