@@ -1,5 +1,6 @@
 """Entry point: ``python -m benchmarks.against_libraries`` measures backends against plain library calls.
 
+Rows are printed and kept as they come: started again with the same ``--out``, it goes on with those missing.
 Exit code: 0 if every comparison was made, 1 if some could not be, 2 after a mistake of usage.
 """
 
@@ -8,19 +9,21 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
 from benchmarks.against_libraries.start_up import time_start_up
-from benchmarks.records.checked import to_json
+from benchmarks.records.checked import from_json, to_json
 from benchmarks.records.files import write_text
 from inference.backends.table import BACKENDS
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
     path_argument,
+    positive_float,
     positive_int,
     reports_user_errors,
 )
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
     from finetune.corpus.loading import Clip
 
 EXIT_SOME_FAILED = 1
-#: Enough for an interval, and minutes for all comparisons together.
-ROUNDS = 20
+#: Minutes for all comparisons together.
+BUDGET = 15.0
+SUMMARY = "summary"
 START_UP_BACKEND, START_UPS = "mfcc", 5
 _NAMES = tuple(dict.fromkeys(comparison.backend for comparison in COMPARISONS))
 
@@ -50,14 +54,16 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FOLDER",
-        help="real weights for both sides; by default wav2vec2 and whisper run on random ones",
+        help="real weights for both sides; by default whisper runs on tiny.en where it lies here, and "
+        "what has no public weights here on random ones",
     )
     parser.add_argument("--dataset", default="auto", help="where the clips come from (default: auto)")
     parser.add_argument(
-        "--rounds",
-        type=positive_int,
-        default=ROUNDS,
-        help="least timed calls of each side (default: %(default)s)",
+        "--budget",
+        type=positive_float,
+        default=BUDGET,
+        metavar="MINUTES",
+        help="fit calls and clips to this time in all (default: %(default)g; --growth adds to it)",
     )
     parser.add_argument(
         "--threads", type=positive_int, default=1, help="CPU threads of each side (default: 1)"
@@ -68,9 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure how our cost grows with length and batch, beside what the machine could do",
     )
-    parser.add_argument("--json", type=path_argument, metavar="FILE", help="write everything measured there")
     parser.add_argument(
-        "--out", type=path_argument, metavar="DIR", help="write tables, picture and summary.json there"
+        "--out",
+        type=path_argument,
+        metavar="DIR",
+        help=f"write {SUMMARY}.json and .md and the picture there, and go on with what is missing",
     )
     return parser
 
@@ -87,22 +95,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment = describe_environment(args.threads)
     description, clips = _test_clips(args.dataset)
     chosen = [comparison for comparison in COMPARISONS if comparison.backend in args.backends]
-    results, failures = _compare_all(chosen, checkpoints, clips, args)
+    document: dict[str, Any] = {"clips": description, "environment": to_json(environment)}
+
+    def keep(results: "Sequence[Result]") -> None:
+        if args.out:
+            document["comparisons"] = [result.as_record() for result in results]
+            _write(args.out / f"{SUMMARY}.json", document)
+
+    done = _read_done(args.out / f"{SUMMARY}.json", document) if args.out else []
+    results, failures = _compare_all(chosen, checkpoints, clips, args, done, keep)
     start_ups = [time_start_up(START_UP_BACKEND, clips[0].read()) for _ in range(START_UPS)]
-    for line in screen_lines(results, failures):
-        print(line)
-    document: dict[str, Any] = {
-        "clips": description,
-        "environment": to_json(environment),
-        "comparisons": [result.as_record() for result in results],
-        "failures": failures,
-        "start_up_s": {START_UP_BACKEND: start_ups},
-    }
     start_up = (
         f"python -m inference.predict with {START_UP_BACKEND}, from a new process to the answer and its end: "
         f"{statistics.median(start_ups):.2f} s (median of {START_UPS})."
     )
-    print(start_up)
+    for line in (*screen_lines(results, failures), start_up):
+        print(line)
     markdown = [
         *markdown_lines(results, failures),
         "",
@@ -111,27 +119,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         description,
         environment_line(environment),
     ]
+    document |= {"failures": failures, "start_up_s": {START_UP_BACKEND: start_ups}}
     if args.growth:
         from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
 
-        pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)) for comparison in chosen]
+        pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)[0]) for comparison in chosen]
         growth = measure_growth(pairs, clips[0].waveform(), args.threads)
         document["growth"] = growth
         for line in growth_lines(growth, markdown=False):
             print(line)
         markdown += ["", *growth_lines(growth, markdown=True)]
         if args.out:
-            args.out.mkdir(parents=True, exist_ok=True)
             plot_growth(growth, args.out)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_text(args.out / "summary.json", json.dumps(document, indent=1, default=vars) + "\n")
-        write_text(args.out / "summary.md", "\n".join(markdown) + "\n")
+        keep(results)
+        write_text(args.out / f"{SUMMARY}.md", "\n".join(markdown) + "\n")
         sys.stderr.write(f"written: {args.out}\n")
-    if args.json:
-        write_text(args.json, json.dumps(document, indent=1, default=vars) + "\n")
-        sys.stderr.write(f"written: {args.json}\n")
     return EXIT_SOME_FAILED if failures else EXIT_OK
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    write_text(path, json.dumps(document, indent=1, default=vars) + "\n")
+
+
+def _read_done(path: Path, document: dict[str, Any]) -> "list[Result]":
+    """What an earlier call measured on the same clips and machine, with as many threads."""
+    from benchmarks.against_libraries.measure import Result
+
+    if not path.is_file():
+        return []
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        same = all(
+            earlier["environment"].get(name) == document["environment"][name]
+            for name in ("hw", "sw", "threads_per_backend")
+        )
+        if not same or earlier["clips"] != document["clips"]:
+            raise ValueError("it is of other clips, threads, software or of another machine")
+        return [from_json(Result, record) for record in earlier["comparisons"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} cannot be gone on with ({error}): choose another --out, or remove it."
+        ) from error
 
 
 def _chosen_checkpoints(assignments: Sequence[str], backends: Sequence[str]) -> dict[str, str]:
@@ -168,41 +197,45 @@ def _compare_all(
     checkpoints: dict[str, str],
     clips: "Sequence[Clip]",
     args: argparse.Namespace,
+    done: "Sequence[Result]",
+    keep: "Callable[[Sequence[Result]], None]",
 ) -> "tuple[list[Result], list[str]]":
-    """The results, and a sentence for each comparison that could not be made."""
-    from tqdm import tqdm
-
-    from benchmarks.against_libraries.measure import CLIP_SECONDS, compare, fit_length
+    """The results, each kept and told as it comes, and a sentence for each that could not be made."""
+    from benchmarks.against_libraries.measure import CLIP_SECONDS, checkpoint_name, compare, fit_length
+    from benchmarks.against_libraries.table import sentence
     from benchmarks.run.subset import stratified_subset
     from benchmarks.worker.client import BackendFailure, BackendUnavailable
     from benchmarks.worker.waveform_file import StoreWriter, store_clips
 
-    results, failures = [], []
+    results: list[Result] = []
+    failures = []
+    deadline = time.monotonic() + 60.0 * args.budget
     with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
         whole = store_clips(clips, Path(scratch) / "whole.f32")
-        drawn = stratified_subset(clips, 2 * max(args.rounds, BATCH_SIZE))
+        drawn = stratified_subset(clips, 4 * BATCH_SIZE)
         with StoreWriter(Path(scratch) / "single.f32") as store:
             single = [
                 store.add(fit_length(clip.waveform(), CLIP_SECONDS), clip.clip_id, clip.label, clip.speaker)
                 for clip in drawn
             ]
-        for comparison in comparisons:
-            sys.stderr.write(
-                f"{comparison.variant}, {comparison.batch_size} a call: {comparison.plain_call}\n"
-            )
-            stand_in = bool(comparison.stand_in) and comparison.backend not in checkpoints
+        for number, comparison in enumerate(comparisons):
+            checkpoint, stand_in = resolve_checkpoint(comparison, checkpoints)
+            name = checkpoint_name(checkpoint)
+            earlier = [one for one in done if (one.comparison, one.checkpoint) == (comparison, name)]
+            if earlier:
+                results.append(earlier[0])
+                continue
             try:
                 result = compare(
                     comparison,
-                    resolve_checkpoint(comparison, checkpoints),
+                    checkpoint,
                     stand_in=stand_in,
                     clips=single if comparison.batch_size == 1 else whole,
                     # What random weights answer means nothing.
                     others=() if stand_in else whole,
-                    rounds=args.rounds,
+                    budget_s=max(deadline - time.monotonic(), 0.0) / (len(comparisons) - number),
                     threads=args.threads,
                     seed=args.seed,
-                    progress=lambda rounds: tqdm(rounds, unit="round", leave=False, disable=None),
                 )
             except (BackendFailure, BackendUnavailable, UserError) as error:
                 hint = (
@@ -211,20 +244,29 @@ def _compare_all(
                     else ""
                 )
                 failures.append(f"{comparison.variant}: {error}{hint}")
+                print(failures[-1], flush=True)
                 continue
             results.append(result)
+            keep([*results, *(one for one in done if one not in results)])
+            print(sentence(result), flush=True)
     return results, failures
 
 
-def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> str:
-    """What both sides load: as typed, a stand-in, or what is shipped."""
+def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> tuple[str, bool]:
+    """What both sides load, and whether it is a stand-in: as typed, public weights, or what is shipped."""
     if comparison.backend in checkpoints:
-        return checkpoints[comparison.backend]
-    if comparison.stand_in:
-        from benchmarks.against_libraries.random_weights import stand_in
+        return checkpoints[comparison.backend], False
+    if comparison.stand_in is None:
+        return BACKENDS[comparison.backend].default_checkpoint, False
+    if comparison.backend == "whisper":
+        from inference.weights import find_weights
 
-        return str(stand_in(comparison.stand_in))
-    return BACKENDS[comparison.backend].default_checkpoint
+        public = find_weights(BACKENDS["whisper"].default_checkpoint)
+        if public is not None:
+            return str(public), False
+    from benchmarks.against_libraries.random_weights import stand_in
+
+    return str(stand_in(comparison.stand_in)), True
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 import math
 import random
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.measure.environment import load_average
 from benchmarks.records.layout import Settings
-from benchmarks.reports.uncertainty import ratio_interval
+from benchmarks.reports.uncertainty import least_samples, ratio_interval
 from benchmarks.run.entries import portable_path
 from benchmarks.worker.client import BackendProcess, Reply
 from benchmarks.worker.waveform_file import StoredClip
@@ -25,8 +26,12 @@ CLIP_SECONDS = 0.5
 #: after the other side has worked fetch code and weights from memory again, and a model that answers in
 #: a fraction of a millisecond needs about ten until it is as fast as in steady use.
 SETTLING_MS, MAX_SETTLING_CALLS = 20.0, 12
-#: Where the timed calls of both sides take less than this together, there are more of them.
-ENOUGH_MS, MOST_REPEATS = 1500.0, 10
+#: Timed calls of each side: enough for an interval whatever the budget, and no more than say something new.
+LEAST_ROUNDS, MOST_ROUNDS = least_samples(0.5), 200
+#: Share of the budget for timing; what is left goes to further clips whose answers are compared.
+TIMED_SHARE = 0.6
+#: Longest time of a call: the first one of librosa compiles for more than half a minute.
+CALL_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Result:
         ours_peak_rss_bytes: Peak resident memory of our process.
         plain_peak_rss_bytes: That of the other.
         load_average: Runnable processes of the machine before and after, over a minute.
+        ours_right: Clips that ours answered rightly; None with random weights.
+        plain_right: The same of the plain call.
     """
 
     comparison: Comparison
@@ -58,7 +65,9 @@ class Result:
     max_probability_difference: float | None
     ours_peak_rss_bytes: int | None
     plain_peak_rss_bytes: int | None
-    load_average: tuple[float | None, float | None]
+    load_average: tuple[float | None, ...]
+    ours_right: int | None = None
+    plain_right: int | None = None
 
     @property
     def ratio(self) -> float:
@@ -92,12 +101,16 @@ class Tally:
 
     same_labels: int = 0
     num_clips: int = 0
+    ours_right: int = 0
+    plain_right: int = 0
     max_probability_difference: float | None = None
 
-    def count(self, ours: Reply, plain: Reply) -> None:
+    def count(self, clips: Sequence[StoredClip], ours: Reply, plain: Reply) -> None:
         """Adds the answers to one call."""
-        for first, second in zip(ours["predictions"], plain["predictions"], strict=True):
+        for clip, first, second in zip(clips, ours["predictions"], plain["predictions"], strict=True):
             self.num_clips += 1
+            self.ours_right += first["label"] == clip.label
+            self.plain_right += second["label"] == clip.label
             self.same_labels += first["label"] == second["label"]
             if first["probabilities"] and second["probabilities"]:
                 difference = np.abs(np.subtract(first["probabilities"], second["probabilities"])).max()
@@ -112,10 +125,9 @@ def compare(
     stand_in: bool,
     clips: Sequence[StoredClip],
     others: Sequence[StoredClip],
-    rounds: int,
+    budget_s: float,
     threads: int,
     seed: int,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Result:
     """Times both sides, each in a process that sleeps while the other works.
 
@@ -128,17 +140,16 @@ def compare(
         stand_in: Whether that is random weights.
         clips: What to draw from, without replacement until all were used.
         others: Further clips whose answers are compared, and not timed.
-        rounds: Timed calls of each side, at least: short ones are repeated up to ``MOST_REPEATS`` times as
-            often, for they vary more.
+        budget_s: Time for all of it: decides how often both are timed and how many of the others are asked.
         threads: CPU threads of each side.
         seed: Of the order of clips.
-        progress: Wraps the iteration over rounds.
 
     Raises:
         BackendFailure: If a side cannot be loaded, or gives no answer.
         BackendUnavailable: If a package or weights are missing.
     """
-    settings = Settings(threads=threads)
+    started = time.monotonic()
+    settings = Settings(threads=threads, clip_timeout_s=CALL_TIMEOUT_S)
     own, foreign = comparison.entries(checkpoint)
     draw = _shuffled(clips, random.Random(seed))
     times: dict[str, list[float]] = {"ours": [], "plain": []}
@@ -147,7 +158,6 @@ def compare(
     with BackendProcess(own, settings, offline=True) as process:
         process.open()
     load_before = _load()
-    spent_ms = 0.0
     with (
         BackendProcess(own, settings, offline=True) as ours,
         BackendProcess(foreign, settings, offline=True) as plain,
@@ -155,8 +165,8 @@ def compare(
         ours.open()
         plain.open()
         sides = {"ours": ours, "plain": plain}
-        for number in progress(range(MOST_REPEATS * rounds)):
-            if number >= rounds and spent_ms > ENOUGH_MS:
+        for number in range(MOST_ROUNDS):
+            if number >= LEAST_ROUNDS and time.monotonic() - started > TIMED_SHARE * budget_s:
                 break
             settling = [next(draw) for _ in range(MAX_SETTLING_CALLS)]
             batch = [next(draw) for _ in range(comparison.batch_size)]
@@ -165,14 +175,15 @@ def compare(
                 _settle(sides[name], settling)
                 answers[name] = sides[name].predict(*batch)
                 times[name].append(answers[name]["t_ns"]["e2e"] / 1e6)
-                spent_ms += times[name][-1]
-            tally.count(answers["ours"], answers["plain"])
+            tally.count(batch, answers["ours"], answers["plain"])
         for clip in others:
-            tally.count(ours.predict(clip), plain.predict(clip))
+            if time.monotonic() - started > budget_s:
+                break
+            tally.count([clip], ours.predict(clip), plain.predict(clip))
         memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
     return Result(
         comparison=comparison,
-        checkpoint=Path(checkpoint).name if stand_in else portable_path(checkpoint),
+        checkpoint=checkpoint_name(checkpoint),
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),
@@ -182,7 +193,15 @@ def compare(
         ours_peak_rss_bytes=memory[0],
         plain_peak_rss_bytes=memory[1],
         load_average=(load_before, _load()),
+        ours_right=None if stand_in else tally.ours_right,
+        plain_right=None if stand_in else tally.plain_right,
     )
+
+
+def checkpoint_name(checkpoint: str) -> str:
+    """What was loaded, without the folders of the machine."""
+    path = portable_path(checkpoint)
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _settle(side: BackendProcess, clips: Sequence[StoredClip]) -> None:

@@ -14,6 +14,8 @@ HEADING = (
     "plain ms",
     "times faster [95 %]",
     "same label",
+    "ours right %",
+    "plain right %",
     "max dP",
     "ours MB",
     "plain MB",
@@ -39,12 +41,23 @@ def rows(results: Sequence[Result]) -> list[list[str]]:
             f"{statistics.median(result.plain_ms):.4g}",
             f"{result.ratio:.1f}" + _bounds(result.ratio_bounds),
             f"{result.same_labels}/{result.num_clips}",
+            *(_percent(right, result.num_clips) for right in (result.ours_right, result.plain_right)),
             _difference(result.max_probability_difference),
             _megabytes(result.ours_peak_rss_bytes),
             _megabytes(result.plain_peak_rss_bytes),
         ]
         for result in results
     ]
+
+
+def sentence(result: Result) -> str:
+    """What is told as soon as a row is there."""
+    cells = dict(zip(HEADING, rows([result])[0], strict=True))
+    return (
+        f"{cells['ours']}, {cells['clips']} a call: {cells['ours ms']} ms; {cells['plain call']}: "
+        f"{cells['plain ms']} ms; {cells['times faster [95 %]']} times faster, "
+        f"same label {cells['same label']}"
+    )
 
 
 def screen_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
@@ -65,6 +78,10 @@ def notes(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
 
 def _bounds(bounds: tuple[float, float] | None) -> str:
     return f" [{bounds[0]:.1f}, {bounds[1]:.1f}]" if bounds else ""
+
+
+def _percent(right: int | None, num_clips: int) -> str:
+    return "-" if right is None else f"{100 * right / num_clips:.1f}"
 
 
 def _difference(value: float | None) -> str:

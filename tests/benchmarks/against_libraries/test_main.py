@@ -56,8 +56,8 @@ def result(ours_ms, plain_ms, **changes) -> Result:
 
 
 def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch, stored) -> None:
-    monkeypatch.setattr("benchmarks.against_libraries.measure.ENOUGH_MS", 0.0)
-    made = compare(MFCC, CHECKPOINT, False, stored, stored, rounds=6, threads=1, seed=0)
+    monkeypatch.setattr("benchmarks.against_libraries.measure.MOST_ROUNDS", 6)
+    made = compare(MFCC, CHECKPOINT, False, stored, stored, budget_s=1e6, threads=1, seed=0)
     assert len(made.ours_ms) == len(made.plain_ms) == 6
     assert (made.same_labels, made.num_clips) == (10, 10)  # six timed, and each once more
     assert made.max_probability_difference == 0.0
@@ -65,16 +65,17 @@ def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch,
     assert 0 < made.ratio_bounds[0] <= made.ratio_bounds[1]
 
 
-def test_short_calls_are_timed_more_often(monkeypatch, stored) -> None:
-    monkeypatch.setattr("benchmarks.against_libraries.measure.MOST_REPEATS", 3)
-    made = compare(MFCC, CHECKPOINT, False, stored, (), rounds=2, threads=1, seed=0)
-    assert len(made.ours_ms) == len(made.plain_ms) == 6
+def test_a_spent_budget_leaves_what_an_interval_needs(stored) -> None:
+    made = compare(MFCC, CHECKPOINT, True, stored, stored, budget_s=0.0, threads=1, seed=0)
+    assert len(made.ours_ms) == len(made.plain_ms) == made.num_clips == 6
+    assert made.ratio_bounds is not None
+    assert made.ours_right is None  # random weights
 
 
 def test_a_batch_is_one_call(monkeypatch, stored) -> None:
-    monkeypatch.setattr("benchmarks.against_libraries.measure.ENOUGH_MS", 0.0)
+    monkeypatch.setattr("benchmarks.against_libraries.measure.LEAST_ROUNDS", 2)
     batch = Comparison("mfcc", MFCC.plain_path, "itself", batch_size=3)
-    made = compare(batch, CHECKPOINT, False, stored, (), rounds=2, threads=1, seed=0)
+    made = compare(batch, CHECKPOINT, False, stored, (), budget_s=0.0, threads=1, seed=0)
     assert (made.same_labels, made.num_clips, len(made.ours_ms)) == (6, 6, 2)
     assert made.ratio_bounds is None  # too few rounds for an interval
 
@@ -285,8 +286,9 @@ def test_malformed_checkpoint_is_refused(assignment, capsys) -> None:
 def test_command_prints_and_writes(monkeypatch, tmp_path, capsys, recordings) -> None:
     monkeypatch.setattr(command, "COMPARISONS", (MFCC, Comparison("mfcc", "benchmarks:Nothing", "missing")))
     out = tmp_path / "out"
-    status = command.main(["--backends", "mfcc", "--rounds", "2", "--out", str(out)])
-    assert status == 1  # the second comparison cannot be made
+    monkeypatch.setattr("benchmarks.against_libraries.measure.MOST_ROUNDS", 6)
+    asked = ["--backends", "mfcc", "--budget", "0.01", "--out", str(out)]
+    assert command.main(asked) == 1  # the second comparison cannot be made
     printed = capsys.readouterr()
     assert "itself" in printed.out
     assert "Nothing" in printed.out
@@ -295,3 +297,13 @@ def test_command_prints_and_writes(monkeypatch, tmp_path, capsys, recordings) ->
     assert document["comparisons"][0]["comparison"]["variant"] == "mfcc"
     assert document["environment"]["threads_per_backend"] == 1
     assert "itself" in (out / "summary.md").read_text()
+    made = document["comparisons"][0]
+    assert made["ours_right"] == made["plain_right"] > 0
+    # Started again it measures only what is missing, and refuses other clips.
+    monkeypatch.setattr(command, "COMPARISONS", (MFCC,))
+    monkeypatch.setattr("benchmarks.against_libraries.measure.compare", None)
+    assert command.main(asked) == 0
+    assert json.loads((out / "summary.json").read_text())["comparisons"] == [made]
+    (out / "summary.json").write_text(json.dumps(document | {"clips": "others"}))
+    assert command.main(asked) == 2
+    assert "choose another --out" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_other_words_are_answered_kept_and_reported(
     table = pd.DataFrame(tables["unheard"]["rows"]).set_index("backend")
     wary, constant = table.loc["wary"], table.loc["constant"]
     assert wary[["closed", "auroc", "right_at_5", "own_right", "own_shown"]].tolist() == [1, 1, 1, 1, 0]
-    assert np.isnan(wary["right_at_1"])  # 20 other words do not tell 1 %
+    assert pd.isna(wary["right_at_1"])  # 20 other words do not tell 1 %
     assert constant[["closed", "own_right", "own_shown"]].tolist() == pytest.approx([0.1, 0.1, 1.0])
     assert constant[["auroc", "right_at_5"]].isna().all()
 
