@@ -37,6 +37,9 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "weights": Subcommand("inference.weights", "fetch public weights, or list what lies here"),
     },
     "make a model": {
+        "corpus": Subcommand(
+            "finetune.corpus.__main__", "look at recordings: copies, cut words, wrong labels"
+        ),
         "train": Subcommand("finetune.train", "fine-tune Wav2Vec2 or its kin"),
         "fit": Subcommand("finetune.fit_baseline", "fit a small baseline: MFCC, CNN or speech embedding"),
         "pretrain": Subcommand("finetune.pretrain", "give a small encoder a start on synthetic voices"),

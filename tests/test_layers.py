@@ -66,6 +66,7 @@ HELP_WITHOUT_TORCH = (
     "inference.predict",
     "inference.live",
     "inference.app",
+    "finetune.corpus",
     "finetune.evaluation",
     "finetune.export",
     "finetune.fit_baseline",

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import cross_val_predict, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
 from finetune.baselines.table import class_ids
 from finetune.corpus.clip import Clip
+from finetune.corpus.splits import grouped_folds, speaker_groups
 from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
@@ -52,7 +53,6 @@ MAX_ROWS = 9000
 KEPT_VARIANCE = 0.99
 #: What margins are multiplied with, at least and at most.
 STEEPNESS = (0.1, 100.0)
-MAX_FOLDS = 5
 #: Holds the kernel of some thousand rows whole.
 CACHE_MB = 1000.0
 #: Words by which the grid is chosen, at most.
@@ -152,7 +152,7 @@ def fit_statistics(
     )
     statistics = _statistics(bands, point.settings)
     fit = fit_kernel if model == "mfcc-svm" else fit_linear
-    classifier = fit(statistics, label_ids[rows], _groups(speakers, label_ids)[rows], point)
+    classifier = fit(statistics, label_ids[rows], speaker_groups(speakers, label_ids)[rows], point)
     return FittedStatistics(classifier, point, contract, accuracy)
 
 
@@ -163,8 +163,8 @@ def choose_point(
 
     A corpus of one speaker is divided by clips instead.
     """
-    groups = _groups(speakers, label_ids)
-    folds = _folds(label_ids, groups)
+    groups = speaker_groups(speakers, label_ids)
+    folds = grouped_folds(label_ids, groups)
     found: list[tuple[float, GridPoint]] = []
     for num_segments in tqdm(NUM_SEGMENTS, desc="grid", unit="pooling", disable=None):
         settings = FeatureSettings(num_segments=num_segments)
@@ -201,7 +201,7 @@ def fit_kernel(
         rows,
         label_ids,
         groups=groups,
-        cv=_folds(label_ids, groups),
+        cv=grouped_folds(label_ids, groups),
         method="decision_function",
     )
     logits = logits_of_margins(_towards_first(margins.reshape(len(rows), -1)))
@@ -259,17 +259,6 @@ def _projection(front: Pipeline) -> dict[str, np.ndarray]:
         "mean": (scaler.mean_ + scaler.scale_ * components.mean_).astype(np.float32),
         "projection": (components.components_.T / scaler.scale_[:, None]).astype(np.float32),
     }
-
-
-def _groups(speakers: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
-    """Speakers; clips where not every label is spoken by two speakers."""
-    spoken_by = [set(speakers[label_ids == label_id]) for label_id in np.unique(label_ids)]
-    return speakers if all(len(names) > 1 for names in spoken_by) else np.arange(len(speakers))
-
-
-def _folds(label_ids: np.ndarray, groups: np.ndarray) -> StratifiedGroupKFold:
-    least = min(np.unique(groups[label_ids == label_id]).size for label_id in np.unique(label_ids))
-    return StratifiedGroupKFold(min(MAX_FOLDS, least))
 
 
 def _estimator(model: str, point: GridPoint, width: int) -> LogisticRegression | SVC:
