@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from finetune.baselines.table import STATISTICS_TITLES, SYNTHETIC_SHARES, FittedBaseline, find_baseline
 from finetune.corpus.clip import Clip
+from finetune.corpus.loading import use_labels_of
 from finetune.corpus.mixture import load_corpora
 from finetune.training.data import DataArguments, add_data_arguments, gather
 from inference.command_line import (
@@ -72,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
     data = _data_arguments(options)
+    use_labels_of(data.datasets[0], data.streaming)
     if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
     if options.report_to:

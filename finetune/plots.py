@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from inference.audio import SAMPLING_RATE
-from inference.features import FeatureSettings, log_mel
+from inference.features import FeatureSettings, cosines, log_mel
 from inference.vocabulary import vocabulary
 
 #: Panels of the training curves: title -> keys of a history's records.
@@ -81,4 +81,39 @@ def draw_clips(rows: Sequence[tuple[str, np.ndarray, Sequence[np.ndarray]]], pat
             bands.set(yticks=[])
             bands.tick_params(labelsize=7)
     figure.supxlabel("seconds; log-mel bands from 60 Hz to 8 kHz below each waveform", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def draw_corpus(
+    seconds: Sequence[float], level_dbfs: Sequence[float], noise_dbfs: Sequence[float], path: Path
+) -> None:
+    """Draws how long and how loud the clips of a corpus are."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    durations, levels = figure.subplots(1, 2)
+    durations.hist(seconds, bins=40)
+    durations.set(xlabel="duration in seconds", ylabel="clips")
+    levels.hist(
+        [level_dbfs, noise_dbfs], bins=40, histtype="stepfilled", alpha=0.6, label=["clip", "noise floor"]
+    )
+    levels.set(xlabel="level in dBFS", ylabel="clips")
+    levels.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_labels(waveforms: Mapping[str, np.ndarray], path: Path) -> None:
+    """Draws log-mel and MFCCs of one clip of each label."""
+    figure = Figure(figsize=(6, 1.5 * len(waveforms)), layout="constrained")
+    rows = figure.subplots(len(waveforms), 2, squeeze=False)
+    for (label, waveform), axes in zip(waveforms.items(), rows, strict=True):
+        bands = log_mel(waveform, PICTURE_FEATURES)
+        mfccs = bands @ cosines(PICTURE_FEATURES.n_mels, PICTURE_FEATURES.n_mfcc)
+        extent = (0, waveform.size / SAMPLING_RATE, 0, 1)
+        for axis, image in zip(axes, (bands, mfccs), strict=True):
+            axis.imshow(image.T, origin="lower", aspect="auto", extent=extent)
+            axis.set(yticks=[])
+            axis.tick_params(labelsize=7)
+        axes[0].set_ylabel(label)
+    rows[0, 0].set_title("log-mel bands", fontsize=9)
+    rows[0, 1].set_title(f"MFCCs 1 to {PICTURE_FEATURES.n_mfcc}", fontsize=9)
+    figure.supxlabel("seconds", fontsize=9)
     figure.savefig(path, dpi=110)

@@ -28,11 +28,13 @@ def main(argv: list[str] | None = None) -> int:
     # Imported here: whoever lacks the extra is told so.
     from accelerate import PartialState
 
+    from finetune.corpus.loading import use_labels_of
     from finetune.training.command_line import parse_arguments, underscored
     from finetune.training.fine_tuning import fine_tune
 
     words = underscored(sys.argv[1:] if argv is None else argv)
     arguments = parse_arguments(words)
+    use_labels_of(arguments.data.datasets[0], arguments.data.streaming)
     if arguments.is_series:
         series = _series(arguments, words)
         series((), Path(arguments.training.output_dir or ""))

@@ -38,6 +38,9 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
     },
     "make a model": {
         "record": Subcommand("inference.record.__main__", "record words of your own, guided"),
+        "corpus": Subcommand(
+            "finetune.corpus.__main__", "look at recordings: copies, cut words, wrong labels"
+        ),
         "train": Subcommand("finetune.train", "fine-tune Wav2Vec2 or its kin"),
         "fit": Subcommand("finetune.fit_baseline", "fit a small baseline: MFCC, CNN or speech embedding"),
         "pretrain": Subcommand("finetune.pretrain", "give a small encoder a start on synthetic voices"),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import CheckpointError, UserError
+from inference.files import write_text
 
 #: Names the file in use; child processes inherit it.
 VARIABLE = "SPOKEN_DIGITS_VOCABULARY"
@@ -119,7 +120,7 @@ class Vocabulary:
             path.unlink(missing_ok=True)
             return
         rows = [f"  {label}: [{', '.join(forms)}]" for label, forms in self.spoken_forms.items()]
-        path.write_text("\n".join(["labels:", *rows, ""]), encoding="utf-8")
+        write_text(path, "\n".join(["labels:", *rows, ""]))
 
 
 #: "oh" is safe because no class of its own bears it.

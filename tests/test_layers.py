@@ -67,6 +67,7 @@ HELP_WITHOUT_TORCH = (
     "inference.live",
     "inference.app",
     "inference.record",
+    "finetune.corpus",
     "finetune.evaluation",
     "finetune.export",
     "finetune.fit_baseline",

@@ -52,6 +52,7 @@ PARSERS = {
     "benchmarks.against_libraries": "benchmarks.against_libraries.__main__",
     "benchmarks.run": "benchmarks.run.arguments",
     "benchmarks.training_throughput": "benchmarks.training_throughput.__main__",
+    "finetune.corpus": "finetune.corpus.__main__",
     "inference.app": "inference.app.__main__",
     "inference.record": "inference.record.__main__",
     "inference.live": "inference.live.arguments",

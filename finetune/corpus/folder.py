@@ -91,6 +91,20 @@ def load_folder(folder: Path) -> Corpus:
     return _corpus("audiofolder", folder, clips, listing, unknown)
 
 
+def label_names(folder: Path) -> set[str]:
+    """The labels that a folder seems to have, in or out of the vocabulary; nothing is refused here.
+
+    Those of its tables, else its sub-folders if there are two, else what the names of its files begin with.
+    """
+    files = [_file(folder, path) for path in list_audio(folder).files]
+    tables = [place / METADATA_NAME for place in (folder, *(folder / part for part in PARTS))]
+    tabled = [row["label"].strip() for table in tables if table.is_file() for row in _rows(table)]
+    named = {clip.label for file in files if (clip := clip_from_path(file.path))}
+    folders = {file.folder for file in files if file.folder}
+    # Speakers may have folders of digits.
+    return set(tabled) or (folders if len(folders) > 1 and not named <= set(vocabulary().labels) else named)
+
+
 def _file(folder: Path, path: Path) -> _File:
     place = path.relative_to(folder)
     part = place.parts[0].lower() if len(place.parts) > 1 else ""

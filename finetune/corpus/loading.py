@@ -1,13 +1,25 @@
 """Where clips come from: a folder, the Hub, an audiofolder, or synthetic voices."""
 
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from finetune.corpus.clip import Clip, Corpus
-from finetune.corpus.folder import load_folder
-from inference.errors import CorpusError, HubUnreachableError
+from finetune.corpus.folder import label_names, load_folder
+from inference.errors import CorpusError, HubUnreachableError, UserError
+from inference.files import cache_folder
+from inference.vocabulary import DIGITS, REJECT_LABEL, VARIABLE, VOCABULARY_FILE, Vocabulary, use_vocabulary
 
-__all__ = ["DATASET_HELP", "DATA_VARIABLE", "Clip", "Corpus", "environment_prefix", "load_corpus"]
+__all__ = [
+    "DATASET_HELP",
+    "DATA_VARIABLE",
+    "Clip",
+    "Corpus",
+    "environment_prefix",
+    "load_corpus",
+    "use_labels_of",
+]
 
 DATA_VARIABLE = "SPOKEN_DIGITS_DATA"
 DATASET_HELP = (
@@ -43,6 +55,46 @@ def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
 
         return load_hub(HUB_DATASET if dataset == "hub" else dataset, streaming)
     raise CorpusError(f"--dataset {dataset} is no folder and no known source. Allowed: {DATASET_HELP}.")
+
+
+def use_labels_of(dataset: str, streaming: bool = False) -> None:
+    """Makes the labels of a corpus the vocabulary, unless one was named or most of them are digits.
+
+    Args:
+        dataset: A folder or a Hub id; whatever else ``load_corpus`` takes holds digits.
+        streaming: See ``load_corpus``.
+
+    Raises:
+        UserError: If the labels make no vocabulary.
+    """
+    if os.environ.get(VARIABLE):
+        return
+    names: Iterable[str] = ()
+    if Path(dataset).is_dir():
+        names = label_names(Path(dataset))
+    else:
+        from inference.weights import is_hub_id
+
+        if is_hub_id(dataset):
+            from finetune.corpus.tables import class_names
+
+            names = class_names(dataset, streaming)
+    # A folder such as _background_noise_ holds no word; load_corpus counts what it leaves out.
+    labels = sorted({name.lower() for name in names if not name.startswith("_")} - {REJECT_LABEL})
+    if 2 * sum(label in DIGITS.label_of_name for label in labels) >= len(labels):
+        return
+    try:
+        found = Vocabulary({label: ("".join(filter(str.isalpha, label)),) for label in labels})
+    except UserError as error:
+        raise UserError(
+            f"the labels of {dataset} make no vocabulary: {error} Rename them, or describe them in a file: "
+            "--vocabulary FILE"
+        ) from error
+    folder = cache_folder() / "vocabularies" / found.fingerprint
+    folder.mkdir(parents=True, exist_ok=True)
+    found.save(folder)
+    use_vocabulary(folder / VOCABULARY_FILE)
+    sys.stderr.write(f"vocabulary from the labels of {dataset}: {', '.join(labels)}\n")
 
 
 def environment_prefix(dataset: str) -> str:

@@ -5,15 +5,23 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from finetune.corpus.clip import Clip
 from inference.errors import CorpusError
 from inference.vocabulary import vocabulary
 
+if TYPE_CHECKING:
+    from sklearn.model_selection import StratifiedGroupKFold
+
 PROTOCOLS = ("official", "loso", "speaker-disjoint")
 #: Share of each speaker's and label's training takes, or of the speakers, that validates.
 VALIDATION_SHARE = 0.1
 TEST_SPEAKER_SHARE = 0.2
+#: Parts of a cross-validation.
+MAX_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,20 @@ def make_split(
                 f"{', '.join(PROTOCOLS)}."
             )
     return Split(protocol, seed, fold, tuple(train), tuple(validation), tuple(test))
+
+
+def speaker_groups(speakers: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
+    """What a cross-validation keeps together: speakers; clips where not every label is spoken by two."""
+    spoken_by = [set(speakers[label_ids == label_id]) for label_id in np.unique(label_ids)]
+    return speakers if all(len(names) > 1 for names in spoken_by) else np.arange(len(speakers))
+
+
+def grouped_folds(label_ids: np.ndarray, groups: np.ndarray) -> "StratifiedGroupKFold":
+    """Folds of whole groups, in each of which every label has a chance to be."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    least = min(np.unique(groups[label_ids == label_id]).size for label_id in np.unique(label_ids))
+    return StratifiedGroupKFold(min(MAX_FOLDS, least))
 
 
 def fingerprint(clips: Iterable[Clip]) -> str:

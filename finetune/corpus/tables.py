@@ -4,8 +4,9 @@ The ``datasets`` library reads them; its Audio column stays undecoded, so that
 ``inference.audio.decode_audio`` remains the only decoder.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,22 +34,40 @@ def load_hub(repo_id: str = HUB_DATASET, streaming: bool = False) -> Corpus:
         HubUnreachableError: If the Hub cannot be reached and nothing is cached.
         CorpusError: If there is no such dataset, or columns are missing.
     """
+    with _errors_explained(repo_id):
+        return _corpus_from_tables(_tables(repo_id, streaming), repo_id, f"the Hub dataset {repo_id}")
+
+
+def class_names(repo_id: str, streaming: bool = False) -> list[str]:
+    """The names of the classes of a Hub dataset, none where its labels are text; raises as ``load_hub``."""
+    with _errors_explained(repo_id):
+        features = next(iter(_tables(repo_id, streaming).values())).features or {}
+    return list(getattr(features.get("label"), "names", ()))
+
+
+def _tables(repo_id: str, streaming: bool) -> "Mapping[str, Dataset | IterableDataset]":
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
-    origin = f"the Hub dataset {repo_id}"
     is_reachable = hub_is_reachable()
     if streaming and not is_reachable:
         raise _unreachable(repo_id)
+    # Asked while online, the Hub completes a download that was cut off earlier.
+    source = (
+        repo_id
+        if streaming
+        else snapshot_download(repo_id, repo_type="dataset", local_files_only=not is_reachable)
+    )
+    tables: Mapping[str, Dataset | IterableDataset] = load_dataset(source, streaming=streaming)
+    return tables
+
+
+@contextlib.contextmanager
+def _errors_explained(repo_id: str) -> Iterator[None]:
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+
     try:
-        # Asked while online, the Hub completes a download that was cut off earlier.
-        source = (
-            repo_id
-            if streaming
-            else snapshot_download(repo_id, repo_type="dataset", local_files_only=not is_reachable)
-        )
-        return _corpus_from_tables(load_dataset(source, streaming=streaming), repo_id, origin)
+        yield
     except LocalEntryNotFoundError:
         raise _unreachable(repo_id) from None
     except HTTPError as error:

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from finetune import evaluation, fit_baseline
-from finetune.baselines.svm import best_steepness, choose_point, collapse
+from finetune.baselines.svm import MAX_ROWS, _learned_rows, best_steepness, choose_point, collapse
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
@@ -91,6 +91,16 @@ def test_the_grid_is_chosen_over_held_out_speakers() -> None:
     _, by_clips = choose_point("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
     assert by_speakers < 0.2
     assert by_clips > 0.9
+
+
+def test_a_large_corpus_is_learned_from_once_and_its_rare_labels_whole() -> None:
+    label_ids = np.repeat([0, 1, 2], [12_000, 3_000, 40])
+    rows, copies = _learned_rows(label_ids, seed=0)
+    assert len(rows) == len(set(rows.tolist())) == len(copies) == MAX_ROWS
+    assert np.bincount(label_ids[rows]).tolist() == [MAX_ROWS - 3_040, 3_000, 40]
+    assert np.mean(copies == 0) == pytest.approx(0.5, abs=0.05)
+    rows, copies = _learned_rows(label_ids[-900:], seed=0)
+    assert {*zip(rows.tolist(), copies.tolist(), strict=True)} == {*product(range(900), range(3))}
 
 
 def test_learns_synthetic_voices(checkpoint: Path, spoken_corpus: Path) -> None:
