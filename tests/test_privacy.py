@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from inference.app.page import EXAMPLES
+from inference.backends.encoder.trial import CACHE_NAME
 from inference.backends.table import BACKENDS
-from inference.backends.wav2vec2.trial import CACHE_NAME
 from tests.conftest import PROJECT
 
 CLIP = EXAMPLES / "seven.flac"
