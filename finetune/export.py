@@ -31,14 +31,14 @@ from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import Split, make_split
 from finetune.web.folder import find_runtime, write_page
 from inference.audio import SAMPLING_RATE
-from inference.backends.wav2vec2.backend import Wav2Vec2Backend, find_folder, softmax
-from inference.backends.wav2vec2.checkpoint import (
+from inference.backends.encoder.backend import EncoderBackend, find_folder, softmax
+from inference.backends.encoder.checkpoint import (
     EXPORT_FILE,
     EncoderCheckpoint,
     read_encoder_checkpoint,
 )
-from inference.backends.wav2vec2.conversion import convert_checkpoint
-from inference.backends.wav2vec2.select_runtime import PRECISIONS, RuntimeChoice, candidates
+from inference.backends.encoder.conversion import convert_checkpoint
+from inference.backends.encoder.select_runtime import PRECISIONS, RuntimeChoice, candidates
 from inference.checkpoint import read_crop_contract
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.crop import prepare
@@ -245,8 +245,8 @@ def _calibration(source: EncoderCheckpoint, clips: Sequence[Clip]) -> list[np.nd
 def _compare(source: Path, exported: Path, choice: RuntimeChoice, clips: Sequence[Clip]) -> dict[str, float]:
     """How far the exported answers are from those of PyTorch in fp32."""
     waveforms = [clip.waveform() for clip in clips]
-    plain = Wav2Vec2Backend.load(str(source), runtime="torch", precision="fp32")
-    ours = Wav2Vec2Backend.load(str(exported))
+    plain = EncoderBackend.load(str(source), runtime="torch", precision="fp32")
+    ours = EncoderBackend.load(str(exported))
     expected, found = plain.logits(waveforms), ours.logits(waveforms)
     label2id = vocabulary().label2id
     expected_labels, found_labels = (
@@ -266,7 +266,7 @@ def _compare(source: Path, exported: Path, choice: RuntimeChoice, clips: Sequenc
     }
 
 
-def _time(plain: Wav2Vec2Backend, ours: Wav2Vec2Backend) -> dict[str, float]:
+def _time(plain: EncoderBackend, ours: EncoderBackend) -> dict[str, float]:
     """Milliseconds of one clip on one thread, in turns, and their ratio: below 1 the export is faster."""
     clip = np.random.default_rng(0).standard_normal(round(TIMED_SECONDS * SAMPLING_RATE), dtype=np.float32)
     milliseconds: dict[str, list[float]] = {"pytorch": [], "exported": []}

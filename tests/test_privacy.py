@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from inference.app.page import EXAMPLES
+from inference.backends.encoder.trial import CACHE_NAME
 from inference.backends.table import BACKENDS
-from inference.backends.wav2vec2.trial import CACHE_NAME
 from inference.command_line import EXIT_INTERRUPTED
 from tests.conftest import PROJECT
 

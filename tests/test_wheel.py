@@ -65,7 +65,9 @@ def test_the_wheel_holds_what_is_needed_and_no_conversions(wheel: Path) -> None:
     assert expected <= set(names)
 
 
-@pytest.mark.parametrize("backend", ["speech-embedding", "logmel-dscnn", "mfcc", "ensemble"])
+@pytest.mark.parametrize(
+    "backend", ["speech-embedding", "logmel-dscnn", "whisper-encoder", "mfcc", "ensemble"]
+)
 def test_it_recognises_a_file(program: Callable, backend: str) -> None:
     result = program("predict", SEVEN, "--backend", backend)
     assert result.returncode == 0, result.stderr

@@ -84,7 +84,7 @@ BACKENDS = OpenTable(
         ),
         BackendSpec(
             name="wav2vec2",
-            import_path="inference.backends.wav2vec2.backend:Wav2Vec2Backend",
+            import_path="inference.backends.encoder.backend:EncoderBackend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),
             summary="fine-tuned Wav2Vec2 with a classification head",
             package="safetensors",
@@ -92,7 +92,7 @@ BACKENDS = OpenTable(
         ),
         BackendSpec(
             name="whisper-encoder",
-            import_path="inference.backends.wav2vec2.backend:Wav2Vec2Backend",
+            import_path="inference.backends.encoder.backend:EncoderBackend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "whisper-encoder"),
             summary="log-mel window + Whisper's encoder, fine-tuned with a classification head",
             package="onnxruntime",

@@ -13,7 +13,7 @@ from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.export import main
 from inference.backends.table import load_backend
-from tests.inference.backends.wav2vec2.test_backend import make_checkpoint
+from tests.inference.backends.encoder.test_backend import make_checkpoint
 
 CALIBRATION = {"temperature": 1.5, "threshold": 0.4, "false_reject_rate": 0.02, "false_accept_rate": 0.1}
 

@@ -308,7 +308,7 @@ def test_shipped_checkpoints_have_cards_and_are_small(name: str) -> None:
     assert load_backend(name).checkpoint_bytes < 12e6
 
 
-@pytest.mark.parametrize("name", ["mfcc", "logmel-dscnn", "speech-embedding", "wav2vec2"])
+@pytest.mark.parametrize("name", ["mfcc", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"])
 def test_shipped_checkpoints_keep_their_word(name: str, recordings: Path) -> None:
     """The figures of the cards, on the real test clips that no choice has seen."""
     corpus = load_corpus(str(recordings))

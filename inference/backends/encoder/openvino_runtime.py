@@ -12,10 +12,10 @@ import numpy as np
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino  # noqa: E402
 
-from inference.backends.wav2vec2.runtime import EncoderRuntime, unusable  # noqa: E402
+from inference.backends.encoder.runtime import EncoderRuntime, unusable  # noqa: E402
 
 if TYPE_CHECKING:
-    from inference.backends.wav2vec2.classifier import WaveformClassifier
+    from inference.backends.encoder.classifier import EncoderClassifier
 
 MODEL_FILE = "openvino_model.xml"
 
@@ -63,7 +63,7 @@ class OpenVinoRuntime(EncoderRuntime):
 
 
 def convert(
-    classifier: "WaveformClassifier",
+    classifier: "EncoderClassifier",
     folder: Path,
     precision: str,
     calibration: Sequence[np.ndarray] = (),
@@ -84,7 +84,7 @@ def convert(
     openvino.save_model(model, folder / MODEL_FILE, compress_to_fp16=precision == "bf16")
 
 
-def _trace(classifier: "WaveformClassifier") -> openvino.Model:
+def _trace(classifier: "EncoderClassifier") -> openvino.Model:
     """The graph of the network, for any batch and length."""
     import torch
     from openvino.frontend import FrontEndManager

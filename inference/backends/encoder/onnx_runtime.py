@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
-from inference.backends.wav2vec2.runtime import EncoderRuntime, unusable
+from inference.backends.encoder.runtime import EncoderRuntime, unusable
 
 if TYPE_CHECKING:
-    from inference.backends.wav2vec2.classifier import WaveformClassifier
+    from inference.backends.encoder.classifier import EncoderClassifier
 
 MODEL_FILE = "model.onnx"
 #: The library's errors have no class in common.
@@ -57,7 +57,7 @@ class OnnxRuntime(EncoderRuntime):
         return logits
 
 
-def convert(classifier: "WaveformClassifier", folder: Path, precision: str) -> None:
+def convert(classifier: "EncoderClassifier", folder: Path, precision: str) -> None:
     """Writes ``MODEL_FILE``.
 
     Args:
@@ -85,7 +85,7 @@ def convert(classifier: "WaveformClassifier", folder: Path, precision: str) -> N
         )
 
 
-def _export(classifier: "WaveformClassifier", path: Path) -> None:
+def _export(classifier: "EncoderClassifier", path: Path) -> None:
     import torch
 
     example = classifier.example()

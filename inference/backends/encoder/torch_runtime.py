@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from inference.backends.wav2vec2.classifier import WaveformClassifier
-from inference.backends.wav2vec2.runtime import EncoderRuntime
+from inference.backends.encoder.classifier import EncoderClassifier
+from inference.backends.encoder.runtime import EncoderRuntime
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -18,7 +18,7 @@ class TorchRuntime(EncoderRuntime):
         threads: CPU threads of one prediction.
     """
 
-    def __init__(self, classifier: WaveformClassifier, precision: str = "fp32", threads: int = 1):
+    def __init__(self, classifier: EncoderClassifier, precision: str = "fp32", threads: int = 1):
         torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = _DTYPES[precision]

@@ -9,9 +9,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from inference.audio import SAMPLING_RATE
-from inference.backends.wav2vec2.input_values import normalised
-from inference.backends.wav2vec2.select_runtime import RuntimeChoice
-from inference.backends.wav2vec2.whisper_log_mel import whisper_log_mel
+from inference.backends.encoder.input_values import normalised
+from inference.backends.encoder.select_runtime import RuntimeChoice
+from inference.backends.encoder.whisper_log_mel import whisper_log_mel
 from inference.checkpoint import require_files
 from inference.errors import CheckpointError
 from inference.files import read_json

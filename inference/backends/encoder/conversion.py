@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.backends.wav2vec2.checkpoint import EncoderCheckpoint
-from inference.backends.wav2vec2.runtime import EncoderRuntime
-from inference.backends.wav2vec2.select_runtime import RuntimeChoice
+from inference.backends.encoder.checkpoint import EncoderCheckpoint
+from inference.backends.encoder.runtime import EncoderRuntime
+from inference.backends.encoder.select_runtime import RuntimeChoice
 
 
 def convert_checkpoint(
@@ -31,16 +31,16 @@ def convert_checkpoint(
     Raises:
         CheckpointError: If the weights are damaged.
     """
-    from inference.backends.wav2vec2.classifier import load_classifier
+    from inference.backends.encoder.classifier import load_classifier
 
     classifier = load_classifier(checkpoint)
     with _silent():
         if choice.runtime == "openvino":
-            from inference.backends.wav2vec2 import openvino_runtime
+            from inference.backends.encoder import openvino_runtime
 
             openvino_runtime.convert(classifier, folder, choice.precision, calibration)
         else:
-            from inference.backends.wav2vec2 import onnx_runtime
+            from inference.backends.encoder import onnx_runtime
 
             onnx_runtime.convert(classifier, folder, choice.precision)
 
@@ -58,10 +58,10 @@ def load_converted(folder: Path, choice: RuntimeChoice, threads: int, hidden_siz
         CheckpointError: If the model is damaged.
     """
     if choice.runtime == "openvino":
-        from inference.backends.wav2vec2.openvino_runtime import OpenVinoRuntime
+        from inference.backends.encoder.openvino_runtime import OpenVinoRuntime
 
         return OpenVinoRuntime(folder, choice.precision, threads, hidden_size)
-    from inference.backends.wav2vec2.onnx_runtime import OnnxRuntime
+    from inference.backends.encoder.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime(folder, threads)
 

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.backends.table import BACKENDS, load_backend
-from inference.backends.wav2vec2 import select_runtime, trial
-from inference.backends.wav2vec2.checkpoint import read_encoder_checkpoint
-from inference.backends.wav2vec2.conversion import convert_checkpoint
-from inference.backends.wav2vec2.input_values import (
+from inference.backends.encoder import select_runtime, trial
+from inference.backends.encoder.checkpoint import read_encoder_checkpoint
+from inference.backends.encoder.conversion import convert_checkpoint
+from inference.backends.encoder.input_values import (
     MAX_PADDING,
     normalised,
     padded,
     plan_batches,
 )
-from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates
+from inference.backends.encoder.select_runtime import RuntimeChoice, candidates
+from inference.backends.table import BACKENDS, load_backend
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
 from inference.stage_timer import collect_stages
 from inference.vocabulary import DIGITS, REJECT_LABEL

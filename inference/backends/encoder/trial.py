@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from inference.backends.wav2vec2.checkpoint import WEIGHTS_FILE, EncoderCheckpoint, read_encoder_checkpoint
-from inference.backends.wav2vec2.conversion import convert_checkpoint, load_converted
-from inference.backends.wav2vec2.runtime import EncoderRuntime
-from inference.backends.wav2vec2.select_runtime import RuntimeChoice
+from inference.backends.encoder.checkpoint import WEIGHTS_FILE, EncoderCheckpoint, read_encoder_checkpoint
+from inference.backends.encoder.conversion import convert_checkpoint, load_converted
+from inference.backends.encoder.runtime import EncoderRuntime
+from inference.backends.encoder.select_runtime import RuntimeChoice
 from inference.cpu_features import instruction_sets
 from inference.errors import CheckpointError
 from inference.extras import require_packages
@@ -129,8 +129,8 @@ def prepare(checkpoint: EncoderCheckpoint, candidates: Sequence[RuntimeChoice], 
     Raises:
         CheckpointError: If the weights are damaged, or the only candidate answers otherwise.
     """
-    from inference.backends.wav2vec2.classifier import load_classifier
-    from inference.backends.wav2vec2.torch_runtime import TorchRuntime
+    from inference.backends.encoder.classifier import load_classifier
+    from inference.backends.encoder.torch_runtime import TorchRuntime
 
     clips = [checkpoint.inputs(waveform) for waveform in check_clips()]
     expected = _probabilities(TorchRuntime(load_classifier(checkpoint)), clips)

@@ -8,16 +8,16 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
-from inference.backends.wav2vec2.checkpoint import (
+from inference.backends.encoder.checkpoint import (
     EXPORT_FILE,
     SETTINGS_FILES,
     WEIGHTS_FILE,
     EncoderCheckpoint,
     read_encoder_checkpoint,
 )
-from inference.backends.wav2vec2.input_values import padded, plan_batches
-from inference.backends.wav2vec2.runtime import EncoderRuntime
-from inference.backends.wav2vec2.select_runtime import RuntimeChoice, candidates, require_modules
+from inference.backends.encoder.input_values import padded, plan_batches
+from inference.backends.encoder.runtime import EncoderRuntime
+from inference.backends.encoder.select_runtime import RuntimeChoice, candidates, require_modules
 from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_operating_point
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
@@ -43,7 +43,7 @@ _ARITHMETIC = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 _logger = logging.getLogger(__name__)
 
 
-class Wav2Vec2Backend(Backend):
+class EncoderBackend(Backend):
     """Runs the classifier of a checkpoint folder or a Hub id.
 
     Args:
@@ -68,7 +68,7 @@ class Wav2Vec2Backend(Backend):
     @classmethod
     def load(
         cls, checkpoint: str, threads: int = 1, runtime: str = "auto", precision: str = "auto"
-    ) -> "Wav2Vec2Backend":
+    ) -> "EncoderBackend":
         """Loads a folder written by ``finetune.train`` or ``finetune.export``, or a Hub id.
 
         Args:
@@ -147,7 +147,7 @@ def _settle(found: EncoderCheckpoint, runtime: str, precision: str) -> tuple[Run
     choices = candidates(runtime, precision, found.num_parameters, found.converts_exactly)
     if choices[0].runtime == "torch":
         return choices[0], found.folder
-    from inference.backends.wav2vec2.trial import REFERENCE, prepared_folder
+    from inference.backends.encoder.trial import REFERENCE, prepared_folder
 
     try:
         return prepared_folder(found, choices)
@@ -163,11 +163,11 @@ def _load_runtime(
 ) -> EncoderRuntime:
     """Loads the one library that is needed; CheckpointError if the model is damaged."""
     if choice.runtime == "torch":
-        from inference.backends.wav2vec2.classifier import load_classifier
-        from inference.backends.wav2vec2.torch_runtime import TorchRuntime
+        from inference.backends.encoder.classifier import load_classifier
+        from inference.backends.encoder.torch_runtime import TorchRuntime
 
         return TorchRuntime(load_classifier(checkpoint), choice.precision, threads)
-    from inference.backends.wav2vec2.conversion import load_converted
+    from inference.backends.encoder.conversion import load_converted
 
     return load_converted(folder, choice, threads, checkpoint.hidden_size)
 

@@ -11,11 +11,11 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForAudioClassification, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from inference.backends.wav2vec2.checkpoint import MADE_BY, EncoderCheckpoint
+from inference.backends.encoder.checkpoint import MADE_BY, EncoderCheckpoint
 from inference.errors import CheckpointError
 
 
-def load_classifier(checkpoint: EncoderCheckpoint) -> "WaveformClassifier":
+def load_classifier(checkpoint: EncoderCheckpoint) -> "EncoderClassifier":
     """Reads the weights of a checkpoint folder.
 
     Raises:
@@ -37,10 +37,10 @@ def load_classifier(checkpoint: EncoderCheckpoint) -> "WaveformClassifier":
             f"{folder}: the weights lack {len(loading['missing_keys'])} arrays and "
             f"{len(loading['mismatched_keys'])} have another shape; restore it or make it: {MADE_BY}"
         )
-    return WaveformClassifier(model, checkpoint.pads_exactly, checkpoint.log_mel_shape)
+    return EncoderClassifier(model, checkpoint.pads_exactly, checkpoint.log_mel_shape)
 
 
-class WaveformClassifier(nn.Module):
+class EncoderClassifier(nn.Module):
     """Waveforms in, logits out; what is beyond a clip's own samples has no influence.
 
     Encoders with a group norm ("wav2vec2-base") were trained without an attention mask and are
