@@ -17,11 +17,11 @@ from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.cnn import MODEL_NAME, CnnBackend
+from inference.backends.encoder.backend import EncoderBackend, find_folder
+from inference.backends.encoder.checkpoint import SETTINGS_FILES, read_encoder_checkpoint
+from inference.backends.encoder.conversion import convert_checkpoint
+from inference.backends.encoder.select_runtime import RuntimeChoice
 from inference.backends.table import BACKENDS
-from inference.backends.wav2vec2.backend import Wav2Vec2Backend, find_folder
-from inference.backends.wav2vec2.checkpoint import SETTINGS_FILES, read_encoder_checkpoint
-from inference.backends.wav2vec2.conversion import convert_checkpoint
-from inference.backends.wav2vec2.select_runtime import RuntimeChoice
 from inference.errors import CheckpointError, UserError
 from inference.extras import require_packages
 from inference.features import WindowSettings
@@ -58,7 +58,7 @@ def load_exportable(checkpoint: str) -> tuple[Backend, Path]:
             raise CheckpointError(
                 f"{checkpoint} is an export already; name the folder that finetune.train wrote."
             )
-        return Wav2Vec2Backend.load(str(folder), runtime="torch", precision="fp32"), folder
+        return EncoderBackend.load(str(folder), runtime="torch", precision="fp32"), folder
     raise CheckpointError(
         f"{checkpoint} cannot be exported end to end; what can is a network on log-mel windows (logmel-dscnn, "
         "speech-embedding, mfcc-cnn) or an encoder of waveforms (wav2vec2): name the backend, or a folder "

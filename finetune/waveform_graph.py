@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from inference.audio import MIN_SECONDS, SAMPLING_RATE
-from inference.backends.wav2vec2.input_values import EPSILON
+from inference.backends.encoder.input_values import EPSILON
 from inference.crop import MAX_GAIN_DB, TARGET_DBFS, CropContract
 from inference.features import (
     ABOVE_FLOOR_DB,

@@ -74,7 +74,7 @@ def test_it_recognises_a_file(program: Callable, backend: str) -> None:
     path, digit, _ = result.stdout.split("\t")
     assert path == str(SEVEN)
     assert digit.isdigit()
-    assert digit == "7" or backend in ("mfcc", "ensemble")  # which never heard a synthetic voice
+    assert digit == "7"
 
 
 def test_it_listens(program: Callable) -> None:

@@ -73,7 +73,7 @@ def _errors_explained(repo_id: str) -> Iterator[None]:
     except HTTPError as error:
         raise CorpusError(f"{repo_id} could not be fetched from the Hub: {error}") from error
     except OSError as error:
-        raise CorpusError(hub_cache_problem(error) or f"{origin} cannot be read: {error}") from error
+        raise CorpusError(hub_cache_problem(error) or f"{repo_id} cannot be read: {error}") from error
 
 
 def _unreachable(repo_id: str) -> HubUnreachableError:
