@@ -60,8 +60,8 @@ def load_exportable(checkpoint: str) -> tuple[Backend, Path]:
             )
         return EncoderBackend.load(str(folder), runtime="torch", precision="fp32"), folder
     raise CheckpointError(
-        f"{checkpoint} cannot be exported end to end; what can is a network on log-mel windows (logmel-dscnn, "
-        "speech-embedding, mfcc-cnn) or an encoder of waveforms (wav2vec2): name the backend, or a folder "
+        f"{checkpoint} cannot be exported end to end; what can is a network on log-mel windows "
+        "(logmel-dscnn, speech-embedding, mfcc-cnn) or an encoder of waveforms (wav2vec2): name the backend, or a folder "
         "that finetune.fit_baseline or finetune.train wrote."
     )
 

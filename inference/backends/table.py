@@ -77,8 +77,8 @@ BACKENDS = OpenTable(
         BackendSpec(
             name="ensemble",
             import_path="inference.backends.ensemble:EnsembleBackend",
-            default_checkpoint="mfcc+speech-embedding",
-            summary="mfcc and speech-embedding asked together, log-probabilities averaged",
+            default_checkpoint="speech-embedding+whisper-encoder",
+            summary="speech-embedding and whisper-encoder asked together, log-probabilities averaged",
             package="onnxruntime",
             composite=True,
         ),
@@ -114,10 +114,9 @@ BACKENDS = OpenTable(
         BackendSpec(
             name="cascade",
             import_path="inference.backends.cascade:CascadeBackend",
-            default_checkpoint="speech-embedding+whisper",
-            summary="speech-embedding, and whisper too where it is in doubt",
-            package="faster_whisper",
-            extra="whisper",
+            default_checkpoint="speech-embedding+whisper-encoder",
+            summary="speech-embedding, and whisper-encoder too where it is in doubt",
+            package="onnxruntime",
             composite=True,
         ),
         BackendSpec(
