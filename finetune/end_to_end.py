@@ -17,16 +17,16 @@ from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.cnn import MODEL_NAME, CnnBackend
+from inference.backends.table import BACKENDS
 from inference.backends.encoder.backend import EncoderBackend, find_folder
 from inference.backends.encoder.checkpoint import SETTINGS_FILES, read_encoder_checkpoint
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import RuntimeChoice
-from inference.backends.table import BACKENDS
 from inference.errors import CheckpointError, UserError
 from inference.extras import require_packages
 from inference.features import WindowSettings
 from inference.files import read_json
-from inference.prediction import prediction_from_probabilities
+from inference.prediction import Prediction, prediction_from_probabilities
 from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def load_exportable(checkpoint: str) -> tuple[Backend, Path]:
         return EncoderBackend.load(str(folder), runtime="torch", precision="fp32"), folder
     raise CheckpointError(
         f"{checkpoint} cannot be exported end to end; what can is a network on log-mel windows "
-        "(logmel-dscnn, speech-embedding, mfcc-cnn) or an encoder of waveforms (wav2vec2): name the backend, or a folder "
-        "that finetune.fit_baseline or finetune.train wrote."
+        "(logmel-dscnn, speech-embedding, mfcc-cnn) or an encoder of waveforms (wav2vec2): name the backend, "
+        "or a folder that finetune.fit_baseline or finetune.train wrote."
     )
 
 
@@ -93,7 +93,7 @@ def write_recogniser(backend: Backend, folder: Path, path: Path) -> dict[str, st
         front = waveform_graph.WordWindow(contract, settings)
     else:
         front = waveform_graph.NormalisedWaveform(contract, read_encoder_checkpoint(folder).normalises)
-    num_classes = len(read_json(folder / "labels.json"))
+    num_classes = len(_values(*backend.predict([np.zeros(SAMPLING_RATE, np.float32)])))
     end = waveform_graph.Probabilities(point.temperature, len(labels))
     outputs = ["probabilities", "none_probability"][: 1 + num_classes - len(labels)]
     opset = next(item.version for item in network.opset_import if not item.domain)
@@ -184,6 +184,7 @@ def compare(backend: Backend, path: Path, clips: Sequence[Clip]) -> dict[str, An
     }
 
 
-def _values(prediction: Any) -> list[float]:
+def _values(prediction: Prediction) -> list[float]:
+    """All probabilities, that of no label at the end if there is one."""
     none = prediction.none_probability
     return [*(prediction.probabilities or ()), *([] if none is None else [none])]

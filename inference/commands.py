@@ -47,7 +47,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "evaluate": Subcommand("finetune.evaluation", "figures of a checkpoint on its own split"),
         "preview": Subcommand("finetune.preview", "draw clips before and after augmentation"),
         "calibrate": Subcommand("finetune.calibrate", "choose when an answer of a backend is shown"),
-        "export": Subcommand("finetune.export", "write a checkpoint for ONNX Runtime or OpenVINO"),
+        "export": Subcommand("finetune.export", "write a checkpoint for ONNX Runtime, OpenVINO or a page"),
     },
     "measure": {
         "bench": Subcommand("benchmarks.run.__main__", "accuracy, latency, size, memory, noise: one table"),

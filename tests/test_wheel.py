@@ -58,6 +58,8 @@ def test_the_wheel_holds_what_is_needed_and_no_conversions(wheel: Path) -> None:
         "inference/checkpoints/speech-embedding/model.onnx",
         "inference/checkpoints/wav2vec2/model.safetensors",
         "inference/app/examples/seven.flac",
+        "finetune/web/index.html",
+        "finetune/web/recogniser.js",
         "finetune/configs/wav2vec2-small.yaml",
         "finetune/corpus/training_words.txt",
         "benchmarks/reports/page.html.jinja",

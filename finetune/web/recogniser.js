@@ -260,10 +260,18 @@ function show(answer, delayMs) {
   element("percent").textContent = percent;
 }
 
-/** Listens until the returned function is called. */
-async function listen(session, settings, onLost) {
+/** Opens the microphone as it is: what browsers do for calls would swallow words. */
+function openMicrophone() {
   const wanted = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
+  return navigator.mediaDevices.getUserMedia({ audio: wanted });
+}
+
+function release(stream) {
+  stream.getTracks().forEach((track) => track.stop());
+}
+
+/** Listens to a microphone until the returned function is called. */
+async function listen(stream, session, settings) {
   const context = new AudioContext({ sampleRate: settings.sampling_rate });
   await context.audioWorklet.addModule("worklet.js");
   const mono = { channelCount: 1, channelCountMode: "explicit", numberOfOutputs: 0 };
@@ -288,12 +296,11 @@ async function listen(session, settings, onLost) {
     element("noise").style.left = part(listener.noise.dbfs);
     document.body.classList.toggle("speaking", listener.endpointer.isSpeaking);
   };
-  stream.getTracks().forEach((track) => (track.onended = onLost));
   context.createMediaStreamSource(stream).connect(worklet);
   return async () => {
     worklet.port.onmessage = null;
     answerAll(listener.flush());
-    stream.getTracks().forEach((track) => track.stop());
+    release(stream);
     await context.close();
     element("level").style.width = 0;
     document.body.classList.remove("speaking");
@@ -321,7 +328,15 @@ async function start() {
       if (stop) {
         await rest("Stopped.");
       } else {
-        stop = await listen(session, settings, () => rest("The microphone is gone; plug it in and start again."));
+        const stream = await openMicrophone();
+        try {
+          stop = await listen(stream, session, settings);
+        } catch (error) {
+          release(stream);
+          throw error;
+        }
+        const [track] = stream.getTracks();
+        track.onended = () => rest("The microphone is gone; plug it in and start again.");
         button.textContent = "Stop";
         say("Listening: say one word at a time.");
       }

@@ -27,7 +27,8 @@ session = onnxruntime.InferenceSession(sys.argv[1])
 about = session.get_modelmeta().custom_metadata_map
 for waveform in numpy.load(sys.argv[2]).values():
     probabilities, none = session.run(["probabilities", "none_probability"], {"waveform": waveform[None]})
-    print(json.dumps([json.loads(about["labels"])[probabilities.argmax()], *probabilities[0].tolist(), *none.tolist()]))
+    label = json.loads(about["labels"])[probabilities.argmax()]
+    print(json.dumps([label, *probabilities[0].tolist(), *none.tolist()]))
 assert not {"inference", "finetune", "torch", "onnx"} & set(sys.modules)
 """
 

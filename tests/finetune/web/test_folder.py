@@ -1,9 +1,12 @@
 """The page in a real browser, whose microphone is fed from a file, served by Python's plain web server."""
 
 import base64
+import hashlib
+import io
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +16,11 @@ import soundfile
 from playwright.sync_api import Page, expect, sync_playwright
 
 from finetune.export import main
+from finetune.web import folder as web_folder
 from finetune.web.folder import RUNTIME_FILES, find_runtime
 from inference.audio import SAMPLING_RATE, decode_audio, resample
 from inference.backends.table import load_backend
+from inference.download import RemoteFile
 from inference.errors import BackendUnavailableError, UserError
 from inference.live.engine.events import Utterance
 from inference.live.recognition import UtteranceRecogniser, build_engine
@@ -174,6 +179,33 @@ def test_what_the_page_needs_lies_in_the_folder(folder: Path) -> None:
         "recogniser.onnx",
         "worklet.js",
     }
+
+
+def test_the_runtime_is_fetched_from_the_registry_that_npm_uses_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "onnxruntime-web" / "-" / web_folder._PACKAGE.name
+    package.parent.mkdir(parents=True)
+    with tarfile.open(package, "w:gz") as archive:
+        for name in (*RUNTIME_FILES, "unneeded.js"):
+            entry = tarfile.TarInfo(f"package/dist/{name}")
+            entry.size = len(name)
+            archive.addfile(entry, io.BytesIO(name.encode()))
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", tmp_path.as_uri())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("SPOKEN_DIGITS_OFFLINE")
+    size = package.stat().st_size
+    monkeypatch.setattr(web_folder, "_PACKAGE", RemoteFile(package.name, size, sha512="0" * 128))
+    with pytest.raises(BackendUnavailableError, match=r"sha512 differs.* --onnxruntime-web FOLDER"):
+        find_runtime()
+    published = hashlib.sha512(package.read_bytes()).hexdigest()
+    monkeypatch.setattr(web_folder, "_PACKAGE", RemoteFile(package.name, size, sha512=published))
+    folder = find_runtime()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        name: name for name in RUNTIME_FILES
+    }
+    package.unlink()
+    assert find_runtime() == folder
 
 
 def test_without_network_one_sentence_says_how_to_supply_the_runtime() -> None:
