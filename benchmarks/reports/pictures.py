@@ -236,7 +236,7 @@ def accuracy_latency(report: Report) -> Picture | None:
     axes.xaxis.set_minor_formatter(LogFormatter())
     axes.margins(x=0.1, y=0.15)
     _label_beside(axes, rows, style)
-    axes.set_xlabel("ms per clip (logarithmic): median, mean where some clips go on to a second model")
+    axes.set_xlabel("ms per clip (logarithmic)")
     protocol = headline_protocol(report.records.run)
     axes.set_ylabel(f"{protocol.protocol} accuracy in % with 95 % interval")
     axes.set_title(
@@ -259,7 +259,7 @@ def _label_beside(axes: Axes, rows: pd.DataFrame, style: Mapping[str, Mapping[st
     ranked = rows.sort_values(["accuracy", "cost_ms"])
     wanted = ((100 * ranked["accuracy"] - low) / (high - low)).tolist()
     for (_, row), place in zip(ranked.iterrows(), spread(wanted, LABEL_HEIGHT), strict=True):
-        flags = f"\n{row['flags']}" if row["flags"] else ""
+        flags = f"\n{row['flags'].split(' (')[0]}" if row["flags"] else ""
         axes.annotate(
             f"{row['backend']}, {row['opened_bytes'] / 1e6:.1f} MB{flags}",
             (row["cost_ms"], 100 * row["accuracy"]),
