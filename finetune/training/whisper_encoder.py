@@ -1,6 +1,9 @@
 """Whisper's encoder as the start of a classifier: its weights without the Hub, and a window of a word."""
 
+import contextlib
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ from transformers import PreTrainedModel, WhisperConfig, WhisperFeatureExtractor
 from finetune.corpus.source import CorpusSource
 from inference.backends.whisper.ctranslate2_file import read_arrays
 from inference.files import cache_folder
-from inference.weights import WEIGHTS, fetch_weights, find_weights
+from inference.weights import WEIGHTS, fetch_weights
 
 #: What a classifier is given, in seconds; the weights were trained on 30.
 WINDOW_S = 2
@@ -45,10 +48,12 @@ def encoder_folder(model: str) -> Path:
     name = model.removeprefix(_HUB_PREFIX)
     folder = cache_folder() / "weights" / f"{name}-encoder"
     if not folder.is_dir():
-        unfinished = folder.with_name(f"{folder.name}.partial")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        convert(find_weights(name) or fetch_weights(name), unfinished)
-        unfinished.rename(folder)
+        source = fetch_weights(name)
+        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
+        convert(source, unfinished)
+        with contextlib.suppress(OSError):  # of a process that was here first; its result is as good
+            unfinished.rename(folder)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
