@@ -17,11 +17,11 @@ from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.cnn import MODEL_NAME, CnnBackend
-from inference.backends.table import BACKENDS
 from inference.backends.encoder.backend import EncoderBackend, find_folder
 from inference.backends.encoder.checkpoint import SETTINGS_FILES, read_encoder_checkpoint
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import RuntimeChoice
+from inference.backends.table import BACKENDS
 from inference.errors import CheckpointError, UserError
 from inference.extras import require_packages
 from inference.features import WindowSettings

@@ -17,7 +17,7 @@ from inference.checkpoint import read_json
 from inference.features import WindowSettings
 from inference.files import write_json
 from inference.vocabulary import vocabulary
-from tests.inference.backends.wav2vec2.test_backend import make_checkpoint
+from tests.inference.backends.encoder.test_backend import make_checkpoint
 
 #: What a stranger would write: ONNX Runtime and numpy, nothing of this project.
 ALONE = """
