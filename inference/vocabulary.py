@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import CheckpointError, UserError
-from inference.files import write_text
 
 #: Names the file in use; child processes inherit it.
 VARIABLE = "SPOKEN_DIGITS_VOCABULARY"
@@ -115,6 +114,8 @@ class Vocabulary:
 
     def save(self, folder: Path) -> None:
         """Writes ``VOCABULARY_FILE`` into a folder; what is about digits goes without."""
+        from inference.files import write_text
+
         path = folder / VOCABULARY_FILE
         if self.fingerprint == DIGITS.fingerprint:
             path.unlink(missing_ok=True)

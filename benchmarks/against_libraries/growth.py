@@ -15,7 +15,6 @@ from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.against_libraries.machine import MATRIX_ROWS, NUM_BYTES, measure_limits, measure_reading_ms
 from benchmarks.against_libraries.measure import CLIP_SECONDS, fit_length
 from benchmarks.records.layout import Settings
-from benchmarks.reports.pictures import COLOURS
 from benchmarks.text_table import align, markdown_grid
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter
@@ -118,7 +117,8 @@ def plot_growth(growth: Growth, folder: Path) -> None:
     figure = Figure(figsize=(9.0, 4.2), layout="constrained")
     by_length, by_batch = figure.subplots(1, 2, sharey=True)
     variants = list(dict.fromkeys(point["variant"] for point in growth["points"]))
-    for colour, variant in zip(np.resize(COLOURS, len(variants)), variants, strict=True):
+    for place, variant in enumerate(variants):
+        colour = f"C{place}"
         points = [point for point in growth["points"] if point["variant"] == variant]
         alone = [point for point in points if point["batch"] == 1]
         batches = [point for point in points if point["seconds"] == CLIP_SECONDS]

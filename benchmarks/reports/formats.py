@@ -3,18 +3,20 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 from benchmarks.measure.environment import environment_line
 from benchmarks.records.layout import Cell, RunSummary, SummaryTable
-from benchmarks.reports.pictures import Picture
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import headline_protocol
 from benchmarks.reports.table import Table, is_missing, shown
 from benchmarks.text_table import markdown_grid
 from inference.transcripts import mapping_version
+
+if TYPE_CHECKING:
+    from benchmarks.reports.pictures import Picture
 
 
 def summary(report: Report) -> RunSummary:
@@ -86,7 +88,7 @@ PLACES = {
 }
 
 
-def page(report: Report, pictures: Sequence[Picture]) -> str:
+def page(report: Report, pictures: "Sequence[Picture]") -> str:
     """The whole page."""
     from jinja2 import Environment
 
@@ -135,7 +137,7 @@ def _content(table: Table, pictures: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _inline(picture: Picture) -> str:
+def _inline(picture: "Picture") -> str:
     """The drawing as an element: what precedes it and its metadata mean nothing inside a page."""
     drawing = picture.svg().decode()
     drawing = drawing[drawing.index("<svg") :]
