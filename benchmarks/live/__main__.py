@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--dataset {options.dataset}: no clips are used by --parts {' '.join(options.parts)}."
         )
     options.dataset = options.dataset or "auto"
-    from benchmarks.live.parts import summary, write_part
+    from benchmarks.live.parts import read_parts, summary, write_part
     from benchmarks.measure.environment import describe_environment, environment_line
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         needed = RECORDINGS.get(part)
         if needed and not getattr(options, needed):
             sys.stderr.write(f"not measured: {part}, which needs --{needed.replace('_', '-')} FOLDER\n")
-        elif options.again or not (options.out / f"{part}.json").is_file():
+        elif options.again or part not in read_parts(options.out):
             sys.stderr.write(f"measuring: {part}\n")
             environment = environment_line(describe_environment(threads=1))
             command = environment_prefix(options.dataset) + words

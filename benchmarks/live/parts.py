@@ -1,11 +1,14 @@
 """The parts of a measurement on disk: the figures of each, and where they were measured."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.live.figures import Figure, figure_table
+from inference.files import read_json, write_json
+
+FIGURES_FILE = "figures.json"
 
 NOTE = (
     "Microphone: a PulseAudio null sink at 16 kHz, so that the server leaves the samples as they are. "
@@ -15,6 +18,16 @@ NOTE = (
     "recordings of other words by people, one after the other, pauses of 0.2 to 0.6 s. n: values behind a "
     "figure. Bold: misses its target."
 )
+
+
+def read_parts(folder: Path) -> dict[str, Any]:
+    """What was measured so far: part -> command, environment and figures.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+    """
+    path = folder / FIGURES_FILE
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def write_part(folder: Path, part: str, figures: Sequence[Figure], command: str, environment: str) -> None:
@@ -32,9 +45,7 @@ def write_part(folder: Path, part: str, figures: Sequence[Figure], command: str,
         "environment": environment,
         "figures": [dataclasses.asdict(figure) for figure in figures],
     }
-    partial = folder / f"{part}.partial"
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / f"{part}.json")
+    write_json(folder / FIGURES_FILE, read_parts(folder) | {part: content})
 
 
 def summary(folder: Path, parts: Sequence[str]) -> tuple[str, list[Figure]]:
@@ -47,11 +58,10 @@ def summary(folder: Path, parts: Sequence[str]) -> tuple[str, list[Figure]]:
     figures: list[Figure] = []
     tables: list[str] = []
     notes = []
-    for path in (folder / f"{part}.json" for part in parts):
-        if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            measured = [Figure(**values) for values in content["figures"]]
-            figures += measured
-            tables += [*figure_table(measured), ""] if measured else []
-            notes.append(f"- {path.stem}: `{content['command']}` on {content['environment']}")
+    found = read_parts(folder)
+    for part in filter(found.__contains__, parts):
+        measured = [Figure(**values) for values in found[part]["figures"]]
+        figures += measured
+        tables += [*figure_table(measured), ""] if measured else []
+        notes.append(f"- {part}: `{found[part]['command']}` on {found[part]['environment']}")
     return "\n".join([*tables, NOTE, "", *notes, ""]), figures
