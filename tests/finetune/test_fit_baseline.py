@@ -323,7 +323,8 @@ def test_shipped_checkpoints_keep_their_word(name: str, recordings: Path) -> Non
     predictions = backend.predict([clip.waveform() for clip in split.test])
     accuracy = np.mean([p.label == clip.label for p, clip in zip(predictions, split.test, strict=True)])
     assert accuracy >= 0.985
-    assert (
-        f"| test accuracy | {accuracy:.4g} |"
-        in (Path(BACKENDS[name].default_checkpoint) / "README.md").read_text()
-    )
+    folder = Path(BACKENDS[name].default_checkpoint)
+    told = json.loads((folder / "figures.json").read_text())["test_accuracy"]
+    assert f"| test accuracy | {told:.4g} |" in (folder / "README.md").read_text()
+    # An export in 8 bits may turn a clip over, another one on another processor.
+    assert accuracy == pytest.approx(told, abs=0.01 if (folder / "export.json").is_file() else 1e-9)
