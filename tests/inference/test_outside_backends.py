@@ -126,4 +126,4 @@ def test_an_ensemble_of_a_child_process_may_name_one(run_module: Callable, seven
     result = run_module(
         "inference.predict", clip, "--backend", "ensemble", "--checkpoint", "mfcc+seven", env=environment
     )
-    assert "needs members that give a probability per label" in result.stderr
+    assert "need members that give a probability per label" in result.stderr

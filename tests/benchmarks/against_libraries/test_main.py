@@ -249,7 +249,7 @@ def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
         "benchmarks.against_libraries.growth.measure_limits", lambda _: MachineLimits({"float32": 2e10})
     )
     monkeypatch.setattr(
-        "benchmarks.against_libraries.growth.measure_reading_ms", lambda num_bytes, _: num_bytes / 1.8e7
+        "benchmarks.against_libraries.growth.measure_reading_ms", lambda num_bytes, _: num_bytes / 2.7e7
     )
     pair = (MFCC, BACKENDS["mfcc"].default_checkpoint)
     growth = measure_growth([pair, pair], CLIPS[0], threads=1)

@@ -127,7 +127,7 @@ def folds_of(name: str, corpus: Corpus, folder: Path) -> Entry:
     return Entry(name, BACKENDS[name], shipped, folds=folder, is_default=True)
 
 
-ENSEMBLE = Entry("ensemble", BACKENDS["ensemble"], BACKENDS["ensemble"].default_checkpoint, is_default=True)
+ENSEMBLE = Entry("ensemble", BACKENDS["ensemble"], "mfcc+speech-embedding", is_default=True)
 
 
 def test_an_ensemble_asks_the_folds_of_its_members(

@@ -62,7 +62,7 @@ def test_a_lone_member_is_refused() -> None:
 
 def test_shipped_members_together() -> None:
     backend = load_backend("ensemble")
-    members = [load_backend("mfcc"), load_backend("speech-embedding")]
+    members = [load_backend("speech-embedding"), load_backend("whisper-encoder")]
     assert backend.num_parameters == sum(member.num_parameters or 0 for member in members)
     noise = np.random.default_rng(0).normal(0, 0.05, 9000).astype(np.float32)
     (answer,) = backend.predict([noise])
