@@ -27,6 +27,8 @@ COLOURS = (
 )
 MARKERS = "osD^vP*X"
 RASTER_DPI = 150
+#: Letters in a line of a legend, the handles' width in letters added to each name.
+LEGEND_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def unheard_curves(report: Report) -> Picture | None:
     for name, found in scored.items():
         false_accepts, right = found.curve(MOST_FALSE_ACCEPTS)
         color = style[name]["color"]
-        axes.step(100 * false_accepts, 100 * right, where="post", color=color, label=name)
+        dashes = "--" if _backends(report).index(name) >= len(COLOURS) else "-"
+        axes.step(100 * false_accepts, 100 * right, dashes, where="post", color=color, label=name)
         point = 100 * own.loc[name, "own_shown"], 100 * own.loc[name, "own_right"]
         if point[0] <= 100 * MOST_FALSE_ACCEPTS:
             axes.plot(*point, **style[name], markersize=8, markeredgecolor="white", linestyle="")
@@ -443,6 +446,7 @@ def _legend(figure: Figure) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
+    columns = max(1, min(4, LEGEND_CHARACTERS // (max(map(len, handles)) + 6)))
     figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize="small"
+        list(handles.values()), list(handles), loc="outside lower center", ncols=columns, fontsize="small"
     )
