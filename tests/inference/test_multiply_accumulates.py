@@ -54,5 +54,7 @@ def test_a_network_as_torch_counts_it() -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 1, settings.num_frames, settings.n_mels))
     assert count_network(folder / "model.onnx") == counter.get_total_flops() / 2
-    both = [load_backend(name).multiply_accumulates(16_000) for name in ("speech-embedding", "whisper-encoder")]
+    both = [
+        load_backend(name).multiply_accumulates(16_000) for name in ("speech-embedding", "whisper-encoder")
+    ]
     assert load_backend("ensemble").multiply_accumulates(16_000) == sum(both)

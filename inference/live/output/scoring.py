@@ -72,8 +72,12 @@ class Scorer:
             self._words.append(event)
 
     def score(self) -> Score:
-        """Counts each label once, by the first word heard that lies mostly on it."""
+        """Counts each label once, by the first answer that lies mostly on it, or the first reject where none does.
+
+        What is refused beside an answer, a click before the word, was shown to nobody and is no duplicate.
+        """
         first_heard: dict[int, Word] = {}
+        answered_labels: set[int] = set()
         touched: set[int] = set()
         duplicates = false_digits = 0
         for word in self._words:
@@ -83,8 +87,13 @@ class Scorer:
                 false_digits += word.answer.label is not None
                 continue
             best = max(overlaps, key=lambda index: overlaps[index])
-            duplicates += best in first_heard
-            first_heard.setdefault(best, word)
+            if word.answer.label is None:
+                first_heard.setdefault(best, word)
+            elif best in answered_labels:
+                duplicates += 1
+            else:
+                first_heard[best] = word
+                answered_labels.add(best)
         answered = [(self._labels[index].label, word.answer.label) for index, word in first_heard.items()]
         return Score(
             labels=len(self._labels),

@@ -38,6 +38,12 @@ def test_one_answer_over_two_digits_is_one_hit_and_one_merge():
     assert (found.hits, found.merged, found.missed) == (1, 1, 1)
 
 
+def test_a_click_that_is_refused_beside_a_word_is_no_answer_to_it():
+    click = word(1000, 1100, None)
+    for found in (score(click, word(1300, 2000, "1")), score(word(1200, 2000, "1"), click)):
+        assert (found.hits, found.rejected, found.duplicates) == (1, 0, 0)
+
+
 def test_two_answers_to_one_digit_are_a_duplicate_and_the_first_counts():
     found = score(word(1000, 1400, "1"), word(1500, 2000, "9"))
     assert (found.hits, found.wrong, found.duplicates) == (1, 0, 1)
