@@ -72,7 +72,7 @@ class Scorer:
             self._words.append(event)
 
     def score(self) -> Score:
-        """Counts each label once, by the first answer that lies mostly on it, or the first reject where none does.
+        """Counts each label once, by the first answer that lies mostly on it, else by the first reject.
 
         What is refused beside an answer, a click before the word, was shown to nobody and is no duplicate.
         """
