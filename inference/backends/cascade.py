@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from inference.backends.base import Backend
-from inference.backends.ensemble import joint, log_probabilities, normalised
+from inference.backends.ensemble import joint, log_probabilities, normalised, widest_crop
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
-from inference.crop import CropContract
 from inference.errors import CheckpointError
 from inference.files import read_json
 from inference.prediction import MOST_PROBABLE, PASSED_ON, OperatingPoint, Prediction
@@ -68,12 +67,7 @@ class CascadeBackend(Backend):
         self.first, self.second = first, second
         self.operating_point = operating_point
         self._thresholds = thresholds
-        contracts = (first.crop_contract, second.crop_contract)
-        self.crop_contract = CropContract(
-            pre_ms=max(contract.pre_ms for contract in contracts),
-            post_ms=max(contract.post_ms for contract in contracts),
-            min_ms=max(contract.min_ms for contract in contracts),
-        )
+        self.crop_contract = widest_crop((first, second))
         self.num_parameters = sum(member.num_parameters or 0 for member in (first, second))
         self.checkpoint_files = (*first.checkpoint_files, *second.checkpoint_files)
 

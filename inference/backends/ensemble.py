@@ -32,13 +32,7 @@ class EnsembleBackend(Backend):
     def __init__(self, members: Sequence[Backend], operating_point: OperatingPoint = MOST_PROBABLE):
         self._members = members
         self.operating_point = operating_point
-        # The widest crop: every member trims or tolerates what it needs not.
-        contracts = [member.crop_contract for member in members]
-        self.crop_contract = CropContract(
-            pre_ms=max(contract.pre_ms for contract in contracts),
-            post_ms=max(contract.post_ms for contract in contracts),
-            min_ms=max(contract.min_ms for contract in contracts),
-        )
+        self.crop_contract = widest_crop(members)
         self.num_parameters = sum(member.num_parameters or 0 for member in members)
         self.checkpoint_files = tuple(path for member in members for path in member.checkpoint_files)
 
@@ -75,6 +69,16 @@ class EnsembleBackend(Backend):
         ]
 
 
+def widest_crop(members: Sequence[Backend]) -> CropContract:
+    """The crop that serves all: every member trims or tolerates what it needs not."""
+    contracts = [member.crop_contract for member in members]
+    return CropContract(
+        pre_ms=max(contract.pre_ms for contract in contracts),
+        post_ms=max(contract.post_ms for contract in contracts),
+        min_ms=max(contract.min_ms for contract in contracts),
+    )
+
+
 def log_probabilities(prediction: Prediction) -> np.ndarray:
     """Of the labels and of none of them, ``(num_labels + 1,)``; NaN at the end where the last is unknown.
 
@@ -98,10 +102,8 @@ def joint(rows: Sequence[np.ndarray]) -> np.ndarray:
     """
     known = [row[-1] for row in rows if not np.isnan(row[-1])]
     if known:
-        none = np.mean(known)
-        rows = [
-            np.append(row[:-1] + np.log1p(-np.exp(none)), none) if np.isnan(row[-1]) else row for row in rows
-        ]
+        none = float(np.mean(known))
+        rows = [_completed(row, none) if np.isnan(row[-1]) else row for row in rows]
     mean: np.ndarray = np.mean(rows, axis=0)
     return mean
 
