@@ -51,11 +51,6 @@ class GuidedRecording:
         self._lost_at: float | None = None
         self._has_quit = False
 
-    @property
-    def num_kept(self) -> int:
-        """Takes that this session kept."""
-        return len(self._kept)
-
     def run(self, source: Source) -> None:
         """Records; the source is released in any case.
 

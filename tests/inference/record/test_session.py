@@ -78,7 +78,6 @@ def test_again_takes_back_the_last_takes_one_by_one(tmp_path: Path) -> None:
     walk = Walk(tmp_path, WORD, WORD, "a", sound(0.3), "a", sound(0.3), WORD, "q", WORD)
     assert walk.asked == "abcbab"
     assert walk.files == ["a_anna_0.wav"]
-    assert walk.session.num_kept == 1
 
 
 def test_again_in_the_middle_of_a_word_drops_only_that(tmp_path: Path) -> None:
