@@ -49,7 +49,7 @@ def post(start_server: Callable[..., Server]) -> Callable[[bytes], str]:  # noqa
     server = start_server()
 
     def ask(content: bytes) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
         connection.request("POST", "/predict", content)
         response = connection.getresponse()
         answer = json.loads(response.read())

@@ -126,6 +126,7 @@ class GuidedRecording:
                 self._prompts[self._next].path.unlink(missing_ok=True)
             self._ask()
         elif key == "p" and self._kept:
+            self._show(Asked(f"playing {self._prompts[self._kept[-1]].path.name}: wait for the end"))
             # In a process of its own, as the microphone: the sound library may hang.
             self._player = Child(play_audio, to_int16(self._last), SAMPLING_RATE)
 

@@ -67,7 +67,7 @@ def test_the_same_records_give_the_same_bytes_in_another_process(made: Path, tmp
         cwd=PROJECT,
         check=True,
         capture_output=True,
-        timeout=100,
+        timeout=300,
         env={"PATH": "/usr/bin", "PYTHONHASHSEED": "7", "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)},
     )
     first, second = files_of(made), files_of(again)
@@ -82,7 +82,7 @@ def test_no_model_library_is_imported(made: Path) -> None:
         f"read_report(Path({str(made)!r}))\n"
         "assert not {'torch', 'transformers', 'onnxruntime', 'faster_whisper'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, timeout=300)
 
 
 def test_figures_of_the_main_table_are_those_of_the_records(report: Report) -> None:

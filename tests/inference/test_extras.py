@@ -120,7 +120,7 @@ def start(*words: str | Path, **variables: str) -> subprocess.CompletedProcess:
     """Starts a module where only the core is installed."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
     command = [sys.executable, "-c", WITH_THE_CORE_ALONE, *map(str, words)]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_the_core_recognises_a_file_and_a_stream() -> None:

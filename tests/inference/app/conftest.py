@@ -56,7 +56,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     for process in running:
         process.terminate()
     for process in running:
-        process.wait(timeout=60)
+        process.wait(timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -176,7 +176,7 @@ def test_ctrl_c_ends_with_the_summary(fake_sound, stop):
     process = start("--detector", "energy")
     assert "listening" in process.stderr.readline()
     process.send_signal(stop)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "0 digits" in error
     assert "Traceback" not in error
@@ -186,7 +186,7 @@ def test_a_closed_pipe_is_a_clean_exit(three_words):
     process = start("--replay", three_words, "--detector", "energy", "--jsonl", "--speed", "1")
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
 
@@ -265,7 +265,7 @@ def test_a_file_with_a_damaged_sampling_rate_is_refused(backend, tmp_path, capsy
 def test_a_full_disk_is_one_sentence(three_words, arguments):
     with open("/dev/full", "w") as full:
         process = start("--replay", three_words, "--detector", "energy", *arguments, stdout=full)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=300)
     assert process.returncode == 2
     assert error.count("No space left on device") == 1
     assert "Traceback" not in error
@@ -277,7 +277,7 @@ def test_a_list_of_devices_that_cannot_be_written_is_one_sentence(fake_sound):
     fake_sound()
     with open("/dev/full", "w") as full:
         process = start("--list-devices", stdout=full)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=300)
     assert process.returncode == 2
     assert error.splitlines() == ["error: <stdout> cannot be written: No space left on device."]
 

@@ -289,7 +289,7 @@ def _load_in_child(tmp_path: Path, endpoint: str) -> str:
         "except UserError as error: print(type(error).__name__, error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=True
     )
     return done.stdout
 

@@ -77,7 +77,7 @@ class Terminal:
         )  # fmt: skip
         self.output = ""
 
-    def wait_for(self, pattern: str, seconds: float = 15.0) -> None:
+    def wait_for(self, pattern: str, seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.output):
             assert time.monotonic() < deadline, f"{pattern} not in {self.output!r}"

@@ -42,7 +42,7 @@ class LiveProcess:
         """Ctrl-C; returns what was written to stderr."""
         self.process.send_signal(signal.SIGINT)
         error = self.process.stderr.read()
-        assert self.process.wait(timeout=60) == 130
+        assert self.process.wait(timeout=300) == 130
         return error
 
     def close(self) -> None:
