@@ -6,6 +6,7 @@ Words, voices and digits behind the three parts of a split are disjoint.
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -68,6 +69,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 #: What the sounds consist of, in tenths.
 KINDS = ("word",) * 5 + ("reversed", "cut", "joined", "noise", "music")
+#: Recordings hold few different words: so much of the words is espeak-ng's all the same.
+LEAST_SPOKEN_SHARE = 1 / 3
+#: A recording of a rare word is learned from at most so often an epoch.
+MAX_REPETITIONS = 8
 
 
 def non_words(
@@ -75,9 +80,9 @@ def non_words(
 ) -> tuple[Clip, ...]:
     """Clips of the class ``REJECT_LABEL`` for one part of a split.
 
-    Half of them are other words: recorded ones, and words of espeak-ng where there are not enough. A model
-    should also learn digits of those voices (``--synthetic_share``), or the class becomes "sounds like
-    espeak-ng".
+    Half of them are other words: recorded ones, of which rare words are repeated in training, and words of
+    espeak-ng. A model should also learn digits of those voices (``--synthetic_share``), or the class becomes
+    "sounds like espeak-ng".
 
     Args:
         digits: Digits of the same part, to be reversed, cut and joined.
@@ -90,8 +95,29 @@ def non_words(
     """
     kinds = [KINDS[number % len(KINDS)] for number in range(num_clips)]
     made = [_made(kind, part, number, digits) for number, kind in enumerate(kinds) if kind != "word"]
-    num_words = max(kinds.count("word") - len(recorded), 0)
+    if part == "train":
+        recorded = repeat_rare_words(recorded)
+    num_words = kinds.count("word")
+    num_words = max(num_words - len(recorded), round(LEAST_SPOKEN_SHARE * num_words))
     return (*recorded, *_words(part, num_words), *made)
+
+
+def repeat_rare_words(recorded: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Repeats recordings until each word is there about as often as the mean one; each has an id of its own.
+
+    What a user will say by mistake is not what a corpus happens to hold in bulk.
+
+    Args:
+        recorded: Recordings; the word is what their file names say, and those without one are not repeated.
+    """
+    named = [clip_from_path(Path(clip.clip_id)) for clip in recorded]
+    counts = Counter(name.label for name in named if name)
+    mean = sum(counts.values()) / len(counts) if counts else 0
+    return tuple(
+        replace(clip, clip_id=f"{clip.clip_id}, {number + 1}") if number else clip
+        for clip, name in zip(recorded, named, strict=True)
+        for number in range(min(max(round(mean / counts[name.label]), 1), MAX_REPETITIONS) if name else 1)
+    )
 
 
 def recorded_non_words(folders: Sequence[str], part: str | None = None) -> tuple[Clip, ...]:

@@ -89,8 +89,9 @@ class DataArguments:
     max_false_accept_rate: float | None = field(
         default=None,
         metadata={
-            "help": "with --reject: choose the threshold that shows this share of the validation sounds as a "
-            "word (default: the one that refuses 2 words of 100)"
+            "help": "with --reject: choose the threshold that shows at most this share of other sounds as a "
+            "word, with 95 %% confidence by the validation sounds (default: the one that refuses 2 words "
+            "of 100)"
         },
     )
 
