@@ -12,7 +12,8 @@ from typing import Any
 
 from inference.backends.table import BACKENDS, BackendSpec, read_members
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
-from inference.weights import WEIGHTS, find_weights
+from inference.weights.fetching import find_weights
+from inference.weights.table import WEIGHTS
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.

@@ -25,9 +25,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 
-#: Where the user's own cache lies; tests put others in its place.
-USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -44,7 +41,7 @@ def recordings() -> Path:
 def tiny_en() -> Path:
     """The folder of Whisper's real weights tiny.en, fetched once into the user's cache."""
     from inference.errors import BackendUnavailableError
-    from inference.weights import fetch_weights
+    from inference.weights.fetching import fetch_weights
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SPOKEN_DIGITS_OFFLINE")

@@ -259,7 +259,7 @@ def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> t
     if comparison.stand_in is None:
         return BACKENDS[comparison.backend].default_checkpoint, False
     if comparison.backend == "whisper":
-        from inference.weights import find_weights
+        from inference.weights.fetching import find_weights
 
         public = find_weights(BACKENDS["whisper"].default_checkpoint)
         if public is not None:
