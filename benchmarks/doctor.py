@@ -12,7 +12,8 @@ from typing import Any
 
 from inference.backends.table import BACKENDS, BackendSpec, read_members
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
-from inference.weights import WEIGHTS, find_weights
+from inference.weights.fetching import find_weights
+from inference.weights.table import WEIGHTS
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     return CommandLineParser(
         prog="python -m benchmarks.doctor",
-        description="Looks at load, pressure, noisy neighbours, free memory, clock, weights and metrics "
+        description="Looks at load, pressure, noisy neighbours, free memory, clock and weights "
         "before a benchmark; takes two seconds and changes nothing.",
         epilog="Exit codes: 0 fit to measure, 1 something to mend (missing weights do not count).",
     )
@@ -51,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what was found."""
     build_parser().parse_args(argv)
-    checks: list[Callable[[], list[Finding]]] = [load, neighbours, memory, clock, metrics, weights]
+    checks: list[Callable[[], list[Finding]]] = [load, neighbours, memory, clock, weights]
     findings = [finding for check in checks for finding in check()]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
@@ -156,17 +157,6 @@ def clock() -> list[Finding]:
     good = step <= MAX_CLOCK_STEP_NS and (source is None or source in FAST_CLOCKS)
     found = f"steps of {step} ns" + (f", source {source}" if source else "")
     return [Finding("clock", good, found, "Times below 0.1 ms are coarse here")]
-
-
-def metrics() -> list[Finding]:
-    """Whether accuracy and F1 are computed without asking a server."""
-    from finetune.metrics import accuracy, macro_f1
-
-    answers, references = ["0", None, "1"], ["0", "1", "1"]
-    good = accuracy(answers, references) == 2 / 3 and abs(macro_f1(answers, references) - 5 / 6) < 1e-12
-    return [
-        Finding("metrics", good, "accuracy and macro F1 are computed locally" if good else "they are wrong")
-    ]
 
 
 def weights() -> list[Finding]:

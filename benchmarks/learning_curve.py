@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.records.files import write_bytes, write_text
 from benchmarks.run.content_hashes import combined_hash
 from finetune.baselines.table import SYNTHETIC_SHARES
 from finetune.corpus.clip import Clip
@@ -31,12 +30,13 @@ from inference.command_line import (
     reports_user_errors,
 )
 from inference.errors import UserError
+from inference.files import write_bytes, write_text
 from inference.vocabulary import add_vocabulary_argument, vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmarks.reports.pictures import Picture
+    from benchmarks.reports.picture import Picture
 
 FITS_FILE, SUMMARY_FILE, PICTURE_FILE = "fits.jsonl", "summary.md", "learning_curve.png"
 
@@ -283,7 +283,7 @@ def table_lines(fits: Sequence[Fit]) -> list[str]:
 
 def draw_curve(fits: Sequence[Fit]) -> "Picture":
     """Accuracy against clips per word: a colour per model, a line style per number of speakers."""
-    from benchmarks.reports.pictures import Picture, new_figure, styles
+    from benchmarks.reports.picture import Picture, new_figure, styles
 
     figure = new_figure(None)
     axes = figure.add_subplot()

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 from benchmarks.records.files import (
     SUMMARY_JSON_FILE,
     SUMMARY_MD_FILE,
-    write_bytes,
     write_document,
-    write_text,
 )
 from inference.command_line import EXIT_OK, CommandLineParser, positive_float, reports_user_errors
 from inference.errors import UserError
+from inference.files import write_bytes, write_text
 
 if TYPE_CHECKING:  # pandas, SciPy and Matplotlib take seconds that --help does not need.
+    from benchmarks.reports.choice import Requirements
     from benchmarks.reports.report_tables import Report
-    from benchmarks.reports.verdict import Requirements
 
 SCREEN_WIDTH = 100
 PAGE_FILE = "report.html"
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     document = _read_readme(options.readme) if options.readme else None
     # pandas and SciPy take seconds that --help does not need.
-    from benchmarks.reports.verdict import Requirements
+    from benchmarks.reports.choice import Requirements
 
     limits = {field.name: getattr(options, field.name) for field in fields(Requirements)}
     report = write_report(options.folder, options.allow_fixture, Requirements(**limits))

@@ -8,16 +8,17 @@ One clip at a time, as a microphone brings them. The rows of the plain library c
 """
 
 import argparse
-import csv
+import json
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.records.checked import from_json, to_json
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
@@ -26,6 +27,7 @@ from inference.command_line import (
     positive_int,
     reports_user_errors,
 )
+from inference.files import write_bytes, write_text
 
 if TYPE_CHECKING:
     from finetune.corpus.clip import Clip
@@ -41,7 +43,7 @@ PLAIN_CALLS: dict[str, dict[str, Any]] = {
     "transcribe": {},
     "transcribe, English, greedy": {"language": "en", "beam_size": 1, "temperature": 0.0},
 }
-TABLE_FILE, SUMMARY_FILE, PICTURE_FILE = "windows.csv", "summary.md", "windows.png"
+CELLS_FILE, SUMMARY_FILE, PICTURE_FILE = "cells.jsonl", "summary.md", "windows.png"
 
 
 @dataclass(frozen=True)
@@ -110,26 +112,25 @@ def main(argv: list[str] | None = None) -> int:
     clips = random.Random(options.seed).sample(corpus.clips, min(options.clips, len(corpus.clips)))
     standard = clips[: options.standard_clips]
     model = load_model(find_folder(options.checkpoint), options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
     caption = (
         f"Whisper {options.checkpoint}, {len(clips)} clips drawn from {corpus.description} "
         f"(seed {options.seed}), {len(standard)} of them in 30 s windows; {options.threads} thread(s), "
         "one clip at a time."
     )
-    cells = read_cells(options.out / TABLE_FILE, caption)
+    cells = read_cells(options.out / CELLS_FILE, caption)
     jobs = list(_jobs(model, clips, standard))
     with tqdm(total=len(jobs), disable=None) as bar:
         for keys, measure in jobs:
             if not keys <= {cell.key for cell in cells}:
                 cells = [cell for cell in cells if cell.key not in keys] + measure()
-                write_cells(options.out / TABLE_FILE, caption, cells)
+                write_cells(options.out / CELLS_FILE, caption, cells)
             bar.update()
     wanted = {key for keys, _ in jobs for key in keys}
     cells = sorted((cell for cell in cells if cell.key in wanted), key=lambda cell: cell.key)
     environment = environment_line(describe_environment(options.threads))
     text = "\n".join([caption, "", *summary_lines(cells), "", environment, ""])
-    (options.out / SUMMARY_FILE).write_text(text, encoding="utf-8")
-    (options.out / PICTURE_FILE).write_bytes(draw(cells, options.checkpoint))
+    write_text(options.out / SUMMARY_FILE, text)
+    write_bytes(options.out / PICTURE_FILE, draw(cells, options.checkpoint))
     sys.stdout.write(text)
     return EXIT_OK
 
@@ -213,25 +214,13 @@ def _num_right(answers: Sequence[Any], labels: Sequence[str]) -> int:
 
 def read_cells(path: Path, caption: str) -> list[Cell]:
     """What an earlier call measured under the same conditions; nothing if they were others."""
-    if not path.is_file():
-        return []
-    first, *lines = path.read_text(encoding="utf-8").splitlines()
-    if first != f"# {caption}":
-        return []
-    types: dict[str, Any] = {field.name: field.type for field in fields(Cell)}
-    rows = csv.DictReader(lines)
-    return [Cell(**{name: types[name](value) for name, value in row.items()}) for row in rows]
+    first, *lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else [""]
+    return [from_json(Cell, line) for line in lines] if first == json.dumps(caption) else []
 
 
 def write_cells(path: Path, caption: str, cells: Sequence[Cell]) -> None:
-    """Writes the table in one step, the conditions in its first line."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(f"# {caption}\n")
-        writer = csv.DictWriter(file, [field.name for field in fields(Cell)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(cell) for cell in cells)
-    partial.replace(path)
+    """Writes one cell a line in one step, the conditions in the first line."""
+    write_text(path, "".join(f"{json.dumps(line)}\n" for line in (caption, *map(to_json, cells))))
 
 
 def summary_lines(cells: Sequence[Cell]) -> list[str]:
@@ -259,7 +248,7 @@ def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
     The lead changes nothing of the work: all leads of a window stand at the least of their times, the one
     that other work on the machine disturbed least.
     """
-    from benchmarks.reports.pictures import COLOURS, MARKERS, Picture, new_figure
+    from benchmarks.reports.picture import COLOURS, MARKERS, Picture, new_figure
 
     figure = new_figure(None, width=11.0)
     times_ms: dict[tuple[str, float], float] = {}

@@ -103,10 +103,11 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
         CheckpointError: If the backend gives none.
     """
     import numpy as np
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
     from tqdm import tqdm
 
     from finetune.intervals import wilson_interval
-    from finetune.metrics import accuracy, calibration_error, confusion, macro_f1, per_class, roc_auc
+    from finetune.metrics import accuracy, calibration_error, macro_f1, roc_auc
     from inference.vocabulary import vocabulary
 
     predictions = []
@@ -119,6 +120,8 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
     answers = [prediction.label for prediction in predictions]
     probabilities = np.array([prediction.probabilities for prediction in predictions])
     label_ids = np.array([vocabulary().label2id[label] for label in references])
+    labels = [label for label in vocabulary().labels if label in references]
+    columns = precision_recall_fscore_support(references, answers, labels=labels, zero_division=0)
     low, high, _ = wilson_interval(sum(a == r for a, r in zip(answers, references, strict=True)), len(clips))
     return {
         "clips": len(clips),
@@ -127,8 +130,11 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
         "macro_f1": macro_f1(answers, references),
         "roc_auc": roc_auc(probabilities, label_ids),
         "calibration_error": calibration_error(probabilities, label_ids),
-        "per_class": per_class(answers, references),
-        "confusion": confusion(answers, references, vocabulary().labels).tolist(),
+        "per_class": {
+            label: dict(zip(("precision", "recall", "f1", "support"), row, strict=True))
+            for label, *row in zip(labels, *(column.tolist() for column in columns), strict=True)
+        },
+        "confusion": confusion_matrix(references, answers, labels=vocabulary().labels).tolist(),
     }
 
 

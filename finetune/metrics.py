@@ -72,48 +72,6 @@ def macro_f1(predictions: Sequence[Hashable], references: Sequence[Hashable]) ->
 LABEL_METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
-def per_class(
-    predictions: Sequence[Hashable], references: Sequence[Hashable]
-) -> dict[Hashable, dict[str, float]]:
-    """Precision, recall, F1 and number of references of each label that occurs as a reference.
-
-    Precision is 0 where a label was never answered.
-    """
-    pairs = list(zip(predictions, references, strict=True))
-    hits = Counter(reference for prediction, reference in pairs if prediction == reference)
-    spoken, answered = Counter(references), Counter(predictions)
-    return {
-        label: {
-            "precision": hits[label] / max(answered[label], 1),
-            "recall": hits[label] / spoken[label],
-            "f1": 2 * hits[label] / (spoken[label] + answered[label]),
-            "support": spoken[label],
-        }
-        for label in sorted(spoken, key=str)
-    }
-
-
-def roc_auc(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
-    """Area under the ROC curve, each label against the rest, unweighted mean over labels.
-
-    By ranks, ties counting half (Hanley and McNeil, Radiology 143, 1982, 29-36).
-
-    Args:
-        probabilities: Shape ``(num_clips, num_labels)``.
-        label_ids: Shape ``(num_clips,)``; labels that never or always occur are left out.
-    """
-    from scipy.stats import rankdata
-
-    areas = []
-    for label_id in np.unique(label_ids):
-        positive = label_ids == label_id
-        num_positive, num_negative = int(positive.sum()), int((~positive).sum())
-        if num_negative:
-            ranks = rankdata(probabilities[:, label_id])[positive].sum()
-            areas.append((ranks - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
-    return float(np.mean(areas)) if areas else float("nan")
-
-
 def detection_auc(scores: np.ndarray, other_scores: np.ndarray) -> float:
     """Chance that a word has a higher score than another sound, ties counting half.
 
@@ -121,9 +79,24 @@ def detection_auc(scores: np.ndarray, other_scores: np.ndarray) -> float:
         scores: Of words of the vocabulary, ``(num_words,)``.
         other_scores: Of what is none, ``(num_others,)``.
     """
-    label_ids = np.repeat([0, 1], [len(scores), len(other_scores)])
-    merged = np.concatenate([scores, other_scores])
-    return roc_auc(np.stack([merged, -merged], axis=1), label_ids)
+    from sklearn.metrics import roc_auc_score
+
+    is_word = np.repeat([1, 0], [len(scores), len(other_scores)])
+    return float(roc_auc_score(is_word, np.concatenate([scores, other_scores])))
+
+
+def roc_auc(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
+    """Area under the ROC curve, each label against the rest, unweighted mean over labels.
+
+    Args:
+        probabilities: Shape ``(num_clips, num_labels)``.
+        label_ids: Shape ``(num_clips,)``; labels that never or always occur are left out.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    ids = [label_id for label_id in np.unique(label_ids) if (label_ids != label_id).any()]
+    areas = [roc_auc_score(label_ids == label_id, probabilities[:, label_id]) for label_id in ids]
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray, num_bins: int = 15) -> float:
@@ -139,14 +112,3 @@ def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray, num_bins
     bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
     surplus = np.bincount(bins, weights=confidence - correct, minlength=num_bins)
     return float(np.abs(surplus).sum() / len(label_ids))
-
-
-def confusion(
-    predictions: Sequence[Hashable], references: Sequence[Hashable], labels: Sequence[Hashable]
-) -> np.ndarray:
-    """Counts, one row per spoken label and one column per answer, ``(len(labels), len(labels))``."""
-    place = {label: row for row, label in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)), int)
-    for prediction, reference in zip(predictions, references, strict=True):
-        counts[place[reference], place[prediction]] += 1
-    return counts

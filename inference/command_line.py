@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inference.backends.outside import use_backend_modules
 from inference.backends.table import BACKENDS, DEFAULT_BACKEND
 from inference.errors import UserError
 from inference.extras import missing_package
-from inference.outside_backends import use_backend_modules
 from inference.vocabulary import add_vocabulary_argument
 
 EXIT_OK = 0

@@ -34,7 +34,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "predict": Subcommand("inference.predict", "words in audio files"),
         "listen": Subcommand("inference.live.__main__", "words from the microphone, or a replayed recording"),
         "serve": Subcommand("inference.app.__main__", "a page in the browser, and an HTTP service"),
-        "weights": Subcommand("inference.weights", "fetch public weights, or list what lies here"),
+        "weights": Subcommand("inference.weights.__main__", "fetch public weights, or list what lies here"),
     },
     "make a model": {
         "record": Subcommand("inference.record.__main__", "record words of your own, guided"),

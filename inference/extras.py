@@ -38,6 +38,7 @@ EXTRA_OF_MODULE = {
     "sklearn": "finetune",
     "tqdm": "finetune",
     "psutil": "benchmarks",
+    "pydantic": "benchmarks",
     "librosa": "against-libraries",
     "livekit": "embedding",
     "nncf": "openvino",

@@ -35,8 +35,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name beside its place, then renames it; on failure neither stays."""
+    """Writes a file under a temporary name beside its place, then renames it; on failure neither stays.
+
+    The folder is made if it is missing.
+    """
     partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.write_bytes(content)
         partial.replace(path)

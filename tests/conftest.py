@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -25,9 +26,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 
-#: Where the user's own cache lies; tests put others in its place.
-USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -43,31 +41,29 @@ def recordings() -> Path:
 @pytest.fixture(scope="session")
 def tiny_en() -> Path:
     """The folder of Whisper's real weights tiny.en, fetched once into the user's cache."""
-    from inference.errors import BackendUnavailableError
-    from inference.weights import fetch_weights
+    from inference.weights.fetching import fetch_weights
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("SPOKEN_DIGITS_OFFLINE")
-        patch.setenv("XDG_CACHE_HOME", USER_CACHE)
-        try:
-            return fetch_weights("tiny.en")
-        except BackendUnavailableError as error:
-            pytest.skip(f"needs real weights: {error.reason}")
+    return _fetched(lambda: fetch_weights("tiny.en"), "real weights")
 
 
 @pytest.fixture(scope="session")
 def onnxruntime_web() -> Path:
     """The folder of ONNX Runtime for browsers, fetched once into the user's cache."""
     from finetune.web.folder import find_runtime
+
+    return _fetched(find_runtime, "onnxruntime-web")
+
+
+def _fetched(fetch: Callable[[], Path], what: str) -> Path:
     from inference.errors import BackendUnavailableError
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SPOKEN_DIGITS_OFFLINE")
         patch.setenv("XDG_CACHE_HOME", USER_CACHE)
         try:
-            return find_runtime()
+            return fetch()
         except BackendUnavailableError as error:
-            pytest.skip(f"needs onnxruntime-web: {error.reason}")
+            pytest.skip(f"needs {what}: {error.reason}")
 
 
 @pytest.fixture(scope="session")

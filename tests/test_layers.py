@@ -30,7 +30,6 @@ HOMES = {
     "av": {"benchmarks/conditions/distortions.py", "inference/audio.py"},
     "transformers": {
         "benchmarks/against_libraries/library_calls.py",
-        "benchmarks/against_libraries/random_whisper.py",
         "benchmarks/against_libraries/random_weights.py",
         "benchmarks/live/random_base.py",
         "inference/backends/encoder/classifier.py",

@@ -75,7 +75,7 @@ def clips(work: Path, checkpoint: Path) -> list[Clip]:
 
 
 def test_measured_and_reported(work: Path, checkpoint: Path, run_module: Callable, tmp_path: Path) -> None:
-    from tests.tiny_whisper import build_tiny_whisper
+    from tests.random_whisper import build_tiny_whisper
 
     (measure,) = (command for command in COMMANDS if "benchmarks.run" in command)
     whisper = build_tiny_whisper(tmp_path / "whisper")

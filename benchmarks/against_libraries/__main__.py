@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
 from benchmarks.against_libraries.start_up import time_start_up
 from benchmarks.records.checked import from_json, to_json
-from benchmarks.records.files import write_text
 from inference.backends.table import BACKENDS
 from inference.command_line import (
     EXIT_OK,
@@ -28,6 +27,7 @@ from inference.command_line import (
     reports_user_errors,
 )
 from inference.errors import UserError
+from inference.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.against_libraries.measure import Result
@@ -54,8 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FOLDER",
-        help="real weights for both sides; by default whisper runs on tiny.en where it lies here, and "
-        "what has no public weights here on random ones",
+        help="weights for both sides (default: those of the backend, and random ones of the size of "
+        "wav2vec2-base)",
     )
     parser.add_argument("--dataset", default="auto", help="where the clips come from (default: auto)")
     parser.add_argument(
@@ -134,7 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.growth:
         from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
 
-        pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)[0]) for comparison in chosen]
+        made = dict.fromkeys(result.comparison for result in results)
+        pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)[0]) for comparison in made]
         growth = measure_growth(pairs, clips[0].waveform(), args.threads)
         document["growth"] = growth
         for line in growth_lines(growth, markdown=False):
@@ -190,7 +191,7 @@ def _read_done(path: Path, document: dict[str, Any]) -> "list[Result]":
         )
         if not same or earlier["clips"] != document["clips"]:
             raise ValueError("it is of other clips, threads, software or of another machine")
-        return [from_json(Result, record) for record in earlier["comparisons"]]
+        return [from_json(Result, json.dumps(record)) for record in earlier["comparisons"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} cannot be gone on with ({error}): choose another --out, or remove it."
@@ -253,13 +254,13 @@ def _compare_all(
                 for clip in drawn
             ]
         for number, comparison in enumerate(comparisons):
-            checkpoint, stand_in = resolve_checkpoint(comparison, checkpoints)
-            name = checkpoint_name(checkpoint)
-            earlier = [one for one in done if (one.comparison, one.checkpoint) == (comparison, name)]
-            if earlier:
-                results.append(earlier[0])
-                continue
             try:
+                checkpoint, stand_in = resolve_checkpoint(comparison, checkpoints)
+                name = checkpoint_name(checkpoint)
+                earlier = [one for one in done if (one.comparison, one.checkpoint) == (comparison, name)]
+                if earlier:
+                    results.append(earlier[0])
+                    continue
                 result = compare(
                     comparison,
                     checkpoint,
@@ -287,20 +288,23 @@ def _compare_all(
 
 
 def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> tuple[str, bool]:
-    """What both sides load, and whether it is a stand-in: as typed, public weights, or what is shipped."""
+    """What both sides load, and whether it is a stand-in: as typed, what is shipped, or public weights.
+
+    Raises:
+        UserError: If the public weights are not here and cannot be fetched.
+    """
     if comparison.backend in checkpoints:
         return checkpoints[comparison.backend], False
-    if comparison.stand_in is None:
-        return BACKENDS[comparison.backend].default_checkpoint, False
+    if comparison.stand_in is not None:
+        from benchmarks.against_libraries.random_weights import stand_in
+
+        return str(stand_in()), True
+    checkpoint = BACKENDS[comparison.backend].default_checkpoint
     if comparison.backend == "whisper":
-        from inference.weights import find_weights
+        from inference.backends.whisper.folder import find_folder
 
-        public = find_weights(BACKENDS["whisper"].default_checkpoint)
-        if public is not None:
-            return str(public), False
-    from benchmarks.against_libraries.random_weights import stand_in
-
-    return str(stand_in(comparison.stand_in)), True
+        checkpoint = str(find_folder(checkpoint))
+    return checkpoint, False
 
 
 if __name__ == "__main__":

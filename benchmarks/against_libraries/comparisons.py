@@ -17,7 +17,7 @@ class Comparison:
         variant: Our backend with its options, ``name:option=value``.
         plain_path: ``module:Class`` of the plain call.
         plain_call: What a user would write, in words.
-        stand_in: Name of the stand-in checkpoint; None where the shipped checkpoint is loaded.
+        stand_in: Name of the stand-in checkpoint; None where the default checkpoint is loaded.
         batch_size: Clips per call.
     """
 
@@ -94,12 +94,11 @@ COMPARISONS = (
         "wav2vec2-base",
         batch_size=BATCH_SIZE,
     ),
-    Comparison("whisper:decode=free", _PLAIN_WHISPER, _TRANSCRIBE, "whisper-tiny"),
-    Comparison("whisper", _PLAIN_WHISPER, _TRANSCRIBE, "whisper-tiny"),
+    Comparison("whisper:decode=free", _PLAIN_WHISPER, _TRANSCRIBE),
+    Comparison("whisper", _PLAIN_WHISPER, _TRANSCRIBE),
     Comparison(
         "whisper",
         f"{_CALLS}:PlainWhisperGreedy",
         "the same call told English, greedy, no time stamps",
-        "whisper-tiny",
     ),
 )

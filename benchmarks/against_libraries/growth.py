@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.against_libraries.machine import MATRIX_ROWS, NUM_BYTES, measure_limits, measure_reading_ms
 from benchmarks.against_libraries.measure import CLIP_SECONDS, fit_length
-from benchmarks.records.layout import Settings
+from benchmarks.records.run_record import Settings
 from benchmarks.text_table import align, markdown_grid
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter

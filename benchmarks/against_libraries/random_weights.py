@@ -1,39 +1,39 @@
-"""Stand-in checkpoints: the architecture and size of public weights, filled with random numbers.
+"""A stand-in for ``facebook/wav2vec2-base``: its architecture and size, filled with random numbers.
 
-Speed and memory do not depend on what the weights say. They are made once into the user's cache, and
-marked there: their answers mean nothing.
+Speed and memory do not depend on what the weights say. It is made once into the user's cache, and
+marked there: its answers mean nothing.
 """
 
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from inference.files import cache_folder
 from inference.vocabulary import vocabulary
 
-#: Raise it when a builder below changes.
+#: Raise it when what is made changes.
 REVISION = 1
+NAME = "wav2vec2-base"
 
 
-def stand_in(name: str) -> Path:
-    """The folder of a stand-in, made if it is not in the cache yet."""
-    folder = cache_folder() / "stand-ins" / f"{name}-{REVISION}"
+def stand_in() -> Path:
+    """The folder of the stand-in, made if it is not in the cache yet."""
+    folder = cache_folder() / "stand-ins" / f"{NAME}-{REVISION}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Made beside its place and renamed: nobody finds half of one.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
-            made = Path(scratch) / name
-            STAND_INS[name](made)
-            note = f"architecture of {name} with random weights, for timing only: its answers mean nothing."
+            made = Path(scratch) / NAME
+            _make(made)
+            note = f"architecture of {NAME} with random weights, for timing only: its answers mean nothing."
             (made / "fixture.json").write_text(json.dumps({"fixture": note}, indent=2) + "\n")
             shutil.move(made, folder)
     return folder
 
 
-def make_wav2vec2_base(folder: Path) -> None:
-    """The architecture of ``facebook/wav2vec2-base`` (94.6 M parameters) with a head of ten labels."""
+def _make(folder: Path) -> None:
+    """94.6 M parameters and a head of ten labels."""
     import torch
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
@@ -49,27 +49,3 @@ def make_wav2vec2_base(folder: Path) -> None:
         )
     model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
-
-
-def make_whisper_tiny(folder: Path) -> None:
-    """The architecture of multilingual ``openai/whisper-tiny`` (38 M parameters), 8 bits, with one answer."""
-    from benchmarks.against_libraries.random_whisper import (
-        TINY_SIZES,
-        TINY_VOCABULARY,
-        answer_one_word,
-        make_model,
-        make_tokenizer,
-        usual_words,
-        write_ctranslate2,
-    )
-
-    tokenizer = make_tokenizer(size=TINY_VOCABULARY)
-    model = make_model(tokenizer, sizes=TINY_SIZES)
-    answer_one_word(model, tokenizer, usual_words()[-1])
-    write_ctranslate2(model, tokenizer, folder, "stand-in", quantization="int8")
-
-
-STAND_INS: dict[str, Callable[[Path], None]] = {
-    "wav2vec2-base": make_wav2vec2_base,
-    "whisper-tiny": make_whisper_tiny,
-}

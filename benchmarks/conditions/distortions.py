@@ -1,24 +1,14 @@
-"""What lies between a mouth and a recogniser: rooms, lines, codecs, levels, rates; all at 8 kHz."""
+"""What lies between a mouth and a recogniser: rooms, lines, a codec, levels, rates; all at 8 kHz."""
 
 import io
 from typing import Any
 
 import numpy as np
 import soxr
-from scipy import signal
 
 from benchmarks.conditions.noises import NARROWBAND_HZ, Draw, Mixture, telephone_band
 
 PACKET_S = 0.02
-#: Codec -> container, encoder of FFmpeg, bits per second where it asks for them.
-CODECS: dict[str, tuple[str, str, int | None]] = {
-    "mu-law": ("wav", "pcm_mulaw", None),
-    "a-law": ("wav", "pcm_alaw", None),
-    "ima-adpcm": ("wav", "adpcm_ima_wav", None),
-    "opus-8k": ("ogg", "libopus", 8_000),
-    "amr-nb-12k": ("amr", "libopencore_amrnb", 12_200),
-    "gsm": ("wav", "libgsm_ms", None),
-}
 
 
 def gain(speech: np.ndarray, gain_db: float, draw: Draw) -> Mixture:
@@ -29,11 +19,6 @@ def gain(speech: np.ndarray, gain_db: float, draw: Draw) -> Mixture:
 def inverted(speech: np.ndarray, level: float, draw: Draw) -> Mixture:
     """The other polarity, which no listener notices."""
     return Mixture(-speech)
-
-
-def offset(speech: np.ndarray, level: float, draw: Draw) -> Mixture:
-    """A constant added, as by a bad microphone input."""
-    return Mixture(speech + level)
 
 
 def clipped(speech: np.ndarray, percent: float, draw: Draw) -> Mixture:
@@ -60,30 +45,9 @@ def speed(speech: np.ndarray, factor: float, draw: Draw) -> Mixture:
     return Mixture(soxr.resample(speech, NARROWBAND_HZ, NARROWBAND_HZ / factor))
 
 
-def head_cut(speech: np.ndarray, percent: float, draw: Draw) -> Mixture:
-    """The beginning is missing."""
-    return Mixture(speech[round(speech.size * percent / 100) :])
-
-
-def tail_cut(speech: np.ndarray, percent: float, draw: Draw) -> Mixture:
-    """The end is missing."""
-    return Mixture(speech[: speech.size - round(speech.size * percent / 100)])
-
-
 def telephone(speech: np.ndarray, level: float, draw: Draw) -> Mixture:
     """300 to 3400 Hz."""
     return Mixture(telephone_band(speech))
-
-
-def low_pass(speech: np.ndarray, cutoff_hz: float, draw: Draw) -> Mixture:
-    """Butterworth low-pass of order 4."""
-    return Mixture(signal.sosfilt(signal.butter(4, cutoff_hz, fs=NARROWBAND_HZ, output="sos"), speech))
-
-
-def high_pass(speech: np.ndarray, cutoff_hz: float, draw: Draw) -> Mixture:
-    """Butterworth high-pass of order 4."""
-    sections = signal.butter(4, cutoff_hz, "highpass", fs=NARROWBAND_HZ, output="sos")
-    return Mixture(signal.sosfilt(sections, speech))
 
 
 def reverberation(speech: np.ndarray, rt60_s: float, draw: Draw) -> Mixture:
@@ -106,51 +70,20 @@ def packet_loss(speech: np.ndarray, percent: float, draw: Draw) -> Mixture:
     return Mixture(speech * np.repeat(kept, length)[: speech.size])
 
 
-def coarse(speech: np.ndarray, bits: float, draw: Draw) -> Mixture:
-    """Fewer bits per sample."""
-    steps = 2 ** (bits - 1)
-    return Mixture(np.round(speech * steps) / steps)
-
-
-def through_codec(speech: np.ndarray, name: str) -> Mixture:
-    """Encoded and decoded by FFmpeg.
-
-    Args:
-        speech: At 8 kHz.
-        name: One of ``CODECS``.
-    """
+def mu_law(speech: np.ndarray, level: float, draw: Draw) -> Mixture:
+    """The codec of telephones, G.711, encoded and decoded by FFmpeg."""
     import av  # A tenth of a second that --help does not need.
 
-    container_format, encoder, bit_rate = CODECS[name]
     samples = np.clip(np.round(speech * 32768), -32768, 32767).astype(np.int16)
     file = io.BytesIO()
-    with av.open(file, "w", format=container_format) as output:
+    with av.open(file, "w", format="wav") as output:
         # Typed loosely: the stubs of PyAV do not know that this is a stream of audio.
-        stream: Any = output.add_stream(encoder, rate=NARROWBAND_HZ, layout="mono")
-        if bit_rate is not None:
-            stream.bit_rate = bit_rate
+        stream: Any = output.add_stream("pcm_mulaw", rate=NARROWBAND_HZ, layout="mono")
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = NARROWBAND_HZ
         for part in (frame, None):
             output.mux(stream.encode(part))
     file.seek(0)
-    resampler = av.AudioResampler("s16", "mono", NARROWBAND_HZ)
     with av.open(file, "r") as source:
-        decoded = [part for frame in source.decode(audio=0) for part in resampler.resample(frame)]
-    decoded += resampler.resample(None)
-    heard = np.concatenate([part.to_ndarray()[0] for part in decoded]) / 32768
-    return Mixture(np.pad(heard, (0, max(0, speech.size - heard.size)))[: speech.size])
-
-
-def available_codecs() -> list[str]:
-    """The codecs of ``CODECS`` that this FFmpeg can encode."""
-    import av
-
-    return [name for name, (_, encoder, _) in CODECS.items() if encoder in av.codecs_available]
-
-
-def codec_version() -> str:
-    """Version of FFmpeg's codec library, for the record."""
-    import av
-
-    return "libavcodec " + ".".join(map(str, av.library_versions["libavcodec"]))
+        decoded = [part.to_ndarray()[0] for part in source.decode(audio=0)]
+    return Mixture(np.concatenate(decoded) / 32768)

@@ -17,7 +17,6 @@ FRAME_S = 0.01
 #: Frames this far below the loudest one are pauses.
 ACTIVE_RANGE_DB = 30.0
 NUM_TALKERS = 6
-CLICKS_PER_SECOND = 10.0
 HUM_HARMONICS = 10
 #: Octave-band levels of male speech, Hz -> dB (IEC 60268-16:2011, annex on test signals).
 SPEECH_LEVELS_DB = {125: 2.9, 250: 2.9, 500: -0.8, 1000: -6.8, 2000: -12.8, 4000: -18.8}
@@ -45,21 +44,19 @@ class Draw:
     Attributes:
         generator: Source of every random choice.
         speaker: Who speaks.
-        label: What is said.
         talkers: Clips of others, for babble; none of them of the test, in any order.
     """
 
     generator: np.random.Generator
     speaker: str
-    label: str
     talkers: Sequence[Clip]
 
-    def words(self, count: int, other_label: bool = False) -> list[np.ndarray]:
+    def words(self, count: int) -> list[np.ndarray]:
         """Words of other speakers at 8 kHz with unit RMS."""
         others = [
             clip
             for clip in sorted(self.talkers, key=lambda clip: clip.clip_id)
-            if clip.speaker != self.speaker and not (other_label and clip.label == self.label)
+            if clip.speaker != self.speaker
         ]
         chosen = self.generator.choice(len(others), size=count, replace=len(others) < count)
         return [_unit(_narrow_word(others[place])) for place in chosen]
@@ -73,16 +70,6 @@ def white(num_samples: int, draw: Draw) -> np.ndarray:
     return effects.coloured_noise(num_samples, 0.0, draw.generator)
 
 
-def pink(num_samples: int, draw: Draw) -> np.ndarray:
-    """The same power in every octave."""
-    return effects.coloured_noise(num_samples, 1.0, draw.generator)
-
-
-def brown(num_samples: int, draw: Draw) -> np.ndarray:
-    """Power falls by 6 dB an octave: wind, traffic."""
-    return effects.coloured_noise(num_samples, 2.0, draw.generator)
-
-
 def speech_shaped(num_samples: int, draw: Draw) -> np.ndarray:
     """Noise with the long-term spectrum of speech."""
     frequencies = np.fft.rfftfreq(num_samples, 1 / NARROWBAND_HZ)
@@ -94,11 +81,6 @@ def speech_shaped(num_samples: int, draw: Draw) -> np.ndarray:
     return _unit(np.fft.irfft(spectrum, num_samples))
 
 
-def hum(num_samples: int, draw: Draw) -> np.ndarray:
-    """Mains hum at 8 kHz."""
-    return mains_hum(num_samples, NARROWBAND_HZ, draw.generator)
-
-
 def mains_hum(num_samples: int, sampling_rate: int, generator: np.random.Generator) -> np.ndarray:
     """Mains of 50 or 60 Hz with harmonics that fall as 1 / n, of unit RMS."""
     mains = generator.choice([50.0, 60.0])
@@ -108,28 +90,9 @@ def mains_hum(num_samples: int, sampling_rate: int, generator: np.random.Generat
     return _unit(np.sum(np.sin(2 * np.pi * mains * orders * times + phases) / orders, axis=0))
 
 
-def clicks(num_samples: int, draw: Draw) -> np.ndarray:
-    """Short clicks at random moments, at least one."""
-    count = max(1, draw.generator.poisson(CLICKS_PER_SECOND * num_samples / NARROWBAND_HZ))
-    places = np.zeros(num_samples)
-    # Within the middle, so that even a single one meets the word.
-    middle = num_samples // 4, max(num_samples - num_samples // 4, num_samples // 4 + 1)
-    places[draw.generator.integers(*middle, size=1)] = 1.0
-    places[draw.generator.integers(num_samples, size=count - 1)] = draw.generator.choice(
-        [-1.0, 1.0], size=count - 1
-    )
-    decay = np.exp(-np.arange(16) / 4.0)
-    return _unit(np.convolve(places, decay)[:num_samples])
-
-
 def babble(num_samples: int, draw: Draw) -> np.ndarray:
     """Six words of other speakers at once, repeated to the length."""
     return effects.babble(draw.words(NUM_TALKERS), num_samples, draw.generator)
-
-
-def competing_word(num_samples: int, draw: Draw) -> np.ndarray:
-    """Another word of another speaker, repeated to the length."""
-    return _unit(np.resize(draw.words(1, other_label=True)[0], num_samples))
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> Mixture:

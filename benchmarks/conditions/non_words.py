@@ -39,7 +39,7 @@ def non_words(clips: Sequence[Clip], per_kind: int) -> Iterator[NonWord]:
     yield NonWord("silence_0", "silence", np.zeros(round(NOISE_SECONDS * SAMPLING_RATE), np.float32))
     for kind, noise in (("white noise", noises.white), ("speech-shaped noise", noises.speech_shaped)):
         for number in range(per_kind):
-            draw = Draw(clip_generator(str(number), kind), "", "", ())
+            draw = Draw(clip_generator(str(number), kind), "", ())
             yield _named(kind, number, _wide(level * noise(length, draw)))
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
     generator = clip_generator("non-words", "choice")

@@ -171,7 +171,7 @@ def _timing(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "lis
     from benchmarks.live.stream import build_stream
 
     stream = build_stream(itertools.cycle(clips), SNR_DB, 60.0 * min(options.minutes, 3), SEED)
-    checkpoint = str(stand_in("wav2vec2-base"))
+    checkpoint = str(stand_in())
     command = ["--backend", "wav2vec2", "--checkpoint", checkpoint, "--threads", "2", "--min-score", "0"]
     figures, records = played.stream_figures("timing", stream, {played.RANDOM_BASE: command}, {})
     _write_records(options.out / "timing.jsonl", records)

@@ -20,7 +20,8 @@ from benchmarks.records.files import (
     record_writer,
     whole_lines,
 )
-from benchmarks.records.layout import AnswerRecord, FailureRecord, Settings
+from benchmarks.records.measurements import AnswerRecord
+from benchmarks.records.run_record import FailureRecord, Settings
 from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Job
 from benchmarks.run.processes import Processes

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.records.layout import Contention
+from benchmarks.records.measurements import Contention
 
 #: Share of a visit in which tasks waited for a processor, above which a timing is called contended.
 MAX_WAITING_SHARE = 0.2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure.contention import steal_ms, waiting_us
-from benchmarks.records.layout import Environment, MachineLoad
+from benchmarks.records.run_record import Environment, MachineLoad
 from benchmarks.run.entries import PROJECT_ROOT
 from benchmarks.worker.client import worker_environment
 from inference.cpu_features import instruction_sets, name_instruction_sets

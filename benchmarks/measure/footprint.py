@@ -8,7 +8,8 @@ rest will take.
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.records.layout import Cost, Footprint, MemoryByPhase, ResidentMemory, Settings
+from benchmarks.records.measurements import Cost, Footprint, MemoryByPhase, ResidentMemory
+from benchmarks.records.run_record import Settings
 from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.entries import Entry
 from benchmarks.run.progress import say

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from benchmarks.measure.contention import Counters, is_contended
-from benchmarks.records.layout import TimedCall
+from benchmarks.records.measurements import TimedCall
 from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.client import BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
@@ -76,7 +76,6 @@ def time_rounds(
     seed: int,
     write: Callable[[TimedCall], None],
     threads: int = 1,
-    batch: int = 1,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> dict[str, BackendFailure]:
     """Times all backends on the same clips, one call each per round.
@@ -91,7 +90,6 @@ def time_rounds(
         seed: Seed of the order of clips and backends.
         write: Receives one record per timed call.
         threads: What the backends were loaded with, for the records.
-        batch: Clips per call.
         progress: Wraps the iteration over rounds.
 
     Returns:
@@ -103,16 +101,15 @@ def time_rounds(
     names = list(processes)
     failures: dict[str, BackendFailure] = {}
     for number in progress(rounds):
-        settle_clips = [next(clips) for _ in range(batch)]
-        timed_clips = [next(clips) for _ in range(batch)]
+        settle_clip, timed_clip = next(clips), next(clips)
         for position, place in enumerate(next(orders)):
             name = names[place]
             if name in failures:
                 continue
             try:
                 before = Counters.now()
-                processes[name].predict(*settle_clips)
-                reply = processes[name].predict(*timed_clips)
+                processes[name].predict(settle_clip)
+                reply = processes[name].predict(timed_clip)
                 lost = Counters.now().since(before)
             except BackendFailure as failure:
                 failures[name] = failure
@@ -122,10 +119,9 @@ def time_rounds(
                     backend=name,
                     round=number,
                     position=position,
-                    clip=timed_clips[0].clip_id,
-                    duration_s=sum(clip.duration_s for clip in timed_clips),
+                    clip=timed_clip.clip_id,
+                    duration_s=timed_clip.duration_s,
                     threads=threads,
-                    batch=batch,
                     t_ns=reply["t_ns"],
                     stages_agree=stages_agree(reply["t_ns"]),
                     contention=replace(lost, involuntary_switches=reply["involuntary_switches"]),

@@ -1,13 +1,13 @@
-"""The timed phases over all entries: interleaved rounds, sweeps, cold starts."""
+"""The timed phases over all entries: interleaved rounds, cold starts."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure.latency import clip_pool, time_rounds, warm_up
 from benchmarks.records.files import COLD_FILE, LATENCY_FILE, LOADS_FILE, fresh_record_writer
-from benchmarks.records.layout import ColdSeconds, ColdStart, LoadRecord, Settings, TimedCall
+from benchmarks.records.measurements import ColdSeconds, ColdStart, LoadRecord, TimedCall
+from benchmarks.records.run_record import Settings
 from benchmarks.run.entries import Entry
 from benchmarks.run.progress import progress, say
 from benchmarks.run.status import EntryStatus, mark_failed
@@ -25,12 +25,12 @@ def time_latency(
     results: Path,
     rss_bytes: Mapping[str, int | None],
 ) -> None:
-    """Times all entries in rounds, and sweeps over threads and batch sizes.
+    """Times all entries in rounds.
 
     Args:
         statuses: One per entry; those that fail end here.
         clips: What to draw from.
-        settings: Rounds, threads, sweeps and time limits.
+        settings: Rounds, threads and time limits.
         results: The result folder.
         rss_bytes: Entry -> peak resident memory, to see how many fit side by side.
     """
@@ -39,14 +39,9 @@ def time_latency(
         fresh_record_writer(results / LATENCY_FILE) as write,
         fresh_record_writer(results / LOADS_FILE) as write_load,
     ):
-        for threads in (settings.threads, *settings.sweep_threads):
-            main = threads == settings.threads
-            chosen = replace(settings, threads=threads, sweep_batches=settings.sweep_batches if main else ())
-            if not main:
-                chosen = replace(chosen, rounds=settings.sweep_rounds)
-            groups = resident_groups([status for status in statuses if status.is_running], rss_bytes)
-            for number, group in enumerate(groups):
-                _time_group(group, pool, chosen, number * chosen.rounds, write, write_load)
+        groups = resident_groups([status for status in statuses if status.is_running], rss_bytes)
+        for number, group in enumerate(groups):
+            _time_group(group, pool, settings, number * settings.rounds, write, write_load)
 
 
 def resident_groups(
@@ -135,7 +130,7 @@ def _time_group(
     write: Callable[[TimedCall], None],
     write_load: Callable[[LoadRecord], None],
 ) -> None:
-    """Loads some entries side by side and times them, batch size after batch size."""
+    """Loads some entries side by side and times them."""
     with ExitStack() as stack:
         processes: dict[str, BackendProcess] = {}
         for status in group:
@@ -143,25 +138,18 @@ def _time_group(
                 process = stack.enter_context(BackendProcess(status.entry, settings, offline=True))
                 write_load(_load(process, status.name, settings.threads, pool))
                 processes[status.name] = process
-        for batch in (1, *settings.sweep_batches):
-            is_running = {o.name: processes[o.name] for o in group if o.is_running}
-            if is_running:
-                rounds = settings.rounds if batch == 1 else settings.sweep_rounds
-                say(
-                    f"latency: {rounds} rounds of {', '.join(is_running)}, "
-                    f"{settings.threads} thread(s), {batch} clip(s) a call"
-                )
-                failures = time_rounds(
-                    is_running,
-                    pool,
-                    range(first_round, first_round + rounds),
-                    settings.seed,
-                    write,
-                    settings.threads,
-                    batch,
-                    lambda numbers: progress(numbers, "round"),
-                )
-                mark_failed(group, failures, "latency")
+        if processes:
+            say(f"latency: {settings.rounds} rounds of {', '.join(processes)}, {settings.threads} thread(s)")
+            failures = time_rounds(
+                processes,
+                pool,
+                range(first_round, first_round + settings.rounds),
+                settings.seed,
+                write,
+                settings.threads,
+                lambda numbers: progress(numbers, "round"),
+            )
+            mark_failed(group, failures, "latency")
 
 
 def _load(process: BackendProcess, name: str, threads: int, pool: Sequence[StoredClip]) -> LoadRecord:

@@ -10,22 +10,22 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.records import files, layout
+from benchmarks.records import files, measurements, run_record
 from benchmarks.records.checked import descriptions, json_schema, summary_of
 from benchmarks.text_table import markdown_grid
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 
 #: File -> what a line of it, or the whole of it, is.
 FILES: Mapping[str, type] = {
-    files.RUN_FILE: layout.RunRecord,
-    files.SPLITS_FILE: layout.SplitsRecord,
-    files.ENVIRONMENT_FILE: layout.Environment,
-    f"{files.ANSWERS_FOLDER}/*{files.ANSWERS_SUFFIX}": layout.AnswerRecord,
-    files.LATENCY_FILE: layout.TimedCall,
-    files.LOADS_FILE: layout.LoadRecord,
-    files.COLD_FILE: layout.ColdStart,
-    files.FOOTPRINT_FILE: layout.Footprint,
-    files.SUMMARY_JSON_FILE: layout.RunSummary,
+    files.RUN_FILE: run_record.RunRecord,
+    files.SPLITS_FILE: run_record.SplitsRecord,
+    files.ENVIRONMENT_FILE: run_record.Environment,
+    f"{files.ANSWERS_FOLDER}/*{files.ANSWERS_SUFFIX}": measurements.AnswerRecord,
+    files.LATENCY_FILE: measurements.TimedCall,
+    files.LOADS_FILE: measurements.LoadRecord,
+    files.COLD_FILE: measurements.ColdStart,
+    files.FOOTPRINT_FILE: measurements.Footprint,
+    files.SUMMARY_JSON_FILE: run_record.RunSummary,
 }
 
 
@@ -51,8 +51,8 @@ def schema() -> dict[str, Any]:
     """All kinds of records as the definitions of one JSON schema (draft 7)."""
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": f"Records of a run, layout version {layout.RECORD_VERSION}",
-        "definitions": {kind.__name__: json_schema(kind) for kind in _kinds()},
+        "title": f"Records of a run, layout version {files.RECORD_VERSION}",
+        "definitions": json_schema(_kinds()),
         "files": {name: {"$ref": f"#/definitions/{kind.__name__}"} for name, kind in FILES.items()},
     }
 
@@ -75,7 +75,7 @@ def _kinds() -> list[type]:
     met: list[type] = []
 
     def meet(hint: Any) -> None:
-        if isinstance(hint, type) and hint.__module__ == layout.__name__:
+        if isinstance(hint, type) and hint.__module__ in (run_record.__name__, measurements.__name__):
             if hint not in met:
                 met.append(hint)
                 for inner in _hints(hint).values():

@@ -15,19 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from benchmarks.records.checked import LayoutError, from_json, to_json
-from benchmarks.records.layout import (
-    RECORD_VERSION,
-    AnswerRecord,
-    ColdStart,
-    Environment,
-    Footprint,
-    LoadRecord,
-    RunRecord,
-    SplitsRecord,
-    TimedCall,
-)
+from benchmarks.records.measurements import AnswerRecord, ColdStart, Footprint, LoadRecord, TimedCall
+from benchmarks.records.run_record import Environment, RunRecord, SplitsRecord
 from inference.errors import UserError
+from inference.files import write_text
 
+#: Version of the layout, first field ``v`` of every line and document.
+RECORD_VERSION = 4
 RUN_FILE = "run.json"
 SPLITS_FILE = "splits.json"
 ENVIRONMENT_FILE = "environment.json"
@@ -248,24 +242,12 @@ def write_document(path: Path, document: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file in one step."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path(path).write_bytes(content)
-    publish(path)
-
-
 def parse_record(text: str, kind: type[Kind], where: str, folder: Path) -> Kind:
     """The one checked reader: a line or document as a typed record.
 
     Args:
         text: JSON.
-        kind: One of the classes of ``benchmarks.records.layout``.
+        kind: One of the classes of ``run_record`` and ``measurements``.
         where: The place of the text, for the error.
         folder: The result folder, for the error.
 
@@ -280,7 +262,7 @@ def parse_record(text: str, kind: type[Kind], where: str, folder: Path) -> Kind:
     if version != RECORD_VERSION:
         raise _unusable(folder, f"{where} has the record version {version}, expected {RECORD_VERSION}")
     try:
-        return from_json(kind, value)
+        return from_json(kind, text)
     except LayoutError as error:
         raise _unusable(folder, f"{where}: {error}") from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from benchmarks.measure.environment import environment_line
-from benchmarks.records.layout import Cell, RunSummary, SummaryTable
+from benchmarks.records.run_record import Cell, RunSummary, SummaryTable
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import headline_protocol
 from benchmarks.reports.table import Table, is_missing, shown
@@ -16,7 +16,7 @@ from benchmarks.text_table import markdown_grid
 from inference.transcripts import mapping_version
 
 if TYPE_CHECKING:
-    from benchmarks.reports.pictures import Picture
+    from benchmarks.reports.picture import Picture
 
 
 def summary(report: Report) -> RunSummary:

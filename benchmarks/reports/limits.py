@@ -107,7 +107,7 @@ def judge(report: Report, limits: Limits) -> list[Verdict]:
     Raises:
         UserError: If a row or protocol is named that the run does not have.
     """
-    names = [entry.backend for entry in report.records.run.backends]
+    names = report.records.run.backend_names
     verdicts = []
     for name, own in limits.backends.items():
         for wanted in (name, own.get(RIVAL_KEY, name)):

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records.files import RunRecords
-from benchmarks.records.layout import EntryRecord, ProtocolRecord, RunRecord
+from benchmarks.records.run_record import EntryRecord, ProtocolRecord, RunRecord
 from benchmarks.reports.resources import (
     NO_MACS,
     QUANTILES,
@@ -15,7 +15,6 @@ from benchmarks.reports.resources import (
     latency_row,
     needs_calls,
     ratio_row,
-    rounds_proper,
     size_row,
 )
 from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
@@ -82,14 +81,13 @@ def main_table(
     headline = headline_protocol(run)
     others = [protocol.protocol for protocol in run.protocols if protocol != headline]
     heard = UNHEARD_KEYS if unheard else ()
-    proper = rounds_proper(timings, run.settings.threads)
-    timed = set(proper["backend"])
+    timed = set(timings["backend"])
     reference = next((entry.backend for entry in run.backends if entry.backend in timed), None)
     reasons = missing_reasons(run)
     passed_on = passed_on_shares(answers)
     rows = []
     for entry in run.backends:
-        calls = proper[proper["backend"] == entry.backend]
+        calls = timings[timings["backend"] == entry.backend]
         latency = latency_row(calls)
         cells: dict[str, Any] = {
             "backend": entry.backend,
@@ -103,7 +101,7 @@ def main_table(
             **_resource_cells(records, entry),
             **latency,
             "cost_ms": latency.get("mean_ms" if entry.backend in passed_on else "p50_ms"),
-            **ratio_row(calls, proper[proper["backend"] == reference]),
+            **ratio_row(calls, timings[timings["backend"] == reference]),
             **_accuracy_cells(scores, entry.backend, headline.protocol, others),
             **(unheard_row(unheard[entry.backend]) if entry.backend in unheard else {}),
         }

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.conditions.table import FAMILIES, SNR_UNIT
-from benchmarks.records.layout import ConditionRecord, RunRecord
+from benchmarks.records.run_record import ConditionRecord, RunRecord
 from benchmarks.reports.scores import CLEAN, OTHER_WORDS, REJECTION, of_condition, speaker_accuracies
 from benchmarks.reports.table import (
-    REASON,
     Column,
     Table,
-    bounds,
     percent,
     points,
     table_of,
@@ -53,7 +51,6 @@ def condition_table(run: RunRecord, answers: pd.DataFrame) -> Table:
             "speakers.",
             "Training with noise, where a backend had it, is said by the card of its checkpoint.",
         ],
-        ("protocol", "family", "level", "unit", *bounds("change"), REASON),
     )
 
 
@@ -94,7 +91,8 @@ def _condition_row(
 def condition_summary_table(conditions: Table) -> Table:
     """One row per backend: mean, 10 dB and worst."""
     rows = []
-    changed = conditions.frame[conditions.frame["family"] != CLEAN]
+    frame = conditions.frame
+    changed = frame[frame["family"] != CLEAN] if len(frame) else frame
     for backend, group in changed.groupby("backend", sort=False):
         at_10_db = group[group["family"].isin(SNR_FAMILIES) & (group["level"] == 10)]
         worst = group.loc[group["accuracy"].idxmin()]
@@ -123,7 +121,6 @@ def condition_summary_table(conditions: Table) -> Table:
         ],
         rows,
         ["Means over speakers, then over conditions; the conditions are those of the suite."],
-        (REASON,),
     )
 
 
@@ -171,7 +168,6 @@ def rejection_table(run: RunRecord, answers: pd.DataFrame) -> Table:
             "Lower is better; 100 where a checkpoint has no operating point. The second column sets the "
             "threshold on the digits of the same test: it only compares."
         ],
-        (REASON,),
     )
 
 

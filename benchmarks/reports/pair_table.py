@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.layout import ProtocolRecord, RunRecord
+from benchmarks.records.run_record import ProtocolRecord, RunRecord
 from benchmarks.reports.scores import of_condition
 from benchmarks.reports.table import (
     REASON,
     Column,
     Table,
-    bounds,
     p_value,
     percent,
     points,
@@ -32,8 +31,6 @@ from benchmarks.reports.uncertainty import (
 )
 
 PRIMARY = "primary"
-#: What CSV and JSON hold besides.
-MORE = ("clips", "speakers", *bounds("difference"), "mcnemar_method", "half_width", REASON)
 
 
 def pair_table(run: RunRecord, answers: pd.DataFrame) -> Table:
@@ -56,7 +53,7 @@ def pair_table(run: RunRecord, answers: pd.DataFrame) -> Table:
             )
         _adjust(group)
         rows += group
-    return table_of("pairs", "Pairs", _columns(), rows, _notes(rows), MORE)
+    return table_of("pairs", "Pairs", _columns(), rows, _notes(rows))
 
 
 def row_lacks_answers(answers: pd.DataFrame, name: str, protocol: ProtocolRecord) -> bool:

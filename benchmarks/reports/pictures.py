@@ -1,99 +1,20 @@
 """The pictures of a report, drawn from its tables: the same records give the same bytes."""
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from benchmarks.reports.noise_tables import SNR_FAMILIES
+from benchmarks.reports.picture import COLOURS, Picture, add_legend, new_figure, panels, styles
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import NONE, headline_protocol
 from benchmarks.reports.table import percent
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES
 from inference.vocabulary import vocabulary
-
-#: Colours that stay apart for colour-blind readers (M. Okabe and K. Ito, Color Universal Design, 2008; the
-#: last three after P. Tol, Colour Schemes, 2021).
-COLOURS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-    *("#882255", "#999933", "#88CCEE"),
-)
-MARKERS = "osD^vP*X"
-RASTER_DPI = 150
-#: Letters in a line of a legend, the handles' width in letters added to each name.
-LEGEND_CHARACTERS = 100
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A drawn figure.
-
-    Attributes:
-        name: File name without its ending.
-        title: Heading.
-        alt: What a reader who cannot see it is told; holds the figures.
-        figure: The drawing.
-    """
-
-    name: str
-    title: str
-    alt: str
-    figure: Figure
-
-    def svg(self) -> bytes:
-        """As SVG, for a page; the same bytes every time."""
-        # No date and fixed ids: the same figures give the same bytes.
-        with mpl.rc_context({"svg.hashsalt": f"spoken-digits-{self.name}", "svg.fonttype": "none"}):
-            buffer = io.BytesIO()
-            self.figure.savefig(
-                buffer,
-                format="svg",
-                metadata={"Date": None, "Creator": None, "Title": self.title, "Description": self.alt},
-            )
-        return buffer.getvalue()
-
-    def png(self) -> bytes:
-        """As PNG, for a file; the same bytes every time."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=RASTER_DPI, metadata={"Software": None})
-        return buffer.getvalue()
-
-
-def new_figure(watermark: str | None, width: float = 7.5, height: float = 4.5) -> Figure:
-    """An empty figure, crossed by the watermark if there is one."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    if watermark is not None:
-        figure.text(
-            0.5,
-            0.5,
-            "FIXTURE",
-            rotation=25,
-            fontsize=60,
-            color="#D55E00",
-            alpha=0.25,
-            ha="center",
-            va="center",
-        )
-    return figure
-
-
-def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A colour and a marker for each backend, the same in every picture."""
-    return {
-        name: {
-            "color": COLOURS[place % len(COLOURS)],
-            "marker": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
-        }
-        for place, name in enumerate(names)
-    }
-
 
 #: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
 AREA_PER_MB = 8.0
@@ -132,7 +53,7 @@ def unheard_curves(report: Report) -> Picture | None:
     for name, found in scored.items():
         false_accepts, right = found.curve(MOST_FALSE_ACCEPTS)
         color = style[name]["color"]
-        dashes = "--" if _backends(report).index(name) >= len(COLOURS) else "-"
+        dashes = "--" if report.records.run.backend_names.index(name) >= len(COLOURS) else "-"
         axes.step(100 * false_accepts, 100 * right, dashes, where="post", color=color, label=name)
         point = 100 * own.loc[name, "own_shown"], 100 * own.loc[name, "own_right"]
         if point[0] <= 100 * MOST_FALSE_ACCEPTS:
@@ -145,7 +66,7 @@ def unheard_curves(report: Report) -> Picture | None:
     axes.set_xlabel("% of other words shown as a word; marks: the operating points of the checkpoints")
     axes.set_ylabel("% of words right and shown")
     axes.grid(visible=True, alpha=0.25)
-    _legend(figure)
+    add_legend(figure)
     alt = f"Right and shown against false accepts. {'; '.join(told)}."
     return Picture("unheard_curves", "Voices that no model heard", alt, figure)
 
@@ -159,13 +80,11 @@ def reliability(report: Report) -> Picture | None:
     scored = {name: found for name, found in report.unheard.items() if found.has_scores}
     if not scored:
         return None
-    columns = min(3, len(scored))
-    lines = -(-len(scored) // columns)
-    figure = new_figure(report.watermark, width=max(3.2 * columns, 4.2), height=3.0 * lines + 0.3)
+    figure, drawn = panels(report.watermark, [*scored], (3.2, 3.0), 3, ("confidence", "share right"))
     style = _styles(report)
     told = []
-    for place, (name, found) in enumerate(scored.items()):
-        axes = figure.add_subplot(lines, columns, place + 1)
+    for name, found in scored.items():
+        axes = drawn[name]
         words = found.words[found.words["confidence"] >= 0]
         bins = np.minimum((words["confidence"] * NUM_BINS).astype(int), NUM_BINS - 1)
         groups = words.groupby(bins)
@@ -191,12 +110,7 @@ def reliability(report: Report) -> Picture | None:
             )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.05)
-        axes.set_title(name, fontsize="small")
         axes.grid(visible=True, alpha=0.25)
-        if place % columns == 0:
-            axes.set_ylabel("share right", fontsize="small")
-        if place >= len(scored) - columns:
-            axes.set_xlabel("confidence", fontsize="small")
         gap = float((counts * (sure - right).abs()).sum() / counts.sum())
         told.append(f"{name}: expected calibration error {percent(gap)} %")
     alt = f"Reliability. {'; '.join(told)}."
@@ -343,16 +257,13 @@ def confusions(report: Report) -> Picture | None:
     backends = rows["backend"].unique().tolist()
     if not backends:
         return None
-    columns = min(3, len(backends))
-    lines = -(-len(backends) // columns)
-    figure = new_figure(report.watermark, width=max(3.6 * columns, 4.2), height=3.5 * lines + 0.3)
+    figure, drawn = panels(report.watermark, backends, (3.6, 3.5), 3, ("answered", "spoken"))
     told = []
     labels = vocabulary().labels
     answered = [*labels, NONE]
-    for place, backend in enumerate(backends):
+    for backend, axes in drawn.items():
         counts = rows[rows["backend"] == backend][answered].to_numpy(dtype=float)
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axes = figure.add_subplot(lines, columns, place + 1)
         axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
         for spoken, said in np.argwhere(shares >= 0.5):
             value = shares[spoken, said]
@@ -367,11 +278,6 @@ def confusions(report: Report) -> Picture | None:
             )
         axes.set_xticks(range(len(answered)), answered, fontsize=7)
         axes.set_yticks(range(len(labels)), labels, fontsize=7)
-        axes.set_title(backend, fontsize="small")
-        if place % columns == 0:
-            axes.set_ylabel("spoken", fontsize="small")
-        if place >= len(backends) - columns:
-            axes.set_xlabel("answered", fontsize="small")
         wrong = shares.copy()
         wrong[np.arange(len(labels)), np.arange(len(labels))] = 0
         spoken, said = np.unravel_index(int(wrong.argmax()), wrong.shape)
@@ -396,13 +302,11 @@ def snr_curves(report: Report) -> Picture | None:
     groups = [name for name, group in rows.groupby("family", sort=False) if group["level"].nunique() > 1]
     if not groups:
         return None
-    columns = min(2, len(groups))
-    lines = -(-len(groups) // columns)
-    figure = new_figure(report.watermark, width=max(4.0 * columns, 5.5), height=3.2 * lines + 0.4)
+    axis = "speech over noise in dB", "accuracy in %"
+    figure, drawn = panels(report.watermark, groups, (4.0, 3.2), 2, axis)
     style = _styles(report)
     told = []
-    for place, group in enumerate(groups):
-        axes = figure.add_subplot(lines, columns, place + 1)
+    for group, axes in drawn.items():
         for backend, curve in rows[rows["family"] == group].groupby("backend", sort=False):
             curve = curve.sort_values("level")
             axes.plot(curve["level"], 100 * curve["accuracy"], **style[backend], markersize=4, label=backend)
@@ -420,33 +324,12 @@ def snr_curves(report: Report) -> Picture | None:
             )
         axes.axhline(10, color="grey", linewidth=0.8, linestyle=":")
         axes.set_ylim(0, 102)
-        axes.set_title(group, fontsize="small")
         axes.grid(visible=True, alpha=0.25)
-        if place % columns == 0:
-            axes.set_ylabel("accuracy in %")
-        if place >= len(groups) - columns:
-            axes.set_xlabel("speech over noise in dB")
-    _legend(figure)
+    add_legend(figure)
     return Picture(
         "snr", "Accuracy in noise; dotted: chance", f"Accuracy by noise level. {'; '.join(told)}.", figure
     )
 
 
-def _backends(report: Report) -> list[str]:
-    return [entry.backend for entry in report.records.run.backends]
-
-
 def _styles(report: Report) -> dict[str, dict[str, Any]]:
-    return styles(_backends(report))
-
-
-def _legend(figure: Figure) -> None:
-    """One legend below all panels."""
-    handles: dict[str, Any] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    columns = max(1, min(4, LEGEND_CHARACTERS // (max(map(len, handles)) + 6)))
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=columns, fontsize="small"
-    )
+    return styles(report.records.run.backend_names)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.records.checked import to_json
 from benchmarks.records.files import RunRecords, read_run
-from benchmarks.records.layout import Environment, RunRecord
+from benchmarks.records.run_record import Environment, RunRecord
 from benchmarks.reports import (
     main_table,
     noise_tables,
@@ -18,9 +18,10 @@ from benchmarks.reports import (
     score_tables,
     unheard,
 )
+from benchmarks.reports.choice import Requirements
 from benchmarks.reports.scores import answer_frame, passed_on_shares, score_run
 from benchmarks.reports.table import Column, Table, table_of, text_columns
-from benchmarks.reports.verdict import Requirements, verdict
+from benchmarks.reports.verdict import verdict
 from benchmarks.run.entries import refuse_fixtures
 from inference.vocabulary import use_vocabulary_of
 
@@ -95,7 +96,6 @@ def make_report(records: RunRecords, requirements: Requirements | None = None) -
         pair_table.pair_table(run, answers),
         resources.latency_table(run, timings, reasons, passed_on_shares(answers)),
         resources.stage_table(run, timings),
-        resources.sweep_table(run, timings),
         resources.cold_table(run, records.cold, reasons),
         resources.size_table(run, records.footprint, reasons),
         resources.memory_table(run, records.footprint, reasons),
@@ -131,7 +131,7 @@ def failure_table(run: RunRecord) -> Table:
         ]
     rows += [{"backend": "all", "kind": "budget", "reason": sentence} for sentence in run.skipped_for_budget]
     for row in rows:
-        row["what"] = row.get("reason")
+        row["what"] = row.pop("reason", None)
     return table_of(
         "failures",
         "Failures and skips",
@@ -140,7 +140,6 @@ def failure_table(run: RunRecord) -> Table:
             for name in ("backend", "phase", "protocol", "condition", "kind", "what")
         ],
         rows,
-        more=("traceback",),
     )
 
 

@@ -1,4 +1,4 @@
-"""Timings, sizes and memory: percentiles with intervals, ratios, stages, sweeps, cold starts, footprints."""
+"""Timings, sizes and memory: percentiles with intervals, ratios, stages, cold starts, footprints."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.records.checked import to_json
-from benchmarks.records.layout import ColdStart, Footprint, RunRecord, TimedCall
+from benchmarks.records.measurements import ColdStart, Footprint, TimedCall
+from benchmarks.records.run_record import RunRecord
 from benchmarks.reports.table import (
-    REASON,
     Column,
     Table,
-    bounds,
+    backend_rows,
     digits,
     megabytes,
     millions,
@@ -38,7 +38,7 @@ REST = "other"
 
 def timing_frame(records: Sequence[TimedCall]) -> pd.DataFrame:
     """All timed calls, one row each, times in milliseconds."""
-    columns = ["backend", "round", "threads", "batch", "duration_s", "contended", "stages_agree"]
+    columns = ["backend", "round", "duration_s", "contended", "stages_agree"]
     rows = [
         {
             **{name: getattr(record, name) for name in columns},
@@ -47,11 +47,6 @@ def timing_frame(records: Sequence[TimedCall]) -> pd.DataFrame:
         for record in records
     ]
     return pd.DataFrame(rows, columns=None if rows else [*columns, "e2e_ms", "cpu_ms"])
-
-
-def rounds_proper(timings: pd.DataFrame, threads: int) -> pd.DataFrame:
-    """The interleaved rounds: one clip a call, the run's number of threads."""
-    return timings[(timings["batch"] == 1) & (timings["threads"] == threads)]
 
 
 def latency_row(calls: pd.DataFrame) -> dict[str, Any]:
@@ -100,19 +95,10 @@ def latency_table(
         reasons: Backend -> why it was not measured whole.
         passed_on: Backend that asks a second model in doubt -> share of clips for which it did.
     """
-    proper = rounds_proper(timings, run.settings.threads)
-    names = [entry.backend for entry in run.backends]
-    rows = []
-    for name in names:
-        calls = proper[proper["backend"] == name]
-        rows.append(
-            {
-                "backend": name,
-                REASON: reasons.get(name),
-                "passed_on": passed_on.get(name),
-                **latency_row(calls),
-            }
-        )
+
+    def cells(name: str) -> dict[str, Any]:
+        return {"passed_on": passed_on.get(name), **latency_row(timings[timings["backend"] == name])}
+
     passed_column = Column(
         "passed_on", "passed on %", percent, missing="asks the same models about every clip"
     )
@@ -132,7 +118,7 @@ def latency_table(
             Column("quiet_p50_ms", "p50 ms, others quiet", digits, missing="too few calls were undisturbed"),
             *([passed_column] if passed_on else []),
         ],
-        rows,
+        backend_rows(run, reasons, cells),
         [
             f"Milliseconds from a waveform in memory to the answer, one clip a call, {threads} thread(s), "
             "interleaved rounds; nothing is trimmed. Intervals are 95 % by order statistics.",
@@ -140,7 +126,6 @@ def latency_table(
             f"{100 * UNRELIABLE_SHARE:.0f} % the milliseconds are unreliable; ratios stay.",
             *([PASSED_ON_NOTE] if passed_on else []),
         ],
-        (*bounds(*(f"{name}_ms" for name in QUANTILES)), REASON),
     )
 
 
@@ -151,10 +136,9 @@ def needs_calls(name: str) -> str:
 
 def stage_table(run: RunRecord, timings: pd.DataFrame) -> Table:
     """Mean milliseconds per stage; the parts and what no stage names sum to the whole."""
-    proper = rounds_proper(timings, run.settings.threads)
     rows = []
     for entry in run.backends:
-        calls = proper[proper["backend"] == entry.backend]
+        calls = timings[timings["backend"] == entry.backend]
         named = {name: f"{name}_ms" for name in STAGES if f"{name}_ms" in calls}
         parts = {
             name: float(calls[key].fillna(0.0).mean()) for name, key in named.items() if calls[key].any()
@@ -187,42 +171,6 @@ def stage_table(run: RunRecord, timings: pd.DataFrame) -> Table:
     )
 
 
-def sweep_table(run: RunRecord, timings: pd.DataFrame) -> Table:
-    """Other numbers of threads and clips per call."""
-    rows = []
-    order = {entry.backend: place for place, entry in enumerate(run.backends)}
-    if len({*zip(timings["threads"], timings["batch"], strict=True)}) > 1:
-        groups = timings.groupby(["backend", "threads", "batch"], sort=True)
-        for (backend, threads, batch), calls in groups:
-            seconds = calls["e2e_ms"].sum() / 1e3
-            rows.append(
-                {
-                    "backend": backend,
-                    "threads": threads,
-                    "batch": batch,
-                    "calls": len(calls),
-                    "p50_ms": float(calls["e2e_ms"].median()),
-                    "clips_per_s": float(len(calls) * batch / seconds),
-                    "rtfx": float(calls["duration_s"].sum() / seconds),
-                }
-            )
-    rows.sort(key=lambda row: (order.get(row["backend"], 0), row["threads"], row["batch"]))
-    return table_of(
-        "sweeps",
-        "Threads and clips per call",
-        [
-            *text_columns("backend"),
-            Column("threads", "threads", whole),
-            Column("batch", "clips per call", whole),
-            Column("calls", "calls", whole),
-            Column("p50_ms", "p50 ms per call", digits),
-            Column("clips_per_s", "clips/s", digits),
-            Column("rtfx", "audio s per s", digits),
-        ],
-        rows,
-    )
-
-
 COLD_PARTS = ("interpreter", "imports", "load", "first_prediction", "total")
 
 
@@ -238,8 +186,6 @@ def cold_row(records: Sequence[ColdStart], backend: str) -> dict[str, Any]:
 
 def cold_table(run: RunRecord, records: Sequence[ColdStart], reasons: dict[str, str]) -> Table:
     """Fresh processes, from nothing to the first answer."""
-    names = [entry.backend for entry in run.backends]
-    rows = [{"backend": name, REASON: reasons.get(name), **cold_row(records, name)} for name in names]
     return table_of(
         "cold",
         "Cold start",
@@ -248,9 +194,8 @@ def cold_table(run: RunRecord, records: Sequence[ColdStart], reasons: dict[str, 
             Column("starts", "starts", whole),
             *(Column(f"{name}_s", f"{name.replace('_', ' ')} s", digits) for name in COLD_PARTS),
         ],
-        rows,
+        backend_rows(run, reasons, lambda name: cold_row(records, name)),
         ["Medians over fresh processes, files in the page cache; brackets: fastest and slowest start."],
-        (*bounds("total_s"), REASON),
     )
 
 
@@ -282,12 +227,6 @@ def size_row(record: Footprint) -> dict[str, Any]:
 def size_table(run: RunRecord, records: Sequence[Footprint], reasons: dict[str, str]) -> Table:
     """Files, packages, parameters and work."""
     by_name = {record.backend: record for record in records}
-    rows = []
-    for entry in run.backends:
-        name = entry.backend
-        rows.append({"backend": name, REASON: reasons.get(name)})
-        if name in by_name:
-            rows[-1] |= size_row(by_name[name])
     return table_of(
         "size",
         "Size",
@@ -302,30 +241,29 @@ def size_table(run: RunRecord, records: Sequence[Footprint], reasons: dict[str, 
             Column("macs_short", f"M multiply-adds at {SECONDS[0]} s", millions, missing=NO_MACS),
             Column("macs_second", f"M multiply-adds at {SECONDS[1]} s", millions, missing=NO_MACS),
         ],
-        rows,
+        backend_rows(run, reasons, lambda name: size_row(by_name[name]) if name in by_name else {}),
         [
             "Model: files of the checkpoint that were opened. Declared: files of it that must be shipped. "
             "Packages: the installed distributions behind the modules that the backend imported, all files."
         ],
-        (REASON,),
     )
 
 
 def memory_table(run: RunRecord, records: Sequence[Footprint], reasons: dict[str, str]) -> Table:
     """Resident memory by phase."""
     by_name = {record.backend: record for record in records}
-    rows = []
-    for entry in run.backends:
-        cells: dict[str, Any] = {"backend": entry.backend, REASON: reasons.get(entry.backend)}
-        record = by_name.get(entry.backend)
-        if record is not None:
-            cells["peak_rss_bytes"] = record.peak_rss_bytes
-        if record is not None and record.memory is not None:
-            cells["method"] = record.memory.method
+
+    def cells(name: str) -> dict[str, Any]:
+        if name not in by_name:
+            return {}
+        row: dict[str, Any] = {"peak_rss_bytes": by_name[name].peak_rss_bytes}
+        memory = by_name[name].memory
+        if memory is not None:
+            row["method"] = memory.method
             for moment in MOMENTS:
-                for key, value in to_json(getattr(record.memory, moment)).items():
-                    cells[f"{moment}_{key}"] = value
-        rows.append(cells)
+                row |= {f"{moment}_{key}": value for key, value in to_json(getattr(memory, moment)).items()}
+        return row
+
     return table_of(
         "memory",
         "Memory",
@@ -339,7 +277,6 @@ def memory_table(run: RunRecord, records: Sequence[Footprint], reasons: dict[str
             Column("peak_rss_bytes", "peak in all MB", megabytes),
             Column("method", "method", numeric=False),
         ],
-        rows,
+        backend_rows(run, reasons, cells),
         ["Peak resident memory by the kernel's own mark, in a process apart, children included."],
-        (*(f"{moment}_rss_bytes" for moment in MOMENTS[:-1]), REASON),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.layout import ProtocolRecord
+from benchmarks.records.run_record import ProtocolRecord
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import of_condition
@@ -104,7 +104,7 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
         UserError: If the runs have no protocol or row in common, or were made on different clips.
     """
     protocols = _common_protocols(before, after)
-    names = [[entry.backend for entry in report.records.run.backends] for report in (before, after)]
+    names = [report.records.run.backend_names for report in (before, after)]
     chosen = list(pairs) or [(name, name) for name in names[0] if name in names[1]]
     if not chosen:
         raise UserError(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.records.layout import EntryRecord, RunRecord
+from benchmarks.records.run_record import EntryRecord, RunRecord
 from benchmarks.reports.scores import NONE, Scores, digit_rows
-from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
+from benchmarks.reports.table import REASON, Column, Table, percent, table_of, text_columns, whole
 from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS
 from inference.vocabulary import vocabulary
 
@@ -73,10 +73,6 @@ def accuracy_table(run: RunRecord, scores: AllScores, reasons: Mapping[str, str]
             "No digit: answers that name none; they are errors in the accuracy. Refused: answers that "
             "the checkpoint's own operating point would not show; the accuracy counts them as answered.",
         ],
-        (
-            *bounds("accuracy"),
-            *("clips", "speakers", "balanced_accuracy", "worst_speaker", "worst_speaker_accuracy", REASON),
-        ),
     )
 
 

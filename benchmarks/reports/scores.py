@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.layout import AnswerRecord, ProtocolRecord, RunRecord
+from benchmarks.records.measurements import AnswerRecord
+from benchmarks.records.run_record import ProtocolRecord, RunRecord
 from benchmarks.reports.uncertainty import share_on_new_voices
 from finetune.intervals import Interval, wilson_interval
 from finetune.metrics import macro_f1

@@ -4,11 +4,13 @@ CSV and JSON hold the frame in full precision. Every other format shows the same
 value is a dash with a footnote that says why, never a zero and never blank.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+
+from benchmarks.records.run_record import RunRecord
 
 #: Columns that no format shows: why a row lacks its figures, and what would mend it.
 REASON = "reason"
@@ -111,9 +113,8 @@ def table_of(
     columns: Sequence[Column],
     rows: Sequence[dict[str, Any]],
     notes: Sequence[str] = (),
-    more: Sequence[str] = (),
 ) -> Table:
-    """A table of rows; what a row does not say is missing.
+    """A table of rows; what a row does not say is missing, and keys without a column are for JSON.
 
     Args:
         name: File name without its ending.
@@ -121,19 +122,27 @@ def table_of(
         columns: What people see.
         rows: Key -> value.
         notes: Sentences that a reader must know.
-        more: Keys that CSV and JSON hold besides.
     """
-    return Table(name, title, columns, frame(rows, [*(column.key for column in columns), *more]), notes)
+    keys = dict.fromkeys([*(column.key for column in columns), *(key for row in rows for key in row)])
+    return Table(name, title, columns, frame(rows, list(keys)), notes)
+
+
+def backend_rows(
+    run: RunRecord, reasons: Mapping[str, str], cells: Callable[[str], Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """A row for each backend.
+
+    Args:
+        run: What was measured.
+        reasons: Backend -> why it was not measured whole.
+        cells: The further cells of a backend.
+    """
+    return [{"backend": name, REASON: reasons.get(name), **cells(name)} for name in run.backend_names]
 
 
 def text_columns(*keys: str) -> list[Column]:
     """Columns of text that are called like their keys."""
     return [Column(key, key, numeric=False) for key in keys]
-
-
-def bounds(*keys: str) -> list[str]:
-    """The keys of the intervals of some columns."""
-    return [f"{key}_{end}" for key in keys for end in ("low", "high")]
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from benchmarks.records.layout import RunRecord
+from benchmarks.records.run_record import RunRecord
 from benchmarks.reports.scores import OTHER_WORDS, headline_protocol, of_condition
-from benchmarks.reports.table import REASON, Column, Table, bounds, percent, table_of, text_columns, whole
+from benchmarks.reports.table import Column, Table, backend_rows, percent, table_of, text_columns, whole
 from benchmarks.reports.uncertainty import (
     LEAST_BOOTSTRAP_SPEAKERS,
     bootstrap_over_speakers,
     paired_t,
     share_on_new_voices,
 )
+from finetune.metrics import detection_auc
 from inference.prediction import confidence
 
 #: Shares of other words shown at which models are compared; the first one decides.
@@ -67,16 +67,10 @@ class UnheardAnswers:
 
     @property
     def auroc(self) -> float | None:
-        """Probability that a word has more confidence than another word; None without scores.
-
-        (J. A. Hanley and B. J. McNeil, Radiology 143, 1982, 29-36.)
-        """
+        """Probability that a word has more confidence than another word; None without scores."""
         if not self.has_scores:
             return None
-        both = np.concatenate([self.words["confidence"], self.others["confidence"]])
-        num_words, num_others = len(self.words), len(self.others)
-        rank_sum = float(stats.rankdata(both)[:num_words].sum())
-        return (rank_sum - num_words * (num_words + 1) / 2) / (num_words * num_others)
+        return detection_auc(self.words["confidence"].to_numpy(), self.others["confidence"].to_numpy())
 
     def curve(self, most_false_accepts: float) -> tuple[np.ndarray, np.ndarray]:
         """Shares of other words shown, ascending, and the shares of words right and shown beside them."""
@@ -190,12 +184,7 @@ def compare_unheard(first: UnheardAnswers, second: UnheardAnswers, false_accepts
 
 def unheard_table(run: RunRecord, unheard: AllUnheard, reasons: Mapping[str, str]) -> Table:
     """One row per backend; no rows where no other words were asked about."""
-    rows = []
-    for entry in run.backends if unheard else ():
-        cells = {"backend": entry.backend, REASON: reasons.get(entry.backend)}
-        if entry.backend in unheard:
-            cells |= unheard_row(unheard[entry.backend])
-        rows.append(cells)
+    rows = backend_rows(run, reasons, lambda name: unheard_row(unheard[name]) if name in unheard else {})
     no_score = f"{NO_SCORE}, or there are too few other words for this share"
     return table_of(
         "unheard",
@@ -219,17 +208,11 @@ def unheard_table(run: RunRecord, unheard: AllUnheard, reasons: Mapping[str, str
             Column("speakers", "speakers", whole),
             Column("other_words", "other words", whole),
         ],
-        rows,
+        rows if unheard else [],
         [
             "Best label: the most probable word of the vocabulary, also where the backend would refuse. "
             "Right and shown: the right word, with more confidence than the threshold. The thresholds at "
             "5 and 1 % are read off these other words and compare backends; only the own operating point "
             "was chosen beforehand. Intervals are over the speakers of the words, thresholds held.",
         ],
-        (
-            *bounds("closed", *map(right_key, FALSE_ACCEPT_SHARES), "own_right"),
-            *(f"threshold_{100 * share:.0f}" for share in FALSE_ACCEPT_SHARES),
-            "interval_method",
-            REASON,
-        ),
     )

@@ -1,14 +1,13 @@
 """The command line of ``benchmarks.run``, with what a suite puts in place of what was not typed."""
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 
-from benchmarks.records.layout import Settings
-from benchmarks.run.protocol import EXTERNAL, LOSO_LITE, PROTOCOL_HELP
+from benchmarks.records.run_record import Settings
+from benchmarks.run.protocol import EXTERNAL, PROTOCOL_HELP
 from benchmarks.run.request import Request
-from benchmarks.run.suites import DEFAULT_SUITE, PHASES, SUITES, Suite
+from benchmarks.run.suites import DEFAULT_SUITE, PHASES, SUITES
 from finetune.corpus.loading import DATASET_HELP
 from inference.backends.table import BACKENDS
 from inference.command_line import (
@@ -33,7 +32,7 @@ def parse_request(argv: Sequence[str] | None) -> Request:
     args = parser.parse_args(argv)
     suite = SUITES.get(args.suite, DEFAULT_SUITE)
     protocols = tuple(dict.fromkeys(args.protocol or suite.protocols))
-    if args.fold and not {"loso", LOSO_LITE} & set(protocols):
+    if args.fold and "loso" not in protocols:
         parser.error(
             f"--fold chooses held-out speakers and --protocol {' '.join(protocols)} holds nobody out; "
             "say --protocol loso"
@@ -52,7 +51,7 @@ def parse_request(argv: Sequence[str] | None) -> Request:
         other_words=args.other_words,
         speakers=tuple(args.fold) if args.fold else None,
         phases=tuple(phase for phase in PHASES if phase in (args.phases or suite.phases)),
-        settings=_settings(args, suite),
+        settings=Settings(args.seed, args.threads, args.rounds or suite.rounds),
         conditions=suite.conditions,
         limit=args.limit or suite.limit,
         budget_s=args.budget or suite.budget_s,
@@ -128,16 +127,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="interleaved latency rounds; p95 needs 72, p99 needs 368 (default: the suite's)",
     )
     how.add_argument(
-        "--sweep-threads",
-        type=positive_int,
-        nargs="+",
-        metavar="N",
-        help="more numbers of threads to time",
-    )
-    how.add_argument(
-        "--sweep-batches", type=positive_int, nargs="+", metavar="N", help="more clips per call to time"
-    )
-    how.add_argument(
         "--budget",
         type=duration,
         metavar="TIME",
@@ -160,18 +149,3 @@ def duration(text: str) -> float:
     if match is None or not float(match[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
     return float(match[1]) * _SECONDS[match[2]]
-
-
-def _settings(args: argparse.Namespace, suite: Suite) -> Settings:
-    swept = {_cores()} - {args.threads} if suite.sweeps else ()
-    return Settings(
-        seed=args.seed,
-        threads=args.threads,
-        rounds=args.rounds or suite.rounds,
-        sweep_threads=tuple(args.sweep_threads or swept),
-        sweep_batches=tuple(args.sweep_batches or ((4, 16) if suite.sweeps else ())),
-    )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -25,7 +25,8 @@ from benchmarks.records.files import (
     records_if_any,
     write_document,
 )
-from benchmarks.records.layout import ColdStart, Cost, Environment, Footprint, RunRecord, TimedCall
+from benchmarks.records.measurements import ColdStart, Cost, Footprint, TimedCall
+from benchmarks.records.run_record import Environment, RunRecord
 from benchmarks.run.content_hashes import weights_hash
 from benchmarks.run.inputs import Inputs
 from benchmarks.run.plan import Plan, estimate_seconds, make_jobs, plan_lines, skip_for_budget
@@ -145,19 +146,17 @@ class Benchmark:
             from benchmarks.conditions.table import conditions_of
             from benchmarks.run.noisy_test_sets import condition_names, make_noisy_test_sets
 
-            conditions, missing = conditions_of(self.request.conditions)
-            made = make_noisy_test_sets(self.inputs, condition_names(conditions))
+            names = condition_names(conditions_of(self.request.conditions))
+            made = make_noisy_test_sets(self.inputs, names)
             if made is not None:
-                plan = replace(
-                    plan, noisy_protocol=made[0], noisy_test_sets=tuple(made[1]), skipped=tuple(missing)
-                )
+                plan = replace(plan, noisy_protocol=made[0], noisy_test_sets=tuple(made[1]))
         decision = None
         if self.processes.is_main_process and self.request.budget_s is not None:
             open_clips = {job: len(job.clip_ids) for job in make_jobs(plan, self.inputs)}
             left_s = self.request.budget_s - (time.monotonic() - self.started)
             kept = skip_for_budget(plan, left_s, self.inputs, _costs(footprints), open_clips)
             names = [noisy.condition for noisy in kept.noisy_test_sets]
-            decision = (names, kept.settings.rounds, [*plan.skipped, *kept.skipped])
+            decision = (names, kept.settings.rounds, [*kept.skipped])
         if earlier is not None and earlier.asked == asked_hash(self.request):
             names = [condition.condition for condition in earlier.conditions]
             decision = (names, earlier.settings.rounds, list(earlier.skipped_for_budget))

@@ -1,6 +1,5 @@
 """Which checkpoint answers which fold, small ones fitted here, and the guard against leaked test clips."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from finetune.corpus.loading import Corpus
 from finetune.corpus.splits import fingerprint
 from inference.backends.table import BACKENDS, backend_class, checkpoint_parts, read_members
 from inference.errors import UserError
+from inference.files import cache_folder
 
 #: Backend -> the baseline that is fitted for each fold in seconds.
 FITTED = {"mfcc": "mfcc-svm"}
@@ -205,7 +205,7 @@ class BaselineFitter:
     def folder(self, entry: Entry, test_set: TestSet, fold: Fold) -> Path:
         """Where the checkpoint of a fold lies, or will."""
         assert fold.speaker is not None
-        return _cache_folder() / self._key(test_set.corpus) / entry.spec.name / fold.speaker
+        return cache_folder() / "folds" / self._key(test_set.corpus) / entry.spec.name / fold.speaker
 
     def __call__(self, entry: Entry, test_set: TestSet, fold: Fold) -> Path:
         """The checkpoint of a fold, fitted unless it is in the cache.
@@ -237,8 +237,3 @@ class BaselineFitter:
     def _key(self, corpus: Corpus) -> str:
         """Changes with the clips, the seed and the code that fits."""
         return combined_hash(fingerprint(corpus.clips), str(self._seed), code_hash("finetune", "inference"))
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "spoken-digits" / "folds"

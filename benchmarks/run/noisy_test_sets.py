@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.conditions.non_words import non_words
 from benchmarks.conditions.table import CLEAN, CONDITIONS, Condition, corrupt
-from benchmarks.records.layout import Corruption
+from benchmarks.records.measurements import Corruption
 from benchmarks.run.inputs import Fold, Inputs, NoisyTestSet, TestSet
 from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter, read_waveform
@@ -14,7 +14,7 @@ from benchmarks.worker.waveform_file import StoredClip, StoreWriter, read_wavefo
 REJECTION = "rejection"
 #: The words under their own condition: narrowed to 8 kHz and 16 bit as under all the others.
 CLEAN_AT_8_KHZ = "clean@8kHz"
-#: Training clips that babble and competing words are made of.
+#: Training clips that babble is made of.
 NUM_TALKERS = 120
 NON_WORDS_PER_KIND = 20
 #: Of the levels of a noise, the one that a budget leaves to the last.
@@ -84,8 +84,7 @@ def _store_corrupted(
     with StoreWriter(path) as store:
         for clip in clips:
             waveform = read_waveform(Path(clip.store), clip.first_sample, clip.num_samples)
-            assert clip.label is not None
-            changed = corrupt(waveform, condition, clip.clip_id, clip.speaker, clip.label, talkers)
+            changed = corrupt(waveform, condition, clip.clip_id, clip.speaker, talkers)
             corruption = Corruption(changed.realised_snr_db, changed.gain_db, changed.clipped_share)
             stored.append(store.add(changed.waveform, clip.clip_id, clip.label, clip.speaker, corruption))
     return stored

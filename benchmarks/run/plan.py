@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks.records.layout import Cost, Settings
+from benchmarks.records.measurements import Cost
+from benchmarks.records.run_record import Settings
 from benchmarks.run.content_hashes import code_hash, combined_hash, weights_hash
 from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Inputs, Job, NoisyTestSet, TestSet
@@ -29,7 +30,7 @@ class Plan:
 
     Attributes:
         phases: Of ``suites.PHASES``.
-        settings: Rounds, threads and sweeps.
+        settings: Rounds, threads and time limits.
         noisy_test_sets: Conditions of the robustness phase, the most important first.
         noisy_protocol: Whose clips they are made of.
         skipped: What was left out to stay in the budget.
@@ -150,9 +151,7 @@ def estimate_seconds(
     for cost in costs.values():
         if plan.keeps_latency:
             calls = 2 * settings.rounds + USUAL_WARM_CALLS
-            sweeps = len(settings.sweep_threads) + sum(settings.sweep_batches)
-            calls += 2 * settings.sweep_rounds * sweeps
-            seconds["latency"] += calls * cost.call_s + cost.load_s * (1 + len(settings.sweep_threads))
+            seconds["latency"] += calls * cost.call_s + cost.load_s
         if "cold" in plan.phases:
             seconds["cold"] += settings.cold_starts * (cost.load_s + cost.call_s)
     return seconds

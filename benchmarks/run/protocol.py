@@ -11,8 +11,7 @@ from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from inference.errors import UserError
 
 EXTERNAL = "external:"
-LOSO_LITE = "loso-lite"
-PROTOCOL_HELP = f"{', '.join(PROTOCOLS)}, {LOSO_LITE} (few clips of each held-out speaker), {EXTERNAL}FOLDER"
+PROTOCOL_HELP = f"{', '.join(PROTOCOLS)}, {EXTERNAL}FOLDER"
 
 
 def make_test_set(
@@ -49,15 +48,10 @@ def make_test_set(
         if other_words is not None:
             others = _other_words(other_words, limit)
             caption += f", and {len(others)} recordings of other words from the folder {other_words.name}"
-    elif protocol in ("loso", LOSO_LITE):
+    elif protocol == "loso":
         caption = f"{protocol}: each speaker held out in turn"
         chosen = speakers or corpus.speakers
         folds = [_fold(make_split(corpus.clips, "loso", seed, speaker)) for speaker in chosen]
-        if protocol == LOSO_LITE:
-            folds = [
-                Fold(fold.speaker, fold.train, tuple(clip for clip in fold.test if clip.official_test))
-                for fold in folds
-            ]
         if speakers:
             caption = f"{protocol}: held out {', '.join(speakers)}"
     elif protocol in PROTOCOLS:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.records.layout import Settings
+from benchmarks.records.run_record import Settings
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from benchmarks.records.files import (
     answers_name,
     read_document,
 )
-from benchmarks.records.layout import (
+from benchmarks.records.run_record import (
     ConditionRecord,
     EntryProtocol,
     EntryRecord,

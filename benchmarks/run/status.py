@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from benchmarks.records.layout import FailureRecord
+from benchmarks.records.run_record import FailureRecord
 from benchmarks.run.entries import Entry, portable_path
 from benchmarks.run.inputs import Job
 from benchmarks.worker.client import BackendFailure, BackendUnavailable

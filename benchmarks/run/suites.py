@@ -22,7 +22,6 @@ class Suite:
         limit: Clips per protocol; None for all.
         conditions: Which conditions of the robustness phase: a name known to ``benchmarks.conditions.table``.
         budget_s: Seconds to stay in; None for as long as it takes.
-        sweeps: Whether threads and batch sizes are swept.
     """
 
     summary: str
@@ -33,7 +32,6 @@ class Suite:
     limit: int | None = None
     conditions: str = "standard"
     budget_s: float | None = None
-    sweeps: bool = False
 
 
 DEFAULT_SUITE = Suite("all backends on the official split, without cold starts and robustness")
@@ -59,6 +57,5 @@ SUITES: Mapping[str, Suite] = {
         phases=PHASES,
         rounds=400,
         conditions="full",
-        sweeps=True,
     ),
 }

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.records.checked import to_json
-from benchmarks.records.files import write_text
-from benchmarks.records.layout import Environment
+from benchmarks.records.run_record import Environment
 from benchmarks.text_table import markdown_grid
 from finetune.corpus.loading import DATASET_HELP
 from inference.command_line import (
@@ -29,6 +28,7 @@ from inference.command_line import (
     positive_int,
     reports_user_errors,
 )
+from inference.files import write_text
 
 ORDER_SEED = 0
 
@@ -100,7 +100,6 @@ def _write(
     facts: dict[str, Any],
     description: str,
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "segments.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     write_text(folder / "environment.json", json.dumps({**to_json(environment), **facts}, indent=2) + "\n")
     write_text(folder / "summary.md", summary(records, description, environment, facts))

@@ -17,7 +17,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.records.layout import Settings
+from benchmarks.records.run_record import Settings
 from benchmarks.run.entries import Entry
 from benchmarks.worker.waveform_file import StoredClip
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.records.layout import Corruption
+from benchmarks.records.measurements import Corruption
 from inference.audio import SAMPLING_RATE, rms_dbfs, waveform_hash
 from inference.vocabulary import REJECT_LABEL
 

@@ -48,7 +48,7 @@ def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
         return load_synthetic()
     if Path(dataset).is_dir():
         return load_folder(Path(dataset))
-    from inference.weights import is_hub_id
+    from inference.weights.hub import is_hub_id
 
     if dataset == "hub" or is_hub_id(dataset):
         from finetune.corpus.tables import HUB_DATASET, load_hub
@@ -73,7 +73,7 @@ def use_labels_of(dataset: str, streaming: bool = False) -> None:
     if Path(dataset).is_dir():
         names = label_names(Path(dataset))
     else:
-        from inference.weights import is_hub_id
+        from inference.weights.hub import is_hub_id
 
         if is_hub_id(dataset):
             from finetune.corpus.tables import class_names

@@ -15,7 +15,7 @@ from finetune.corpus.clip import Clip, Corpus, corpus_name, labelled_clip, with_
 from inference.audio import AudioSource
 from inference.errors import CorpusError, HubUnreachableError
 from inference.vocabulary import vocabulary
-from inference.weights import hub_cache_problem, hub_is_reachable
+from inference.weights.hub import hub_cache_problem, hub_is_reachable
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset

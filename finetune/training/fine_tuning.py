@@ -34,7 +34,7 @@ from finetune.training.waveform_cache import WaveformCache
 from finetune.training.whisper_encoder import weights_source
 from inference.errors import UserError
 from inference.vocabulary import vocabulary
-from inference.weights import hub_is_reachable
+from inference.weights.hub import hub_is_reachable
 
 #: Not uploaded: what going on needs, and what belongs to this machine.
 NOT_UPLOADED = ("checkpoint-*", ".runtimes/*")

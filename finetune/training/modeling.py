@@ -22,7 +22,7 @@ from finetune.training.arguments import ModelArguments
 from finetune.training.whisper_encoder import encoder_folder, is_known, shorten_window
 from inference.audio import SAMPLING_RATE
 from inference.errors import CheckpointError
-from inference.weights import hub_cache_problem, hub_is_reachable, is_hub_id
+from inference.weights.hub import hub_cache_problem, hub_is_reachable, is_hub_id
 
 
 def build_model(

@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, WhisperConfig, WhisperFeatureExtractor
 from finetune.corpus.source import CorpusSource
 from inference.backends.whisper.ctranslate2_file import read_arrays
 from inference.files import cache_folder
-from inference.weights import WEIGHTS, fetch_weights
+from inference.weights.fetching import fetch_weights
+from inference.weights.table import WEIGHTS
 
 #: What a classifier is given, in seconds; the weights were trained on 30.
 WINDOW_S = 2

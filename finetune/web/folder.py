@@ -14,14 +14,13 @@ from pathlib import Path
 
 import onnxruntime
 
-from inference.download import DownloadError, RemoteFile, download
 from inference.errors import BackendUnavailableError, UserError
 from inference.files import cache_folder, write_json
 from inference.live.engine import live_engine
 from inference.live.engine.endpointing import PROFILES
 from inference.live.engine.voice_activity import SILENCE_DBFS, EnergyDetector, NoiseFloor
 from inference.vocabulary import vocabulary
-from inference.weights import may_fetch
+from inference.weights.download import DownloadError, RemoteFile, download, may_fetch
 
 PAGE_FILES = ("index.html", "recogniser.js", "worklet.js")
 SETTINGS_FILE = "recogniser.json"

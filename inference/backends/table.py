@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.backends.outside import OpenTable, import_module
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
 from inference.extras import install_command
-from inference.outside_backends import OpenTable, import_module
 
 if TYPE_CHECKING:
     from inference.backends.base import Backend

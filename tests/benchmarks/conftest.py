@@ -68,11 +68,18 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def benchmark(
-    fakes: Callable[..., list[str]], corpus_folder: Path, tmp_path: Path
+    fakes: Callable[..., list[str]], corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, Path]]:
-    """Runs the command line over fakes; returns the exit code and the result folder."""
+    """Runs the command line over fakes; returns the exit code and the result folder.
 
-    def start(*class_names: str, options: tuple[str, ...] = (), checkpoint: str = "none") -> tuple[int, Path]:
+    Pictures, which take longer than the run, are drawn where they are asked for.
+    """
+
+    def start(
+        *class_names: str, options: tuple[str, ...] = (), checkpoint: str = "none", pictures: bool = False
+    ) -> tuple[int, Path]:
+        if not pictures:
+            monkeypatch.setattr("benchmarks.reports.pictures.draw", lambda report: [])
         names = fakes(*class_names, checkpoint=checkpoint)
         folder = tmp_path / "out"
         arguments = ["--backends", *names, "--dataset", str(corpus_folder), "--out", str(folder)]

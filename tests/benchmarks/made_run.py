@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.records.layout import RECORD_VERSION
+from benchmarks.records.files import RECORD_VERSION
 from inference.transcripts import mapping_version
 from inference.vocabulary import DIGITS
 
@@ -265,7 +265,6 @@ def write_timings(
                     "clip": "7_ann_0",
                     "duration_s": 0.4,
                     "threads": 1,
-                    "batch": 1,
                     "t_ns": {
                         "e2e": e2e,
                         "cpu": e2e,
@@ -280,17 +279,6 @@ def write_timings(
             )
     for name in measured:
         _, _, ms, zero_shot = backends[name]
-        latency += [
-            {
-                **latency[0],
-                "backend": name,
-                "round": number,
-                "threads": 2,
-                "t_ns": {"e2e": int(ms * 6e5), "cpu": int(ms * 1e6)},
-                "stages_agree": None,
-            }
-            for number in range(24)
-        ]
         loads.append(
             {
                 "v": RECORD_VERSION,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,14 @@ def edit(folder: Path, name: str, **fields: Any) -> None:
     (folder / name).write_text(json.dumps(document | fields))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("made") / "run")
+
+
 @pytest.fixture
-def runs(tmp_path: Path) -> tuple[Path, Path]:
-    return make_run(tmp_path / "a"), make_run(tmp_path / "b")
+def runs(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    return Path(copytree(made, tmp_path / "a")), Path(copytree(made, tmp_path / "b"))
 
 
 def test_equal_runs_show_no_change(runs: tuple[Path, Path]) -> None:

@@ -15,7 +15,7 @@ def test_it_looks_at_everything_and_says_what_to_do(capsys: pytest.CaptureFixtur
     assert doctor.main([]) in (0, doctor.EXIT_UNFIT)
     lines = capsys.readouterr().out.splitlines()
     names = " ".join(lines)
-    for name in ("load", "neighbours", "memory", "clock", "metrics", *BACKENDS):
+    for name in ("load", "neighbours", "memory", "clock", *BACKENDS):
         assert name in names
     assert all(line.startswith(("ok", "MEND")) for line in lines)
 
@@ -48,7 +48,3 @@ def test_composite_rows_are_checked_by_their_members(monkeypatch: pytest.MonkeyP
     finding = doctor._weights_of(both)
     assert finding.name == "weights of both"
     assert "weights-that-nobody-has" in finding.found
-
-
-def test_metrics_need_no_server() -> None:
-    assert doctor.metrics()[0].good

@@ -1,11 +1,21 @@
 """Limits that are kept, missed and straddled."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from benchmarks.gate import main
+from benchmarks.reports import report_tables
 from tests.benchmarks.made_run import make_run
+
+READ_ONCE = cache(report_tables.read_report)
+
+
+@pytest.fixture(autouse=True)
+def reads_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same run is read for every limit."""
+    monkeypatch.setattr(report_tables, "read_report", READ_ONCE)
 
 
 @pytest.fixture(scope="module")

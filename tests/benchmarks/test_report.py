@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.records.files import SUMMARY_JSON_FILE, read_document
-from benchmarks.records.layout import RunSummary
+from benchmarks.records.run_record import RunSummary
 from benchmarks.report import README_END, README_START, main, readme_section, with_results, write_report
 from benchmarks.reports import formats
 from benchmarks.reports.pictures import draw
@@ -162,15 +163,15 @@ def test_robustness_change_is_against_the_same_clips(report: Report) -> None:
     assert row["snr_db"] == 0.0
 
 
-def test_the_json_document_is_laid_out_as_the_layout_says(made: Path) -> None:
-    summary = read_document(made / SUMMARY_JSON_FILE, RunSummary)
+def test_the_json_document_is_laid_out_as_the_layout_says(made: Path, tmp_path: Path) -> None:
+    shutil.copy(made / SUMMARY_JSON_FILE, tmp_path)
+    summary = read_document(tmp_path / SUMMARY_JSON_FILE, RunSummary)
     for table in summary.tables.values():
         for row in table.rows:
             assert set(row) == set(table.columns)
-    edited(made, SUMMARY_JSON_FILE, _put({"nested": 1}, "tables", "main", "rows", 0, "accuracy"))
-    with pytest.raises(UserError, match=r"tables\.main\.rows\.0\.accuracy: expected"):
-        read_document(made / SUMMARY_JSON_FILE, RunSummary)
-    write_report(made)
+    edited(tmp_path, SUMMARY_JSON_FILE, _put({"nested": 1}, "tables", "main", "rows", 0, "accuracy"))
+    with pytest.raises(UserError, match=r"tables\.main\.rows\.0\.accuracy"):
+        read_document(tmp_path / SUMMARY_JSON_FILE, RunSummary)
 
 
 def test_every_dash_has_a_reasoned_footnote(made: Path) -> None:
@@ -379,15 +380,15 @@ def test_a_broken_field_is_named_without_a_traceback(
 @pytest.mark.parametrize(
     ("file", "line", "message"),
     [
-        ("latency.jsonl", '{"v": 4, "backend": "mfcc"}', "latency.jsonl: round: is missing"),
+        ("latency.jsonl", '{"v": 4, "backend": "mfcc"}', "latency.jsonl: round: Field required"),
         ("latency.jsonl", '{"v": 4, "backe', "not valid JSON"),
-        ("latency.jsonl", "[]", "expected an object, found []"),
+        ("latency.jsonl", "[]", "an object, found []"),
         (
             "cold.jsonl",
             '{"v": 4, "backend": "mfcc", "repeat": 0, "seconds": []}',
-            "line 16 of cold.jsonl: seconds: expected an object, found []",
+            "line 16 of cold.jsonl: seconds: Input should be an object, found []",
         ),
-        ("records/mfcc.jsonl.gz", '{"v": 4, "backend": "mfcc"}', "mfcc.jsonl.gz: job: is missing"),
+        ("records/mfcc.jsonl.gz", '{"v": 4, "backend": "mfcc"}', "mfcc.jsonl.gz: job: Field required"),
         ("records/mfcc.jsonl.gz", '{"v": 1}', "record version 1"),
     ],
 )

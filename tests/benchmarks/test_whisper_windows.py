@@ -1,6 +1,6 @@
 """The table of windows: every way is asked once, and an interrupted run goes on where it stopped."""
 
-import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import soundfile
 
 from benchmarks import whisper_windows
 from inference.audio import SAMPLING_RATE
-from tests.tiny_whisper import build_tiny_whisper
+from tests.random_whisper import build_tiny_whisper
 
 
 @pytest.fixture
@@ -35,27 +35,27 @@ def test_a_run_is_whole_and_a_second_one_measures_only_what_is_missing(
     command += ["--clips", "3", "--standard-clips", "1"]
     assert whisper_windows.main(command) == 0
     assert "| scored" in (out / "summary.md").read_text()
-    lines = (out / "windows.csv").read_text().splitlines()
-    rows = list(csv.DictReader(lines[1:]))
+    lines = (out / "cells.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines[1:]]
     scored = [row for row in rows if row["system"] == "scored"]
     assert len(scored) == 2 * 2 * len(whisper_windows.PREVIOUS_TEXTS)
     assert {row["system"] for row in rows} == {"scored", *whisper_windows.PLAIN_CALLS}
-    assert {row["clips"] for row in scored} == {"3"}
-    assert all(float(row["p50_ms"]) > 0 for row in rows)
+    assert {row["clips"] for row in scored} == {3}
+    assert all(row["p50_ms"] > 0 for row in rows)
     assert (out / "windows.png").read_bytes().startswith(b"\x89PNG")
 
     # As if stopped before the last cell, a plain call: the scores are not asked for again.
-    (out / "windows.csv").write_text("\n".join([*lines[:-1], ""]))
+    (out / "cells.jsonl").write_text("\n".join([*lines[:-1], ""]))
     monkeypatch.setattr(whisper_windows, "score", lambda *_: pytest.fail("measured twice"))
     assert whisper_windows.main(command) == 0
-    again = list(csv.DictReader((out / "windows.csv").read_text().splitlines()[1:]))
+    again = [json.loads(line) for line in (out / "cells.jsonl").read_text().splitlines()[1:]]
     assert again[:-1] == rows[:-1]
     assert again[-1]["right"] == rows[-1]["right"]
 
 
 @pytest.mark.usefixtures("few_windows")
 def test_other_conditions_begin_anew(tmp_path: Path) -> None:
-    path = tmp_path / "windows.csv"
+    path = tmp_path / "cells.jsonl"
     cell = whisper_windows.Cell("scored", 2.0, 0.3, "none", 3, 2, 50.0, 0.5)
     whisper_windows.write_cells(path, "three clips", [cell])
     assert whisper_windows.read_cells(path, "three clips") == [cell]

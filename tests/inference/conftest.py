@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_whisper import build_tiny_whisper
+from tests.random_whisper import build_tiny_whisper
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from inference.multiply_accumulates import count_wav2vec2, count_whisper_encoder
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
-from inference.weights import hub_cache_problem, hub_is_reachable, is_hub_id
+from inference.weights.hub import hub_cache_problem, hub_is_reachable, is_hub_id
 
 _SHIPPED_FILES = (
     *SETTINGS_FILES,

@@ -11,15 +11,9 @@ from pathlib import Path
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import MOST_PROBABLE, OperatingPoint
-from inference.weights import (
-    WEIGHTS,
-    fetch_weights,
-    find_weights,
-    hub_cache_problem,
-    hub_is_reachable,
-    identify,
-    is_hub_id,
-)
+from inference.weights.fetching import fetch_weights, find_weights, identify
+from inference.weights.hub import hub_cache_problem, hub_is_reachable, is_hub_id
+from inference.weights.table import WEIGHTS
 
 #: Files that decoding depends on. ``preprocessor_config.json`` may be absent: then the usual features
 #: of 80 mel bands apply, which is so for all public models but large-v3.

@@ -187,31 +187,9 @@ def test_plain_whisper_is_the_library_at_its_defaults(tiny_whisper_folder) -> No
 
 @pytest.fixture(scope="module")
 def tiny_whisper_folder(tmp_path_factory):
-    from tests.tiny_whisper import build_tiny_whisper
+    from tests.random_whisper import build_tiny_whisper
 
     return build_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny")
-
-
-def test_stand_in_says_one_word_and_needs_no_second_decoding(tmp_path) -> None:
-    """What the comparison with random weights rests on: the library is content with the first text."""
-    from faster_whisper import WhisperModel
-
-    from benchmarks.against_libraries.random_whisper import (
-        answer_one_word,
-        make_model,
-        make_tokenizer,
-        write_ctranslate2,
-    )
-
-    tokenizer = make_tokenizer()
-    network = make_model(tokenizer)
-    answer_one_word(network, tokenizer, "seven")
-    folder = write_ctranslate2(network, tokenizer, tmp_path / "one-word", "test")
-    segments, info = WhisperModel(str(folder), compute_type="int8").transcribe(CLIPS[0])
-    (segment,) = segments
-    assert segment.text.strip() == "seven"
-    assert segment.temperature == 0.0
-    assert info.language == "en"
 
 
 # --- growth -----------------------------------------------------------------------------------------

@@ -12,8 +12,6 @@ from benchmarks.conditions.table import CLEAN, CONDITIONS, SNR_UNIT, Corrupted, 
 from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE, check_waveform, rms_dbfs
 
-AVAILABLE = [condition for condition in CONDITIONS.values() if condition in conditions_of("full")[0]]
-
 
 @pytest.fixture(scope="module")
 def talkers(corpus_folder: Path) -> tuple[Clip, ...]:
@@ -31,10 +29,10 @@ def word(level: float, seconds: float = 0.42) -> np.ndarray:
 
 
 def heard(name: str, talkers: tuple[Clip, ...], level: float = 0.3, clip_id: str = "7_dan_0") -> Corrupted:
-    return corrupt(word(level), CONDITIONS[name], clip_id, "dan", "7", talkers)
+    return corrupt(word(level), CONDITIONS[name], clip_id, "dan", talkers)
 
 
-@pytest.mark.parametrize("condition", AVAILABLE, ids=lambda condition: condition.name)
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=lambda condition: condition.name)
 def test_every_condition_gives_the_same_valid_waveform_again(
     condition: robustness.Condition, talkers: tuple[Clip, ...]
 ) -> None:
@@ -57,8 +55,8 @@ def test_the_realised_ratio_is_the_one_asked_for(name: str, level: float, talker
 
 def test_ratio_by_an_independent_measurement(talkers: tuple[Clip, ...]) -> None:
     steady = (0.1 * np.sin(np.arange(8000) * 0.4)).astype(np.float32)
-    clean = corrupt(steady, CONDITIONS[CLEAN], "c", "dan", "7", talkers).waveform
-    noisy = corrupt(steady, CONDITIONS["speech-shaped@5"], "c", "dan", "7", talkers).waveform
+    clean = corrupt(steady, CONDITIONS[CLEAN], "c", "dan", talkers).waveform
+    noisy = corrupt(steady, CONDITIONS["white@5"], "c", "dan", talkers).waveform
     assert rms_dbfs(clean) - rms_dbfs(noisy - clean) == pytest.approx(5.0, abs=0.1)
 
 
@@ -88,7 +86,7 @@ def test_a_fixed_floor_hits_a_quiet_voice_harder(talkers: tuple[Clip, ...]) -> N
 
 @pytest.mark.parametrize(
     ("name", "factor", "added_s"),
-    [("speed@1.25", 0.8, 0), ("speed@0.8", 1.25, 0), ("silence-around@1", 1, 2), ("head-cut@20", 0.8, 0)],
+    [("speed@1.25", 0.8, 0), ("speed@0.8", 1.25, 0), ("silence-around@1", 1, 2)],
 )
 def test_durations(name: str, factor: float, added_s: float, talkers: tuple[Clip, ...]) -> None:
     expected = factor * word(0.3).size + added_s * SAMPLING_RATE
@@ -96,39 +94,27 @@ def test_durations(name: str, factor: float, added_s: float, talkers: tuple[Clip
 
 
 def test_clipping_reaches_the_share(talkers: tuple[Clip, ...]) -> None:
-    draw = robustness.Draw(robustness.clip_generator("c", "x"), "dan", "7", talkers)
+    draw = robustness.Draw(robustness.clip_generator("c", "x"), "dan", talkers)
     speech = channels.clipped(word(0.3), 25.0, draw).waveform
     assert np.mean(np.abs(speech) == np.abs(speech).max()) == pytest.approx(0.25, abs=0.01)
     assert heard("gain@10", talkers, level=0.6).clipped_share > 0.02
 
 
-def test_codecs_are_heard_and_keep_the_word(talkers: tuple[Clip, ...]) -> None:
-    clean = heard(CLEAN, talkers).waveform
-    for name in channels.available_codecs():
-        waveform = heard(name, talkers).waveform
-        assert waveform.size == clean.size
-        assert not np.array_equal(waveform, clean)
-        lags = np.correlate(waveform, clean, "full")
-        correlation = np.abs(lags).max() / (np.linalg.norm(waveform) * np.linalg.norm(clean))
-        assert correlation > 0.8, name
-
-
-def test_a_codec_that_ffmpeg_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels, "available_codecs", lambda: ["mu-law"])
-    conditions, missing = conditions_of("full")
-    assert "mu-law" in {condition.name for condition in conditions}
-    assert any("libopus" in sentence for sentence in missing)
-    assert len(missing) == len(channels.CODECS) - 1
+def test_a_codec_is_heard_and_keeps_the_word(talkers: tuple[Clip, ...]) -> None:
+    clean, coded = heard(CLEAN, talkers).waveform, heard("mu-law", talkers).waveform
+    assert coded.size == clean.size
+    assert not np.array_equal(coded, clean)
+    assert np.corrcoef(coded, clean)[0, 1] > 0.99
 
 
 def test_suites_grow_and_begin_with_clean() -> None:
-    suites = [[condition.name for condition in conditions_of(suite)[0]] for suite in robustness.SUITES]
+    suites = [[condition.name for condition in conditions_of(suite)] for suite in robustness.SUITES]
     assert all(names[0] == CLEAN for names in suites)
     assert set(suites[0]) < set(suites[1]) < set(suites[2])
 
 
 def test_babble_is_made_of_others(talkers: tuple[Clip, ...]) -> None:
-    draw = robustness.Draw(robustness.clip_generator("c", "x"), "ann", "7", talkers)
+    draw = robustness.Draw(robustness.clip_generator("c", "x"), "ann", talkers)
     own = {clip.waveform().size // 2 for clip in talkers if clip.speaker == "ann"}
     others = {clip.waveform().size // 2 for clip in talkers if clip.speaker != "ann"}
     sizes = {word.size for word in draw.words(20)}
@@ -137,7 +123,7 @@ def test_babble_is_made_of_others(talkers: tuple[Clip, ...]) -> None:
 
 
 def test_a_short_clip_stays_long_enough(talkers: tuple[Clip, ...]) -> None:
-    short = corrupt(word(0.3, 0.11), CONDITIONS["head-cut@20"], "c", "dan", "7", talkers)
+    short = corrupt(word(0.3, 0.11), CONDITIONS["speed@1.25"], "c", "dan", talkers)
     check_waveform(short.waveform)
 
 

@@ -19,7 +19,8 @@ from benchmarks.measure.latency import (
 )
 from benchmarks.measure.timing import resident_groups, time_cold_starts
 from benchmarks.records.checked import to_json
-from benchmarks.records.layout import ColdStart, Contention, Settings, TimedCall
+from benchmarks.records.measurements import ColdStart, Contention, TimedCall
+from benchmarks.records.run_record import Settings
 from benchmarks.reports.resources import latency_row, ratio_row, timing_frame
 from benchmarks.run.status import EntryStatus
 from benchmarks.worker.client import BackendProcess
@@ -46,7 +47,6 @@ def record(backend: str, number: int, milliseconds: float, cpu_ms: float = 1.0) 
         clip="clip",
         duration_s=0.5,
         threads=1,
-        batch=1,
         t_ns={"e2e": int(milliseconds * 1e6), "cpu": int(cpu_ms * 1e6)},
         stages_agree=None,
         contention=Contention(),
@@ -108,15 +108,6 @@ def test_stages_must_make_up_the_whole(stored: list[StoredClip]) -> None:
     assert not stages_agree(whole | {"model": 0})
     assert stages_agree({"e2e": 60_000, "cpu": 1, "model": 11_000})  # within 50 microseconds
     assert stages_agree({"e2e": 5, "cpu": 5}) is None
-
-
-def test_a_batch_is_one_call(stored: list[StoredClip]) -> None:
-    records: list[TimedCall] = []
-    with BackendProcess(entry_of("Perfect"), Settings()) as process:
-        process.open()
-        time_rounds({"perfect": process}, stored, range(2), 0, records.append, batch=3)
-    assert [call.batch for call in records] == [3, 3]
-    assert records[0].duration_s > 2 * stored[0].duration_s
 
 
 class ScriptedProcess:

@@ -6,13 +6,18 @@ import re
 
 import pytest
 
-from benchmarks.records import layout
+from benchmarks.records import measurements, run_record
 from benchmarks.records.__main__ import main, markdown, schema
 from benchmarks.records.checked import descriptions
 from benchmarks.records.files import read_run
 from tests.conftest import PROJECT
 
-KINDS = [kind for kind in vars(layout).values() if dataclasses.is_dataclass(kind)]
+KINDS = [
+    kind
+    for module in (run_record, measurements)
+    for kind in vars(module).values()
+    if dataclasses.is_dataclass(kind)
+]
 
 
 def test_the_page_of_results_is_what_the_command_prints() -> None:

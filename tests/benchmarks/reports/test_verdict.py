@@ -1,15 +1,16 @@
 """What to ship: the best within limits, ties by intervals over speakers, the price of each limit."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.report import main
+from benchmarks.reports.choice import Requirements
 from benchmarks.reports.report_tables import read_report
-from benchmarks.reports.verdict import Requirements, verdict
+from benchmarks.reports.verdict import verdict
 from inference.errors import UserError
 from inference.prediction import PASSED_ON
 from tests.benchmarks.made_run import make_run, read_lines, write_lines
@@ -19,34 +20,39 @@ from tests.benchmarks.reports.test_unheard import answers as unheard_answers
 FIELD = {"small": (1.0, 1.0, 30), "middle": (3.0, 2.0, 45), "large": (20.0, 80.0, 60)}
 
 
-def told(monkeypatch: pytest.MonkeyPatch, needs: Requirements, field: Any = None) -> str:
-    """The verdict on made-up answers of 30 speakers and 200 other words."""
-    field = field or FIELD
-    others = np.linspace(0, 0.8, 200).tolist()
-    unheard = {
-        # Those right are spread over the speakers, the same for all.
-        name: unheard_answers([((7 * place) % 60 < right, 0.9) for place in range(60)], others)
-        for name, (_, _, right) in field.items()
-    }
-    rows = [
-        {"backend": name, "status": "ok", "p50_ms": ms, "cost_ms": ms, "opened_bytes": 1e6 * megabytes}
-        | {"accuracy": right / 60, "accuracy_low": None, "accuracy_high": None}
-        for name, (ms, megabytes, right) in field.items()
-    ]
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The verdict under limits, on made-up answers of 30 speakers and 200 other words."""
 
-    class Fake:
-        frame = pd.DataFrame(rows)
-        backends = ()
-        new_speakers = True
+    def tell(field: Mapping[str, tuple[float, float, int]] = FIELD, **limits: float) -> str:
+        others = np.linspace(0, 0.8, 200).tolist()
+        unheard = {
+            # Those right are spread over the speakers, the same for all.
+            name: unheard_answers([((7 * place) % 60 < right, 0.9) for place in range(60)], others)
+            for name, (_, _, right) in field.items()
+        }
+        rows = [
+            {"backend": name, "status": "ok", "p50_ms": ms, "cost_ms": ms, "opened_bytes": 1e6 * megabytes}
+            | {"accuracy": right / 60, "accuracy_low": None, "accuracy_high": None}
+            for name, (ms, megabytes, right) in field.items()
+        ]
 
-    monkeypatch.setattr("benchmarks.reports.verdict.headline_protocol", lambda run: Fake)
-    return " ".join(verdict(Fake, pd.DataFrame(), Fake, unheard, needs))  # type: ignore[arg-type]
+        class Fake:
+            frame = pd.DataFrame(rows)
+            backends = ()
+            new_speakers = True
+
+        monkeypatch.setattr("benchmarks.reports.choice.headline_protocol", lambda run: Fake)
+        needs = Requirements(**limits)
+        return " ".join(verdict(Fake, pd.DataFrame(), Fake, unheard, needs))  # type: ignore[arg-type]
+
+    return tell
 
 
 def test_without_limits_the_best_is_shipped_and_tighter_limits_have_a_price(
-    monkeypatch: pytest.MonkeyPatch,
+    told: Callable[..., str],
 ) -> None:
-    text = told(monkeypatch, Requirements())
+    text = told()
     assert text.startswith("Ship **large**, 100.0 % ")
     assert "(20.0 ms, 80.0 MB): right and shown where 5 % of other words are shown" in text
     assert "every other one is worse by more than chance" in text
@@ -54,45 +60,44 @@ def test_without_limits_the_best_is_shipped_and_tighter_limits_have_a_price(
     assert "-25.0 points [" in text
 
 
-def test_limits_choose_and_each_says_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, Requirements(max_ms=2, max_mb=100))
+def test_limits_choose_and_each_says_what_it_costs(told: Callable[..., str]) -> None:
+    text = told(max_ms=2, max_mb=100)
     assert text.startswith("Within 2 ms and 100 MB ship **small**, 50.0 %")
     assert "no other one fits" in text
     assert "Without 2 ms it would be **large**, 100.0 %" in text
     assert "+50.0 points [" in text
     assert text.endswith("100 MB costs nothing.")
-    both = told(monkeypatch, Requirements(max_ms=5, max_mb=4))
+    both = told(max_ms=5, max_mb=4)
     assert "Without 5 ms and 4 MB together it would be **large**" in both
 
 
-def test_the_cheapest_of_those_that_tie_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, Requirements(), {**FIELD, "middle": (3.0, 2.0, 59)})
+def test_the_cheapest_of_those_that_tie_is_shipped(told: Callable[..., str]) -> None:
+    text = told({**FIELD, "middle": (3.0, 2.0, 59)})
     assert text.startswith("Ship **middle**, 98.3 %")
     assert "the best, **large**, 100.0 %" in text
     assert "undecided)" in text
 
 
-def test_where_nothing_fits_the_limits_to_loosen_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, Requirements(max_ms=2, new_speakers=0.7))
+def test_where_nothing_fits_the_limits_to_loosen_are_named(told: Callable[..., str]) -> None:
+    text = told(max_ms=2, new_speakers=0.7)
     assert text.startswith("Nothing that was measured keeps 2 ms and 70 % right or more.")
     assert "Loosen --max-ms to 3.00 for **middle**, 75.0 %" in text
     assert "to 20.0 for **large**" in text
     assert "or --new-speakers to 0.500 for **small**" in text
-    hopeless = told(monkeypatch, Requirements(max_ms=0.1, max_mb=0.1))
+    hopeless = told(max_ms=0.1, max_mb=0.1)
     assert "Loosening one is not enough; without any it would be **large**" in hopeless
 
 
-def test_a_share_that_the_interval_straddles_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, Requirements(max_ms=5, new_speakers=0.74))
+def test_a_share_that_the_interval_straddles_is_undecided(told: Callable[..., str]) -> None:
+    text = told(max_ms=5, new_speakers=0.74)
     assert "ship **middle**" in text
     assert "whether it keeps 74 % on further voices is undecided" in text
 
 
-def test_showing_every_answer_is_one_of_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FIELD, "middle", (3.0, 2.0, 60))
-    assert "right, every answer shown" in told(monkeypatch, Requirements(max_false_accepts=1.0))
+def test_showing_every_answer_is_one_of_the_choices(told: Callable[..., str]) -> None:
+    assert "right, every answer shown" in told({**FIELD, "middle": (3.0, 2.0, 60)}, max_false_accepts=1.0)
     with pytest.raises(UserError, match="too few other words"):
-        told(monkeypatch, Requirements(max_false_accepts=0.001))
+        told(max_false_accepts=0.001)
 
 
 def test_a_clip_that_goes_on_to_a_second_model_costs_the_mean(tmp_path: Path) -> None:

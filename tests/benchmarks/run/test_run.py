@@ -17,7 +17,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.records.files import read_records, read_run
-from benchmarks.records.layout import Settings, TimedCall
+from benchmarks.records.measurements import TimedCall
+from benchmarks.records.run_record import Settings
 from benchmarks.run.__main__ import main
 from benchmarks.run.arguments import parse_request
 from benchmarks.run.checkpoints import FITTED
@@ -41,7 +42,8 @@ def entries(folder: Path) -> dict[str, "pd.Series[object]"]:
 def test_one_good_one_constant_one_writer_one_missing(
     benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, folder = benchmark("Perfect", "Constant", "Writer", "Missing", options=("--rounds", "72"))
+    options = ("--rounds", "72")
+    code, folder = benchmark("Perfect", "Constant", "Writer", "Missing", options=options, pictures=True)
     assert code == 0
     table = entries(folder)
     assert list(table) == ["perfect", "constant", "writer", "missing"]
@@ -135,7 +137,7 @@ def test_a_late_failure_keeps_what_was_complete(benchmark: Benchmark) -> None:
 def test_nothing_measured_has_its_own_exit_code(
     benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, folder = benchmark("Missing", "Broken")
+    code, folder = benchmark("Missing", "Broken", pictures=True)
     assert code == 4
     assert "make model" in capsys.readouterr().out
     assert not (folder / "plots" / "accuracy_latency.png").exists()
@@ -222,7 +224,8 @@ def test_a_leak_is_refused_before_anything_is_measured(
 def test_an_allowed_leak_is_marked_in_every_table(
     benchmark: Benchmark, leaky_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint), options=("--allow-leak",))
+    options = ("--allow-leak",)
+    code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint), options=options, pictures=True)
     assert code == 0
     _, first_picture, *_ = (folder / "report.html").read_text().split("<svg ")
     summaries = (path.read_text() for path in folder.glob("summary.*"))
@@ -268,7 +271,7 @@ def test_a_fixture_note_without_its_text_is_refused(
 
 
 def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: Path) -> None:
-    _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"))
+    _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"), pictures=True)
     made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for path in (*folder.glob("summary.*"), *folder.glob("plots/*")):
         path.unlink()

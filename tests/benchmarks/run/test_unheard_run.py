@@ -41,7 +41,7 @@ def options(corpus_folder: Path, other_words: Path) -> tuple[str, ...]:
 def test_other_words_are_answered_kept_and_reported(
     benchmark: Benchmark, options: tuple[str, ...], corpus_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, folder = benchmark("Wary", "Constant", options=options)
+    code, folder = benchmark("Wary", "Constant", options=options, pictures=True)
     assert code == 0
     records = read_run(folder)
     answers = [record for record in records.answers() if record.condition == "other-words"]

@@ -1,6 +1,6 @@
 """The table of training throughput, from the records of made-up segments."""
 
-from benchmarks.records.layout import Environment
+from benchmarks.records.run_record import Environment
 from benchmarks.training_throughput.__main__ import summary
 from benchmarks.training_throughput.contenders import CONTENDERS, DEFAULTS, PLAIN
 

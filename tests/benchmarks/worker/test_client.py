@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.measure.footprint import measure_footprint
-from benchmarks.records.layout import Settings
+from benchmarks.records.run_record import Settings
 from benchmarks.worker.client import BackendFailure, BackendProcess, BackendUnavailable
 from benchmarks.worker.disk_size import checkpoint_files
 from benchmarks.worker.waveform_file import StoredClip

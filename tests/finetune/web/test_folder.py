@@ -20,10 +20,10 @@ from finetune.web import folder as web_folder
 from finetune.web.folder import RUNTIME_FILES, find_runtime
 from inference.audio import SAMPLING_RATE, decode_audio, resample
 from inference.backends.table import load_backend
-from inference.download import RemoteFile
 from inference.errors import BackendUnavailableError, UserError
 from inference.live.engine.events import Utterance
 from inference.live.recognition import UtteranceRecogniser, build_engine
+from inference.weights.download import RemoteFile
 
 BACKEND = "speech-embedding"
 DIGITS = "37195"

@@ -13,7 +13,6 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from benchmarks.against_libraries.random_whisper import make_model, make_tokenizer, write_ctranslate2
 from finetune.corpus.synthetic import speak
 from inference.audio import SAMPLING_RATE
 from inference.backends.table import load_backend
@@ -25,7 +24,7 @@ from inference.backends.whisper.decoder import GreedyDecoder
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import MOST_PROBABLE, Prediction, confidence
 from inference.vocabulary import DIGITS
-from tests.tiny_whisper import build_tiny_whisper
+from tests.random_whisper import build_tiny_whisper, make_model, make_tokenizer, write_ctranslate2
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(SAMPLING_RATE // 2)).astype(np.float32)
 

@@ -6,12 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.against_libraries.random_whisper import (
-    make_model,
-    make_tokenizer,
-    token_id,
-    write_ctranslate2,
-)
 from inference.audio import SAMPLING_RATE
 from inference.backends.table import load_backend
 from inference.backends.whisper import backend as whisper
@@ -31,6 +25,12 @@ from inference.backends.whisper.window import (
 )
 from inference.stage_timer import collect_stages
 from inference.vocabulary import DIGITS, Vocabulary
+from tests.random_whisper import (
+    make_model,
+    make_tokenizer,
+    token_id,
+    write_ctranslate2,
+)
 
 RNG = np.random.default_rng(0)
 CLIPS = [

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from inference.backends.outside import ENTRY_POINT_GROUP, VARIABLE, OpenTable, use_backend_modules
 from inference.backends.table import BACKENDS, BackendSpec, backend_class, load_backend
 from inference.errors import UserError
-from inference.outside_backends import ENTRY_POINT_GROUP, VARIABLE, OpenTable, use_backend_modules
 
 MODULE = '''
 from inference.backends.table import BackendSpec

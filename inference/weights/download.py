@@ -22,6 +22,8 @@ from inference.errors import UserError
 TIMEOUT_S = 15.0
 #: A connection that breaks is taken up again, so often without a byte gained in between.
 MAX_FRUITLESS_TRIES = 3
+#: Set to 1, it forbids fetching.
+OFFLINE_VARIABLE = "SPOKEN_DIGITS_OFFLINE"
 _CHUNK_BYTES = 1 << 18
 
 
@@ -53,6 +55,11 @@ class RemoteFile:
     def is_published(self, path: Path) -> bool:
         """Whether a file on the disk has the published hash."""
         return hash_of(path, self.algorithm) == getattr(self, self.algorithm)
+
+
+def may_fetch() -> bool:
+    """Whether the user lets the project fetch files."""
+    return os.environ.get(OFFLINE_VARIABLE, "0") in ("", "0")
 
 
 def open_url(url: str, headers: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S) -> Any:

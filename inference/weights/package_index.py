@@ -18,7 +18,7 @@ import urllib.error
 import urllib.parse
 from html.parser import HTMLParser
 
-from inference.download import DownloadError, open_url
+from inference.weights.download import DownloadError, open_url
 
 PUBLIC_INDEX = "https://pypi.org/simple"
 _SETTINGS = ("index-url", "extra-index-url", "no-index")

