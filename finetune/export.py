@@ -50,7 +50,7 @@ from inference.command_line import (
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
 from inference.files import write_json
-from inference.vocabulary import add_vocabulary_argument, vocabulary
+from inference.vocabulary import add_vocabulary_argument, checkpoint_argument, vocabulary
 
 #: Format -> the runtime that reads it.
 FORMATS = {"onnx": "onnxruntime", "openvino": "openvino"}
@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint",
+        type=checkpoint_argument,
         help="folder written by finetune.train; with --end-to-end or of the web also one of "
         "finetune.fit_baseline, or the name of a backend",
     )

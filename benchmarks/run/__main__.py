@@ -20,7 +20,7 @@ from benchmarks.run.progress import say
 from benchmarks.run.protocol import EXTERNAL, make_test_set
 from benchmarks.run.request import Request
 from benchmarks.run.run_files import open_folder, reproduce_command
-from finetune.corpus.loading import load_corpus
+from finetune.corpus.loading import load_corpus, use_labels_of
 from inference.command_line import reports_user_errors
 
 
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _prepare(request: Request, scratch: Path, processes: Processes) -> Inputs:
     """Entries, clips and checkpoints; the first process fits what must be fitted before the others look."""
+    use_labels_of(request.dataset)
     entries = choose_entries(request.backends, request.checkpoints)
     # A damaged note is refused here as well, before anything is done.
     refuse_fixtures([entry.name for entry in entries if entry.fixture], request.allow_fixture)
