@@ -138,7 +138,7 @@ def _training_arguments(
         weight_decay=0.02,
         train_sampling_strategy="group_by_length",
         logging_steps=min(100, num_steps),
-        save_steps=500,
+        save_steps=max(num_steps // 10, 1),
         save_total_limit=1,
         seed=seed,
         report_to="none",

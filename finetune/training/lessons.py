@@ -38,11 +38,9 @@ def gather_lessons(data: DataArguments | None, non_words: Sequence[str], num_wor
         CorpusError: If a corpus cannot be used.
     """
     spoken = (*training_voices(TAKES_PER_LABEL), *spoken_words("train", num_words))
-    sources = (CorpusSource("learned from", f"{len(spoken)} words of synthetic voices (espeak-ng)"),)
-    recorded: tuple[Clip, ...] = recorded_non_words(non_words)
-    sources += non_word_sources("non-words", non_words)
+    made = CorpusSource("learned from", f"{len(spoken)} words of synthetic voices (espeak-ng)")
+    recorded, sources = recorded_non_words(non_words), non_word_sources("non-words", non_words)
     if data is not None:
         gathered = gather(data)
-        recorded = (*gathered.split.train, *recorded)
-        sources += gathered.sources
-    return Lessons((*recorded, *spoken), sources)
+        recorded, sources = (*gathered.split.train, *recorded), (*gathered.sources, *sources)
+    return Lessons((*recorded, *spoken), (made, *sources))

@@ -107,12 +107,12 @@ class EncoderTeacher:
     def __init__(
         self, encoder: PreTrainedModel, feature_extractor: SequenceFeatureExtractor, layer: int | None
     ):
+        grid = frame_grid(encoder)
         num_layers = len(_layers(encoder))
         if layer is not None and not 1 <= layer <= num_layers:
             raise UserError(
                 f"--teacher-layer {layer}: {type(encoder).__name__} has layers 1 to {num_layers}."
             )
-        grid = frame_grid(encoder)
         self.grid = FrameGrid(grid.middle - SURROUND_SAMPLES, grid.hop, grid.width)
         self._encoder = encoder.eval()
         self._feature_extractor = feature_extractor
@@ -159,10 +159,10 @@ def frame_grid(encoder: PreTrainedModel) -> FrameGrid:
     config: Any = encoder.config
     if config.model_type == "whisper":
         return FrameGrid(0, 2 * HOP_SAMPLES)  # its second convolution takes every other frame of 10 ms
-    if not getattr(config, "conv_kernel", None) or getattr(config, "add_adapter", False):
+    if not getattr(config, "conv_kernel", None):
         raise CheckpointError(
-            f"where the frames of {type(encoder).__name__} lie is not known: it has no convolutions over the "
-            "waveform, or an adapter after them. Choose a Wav2Vec2, HuBERT, WavLM or Whisper."
+            f"{type(encoder).__name__} has no convolutions over the waveform, so where its frames lie is not "
+            "known. Choose a Wav2Vec2, HuBERT, WavLM or Whisper."
         )
     return FrameGrid.of_convolutions(config.conv_kernel, config.conv_stride)
 
