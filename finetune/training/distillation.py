@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, SequenceFeatureExtractor, TrainingArguments, set_seed
 
 from finetune.augmentation import AugmentationSettings
+from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.writer import claim_folder, prepare_folder
 from finetune.corpus.clip import Clip
 from finetune.corpus.splits import fingerprint
@@ -24,7 +25,6 @@ from finetune.training.teacher import SURROUND_SAMPLES, FrameGrid, Teacher, fram
 from finetune.training.waveform_cache import WaveformCache
 from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract
-from inference.errors import UserError
 from inference.vocabulary import REJECT_LABEL, vocabulary
 
 LEAST_DEVIATION = 1e-3
@@ -86,8 +86,6 @@ def distil(
         UserError: If the folder holds an encoder already, or an unfinished one of other settings.
         CheckpointError: If architecture or teacher cannot be had.
     """
-    if (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --out.")
     heard_by = load_teacher(teacher, layer)
     set_seed(seed)
     encoder, feature_extractor = random_encoder(config)
@@ -121,7 +119,7 @@ def distil(
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         encoder.config.apply_spec_augment = masks
         loss = next(record["loss"] for record in reversed(trainer.state.log_history) if "loss" in record)
-        _write(folder, encoder, feature_extractor, _card(lessons, teacher, loss, command))
+        _write(folder, encoder, feature_extractor, lessons, _card(lessons, teacher, loss, command))
     remove_checkpoints(folder)
 
 
@@ -162,14 +160,19 @@ def _card(lessons: Lessons, teacher: str, loss: float, command: str) -> str:
 
 
 def _write(
-    folder: Path, encoder: PreTrainedModel, feature_extractor: SequenceFeatureExtractor, card: str
+    folder: Path,
+    encoder: PreTrainedModel,
+    feature_extractor: SequenceFeatureExtractor,
+    lessons: Lessons,
+    card: str,
 ) -> None:
     unfinished = folder / "unfinished"
     encoder.save_pretrained(unfinished)
     feature_extractor.save_pretrained(unfinished)
+    lessons.card().write(unfinished)
     (unfinished / "README.md").write_text(card, encoding="utf-8")
-    # The configuration comes last: its presence says that the encoder is complete.
-    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == "config.json"):
+    # The split card comes last: its presence says that the encoder is complete.
+    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
         path.replace(folder / path.name)
     unfinished.rmdir()
 

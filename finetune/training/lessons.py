@@ -1,11 +1,13 @@
 """What a student of pretraining learns from: synthetic voices, and recordings where there are any."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from finetune.corpus.clip import Clip
+from finetune.checkpoint.split_card import SplitCard
+from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.non_words import recorded_non_words, spoken_words
 from finetune.corpus.source import CorpusSource
+from finetune.corpus.splits import Split
 from finetune.corpus.synthetic import training_voices
 from finetune.training.data import DataArguments, gather, non_word_sources
 
@@ -18,12 +20,25 @@ class Lessons:
     """What a student learns from.
 
     Attributes:
-        clips: Words, of the vocabulary or not.
-        sources: Where they come from, for the card.
+        corpus: The one that was split; synthetic voices where there is no other.
+        split: Words of the vocabulary, and all that synthetic voices speak.
+        non_words: Recordings of other words.
+        sources: Where all of it comes from, for the card.
     """
 
-    clips: tuple[Clip, ...]
+    corpus: Corpus
+    split: Split
+    non_words: tuple[Clip, ...]
     sources: tuple[CorpusSource, ...]
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """All of them."""
+        return (*self.split.train, *self.non_words, *self.split.synthetic)
+
+    def card(self) -> SplitCard:
+        """What was heard, for those who fine-tune the student."""
+        return SplitCard.from_split(self.corpus, self.split, self.sources, self.non_words)
 
 
 def gather_lessons(data: DataArguments | None, non_words: Sequence[str], num_words: int) -> Lessons:
@@ -37,10 +52,14 @@ def gather_lessons(data: DataArguments | None, non_words: Sequence[str], num_wor
     Raises:
         CorpusError: If a corpus cannot be used.
     """
-    spoken = (*training_voices(TAKES_PER_LABEL), *spoken_words("train", num_words))
+    voices = training_voices(TAKES_PER_LABEL)
+    spoken = (*voices, *spoken_words("train", num_words))
     made = CorpusSource("learned from", f"{len(spoken)} words of synthetic voices (espeak-ng)")
-    recorded, sources = recorded_non_words(non_words), non_word_sources("non-words", non_words)
-    if data is not None:
+    others, sources = recorded_non_words(non_words), non_word_sources("non-words", non_words)
+    if data is None:
+        corpus, split = Corpus("synthetic", made.description, voices), Split("official", 0, None, (), (), ())
+    else:
         gathered = gather(data)
-        recorded, sources = (*gathered.split.train, *recorded), (*gathered.sources, *sources)
-    return Lessons((*recorded, *spoken), (made, *sources))
+        corpus, split = gathered.corpora[0], replace(gathered.split, validation=())
+        sources = (*gathered.sources, *sources)
+    return Lessons(corpus, replace(split, synthetic=spoken), others, (made, *sources))

@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from finetune import pretrain, train
+from finetune.checkpoint.file_names import CARD_NAME
+from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.clip import wav_bytes
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
@@ -41,7 +43,7 @@ def test_fine_tuning_starts_from_the_pretrained_encoder(
     assert train.main([*run, "--max_steps", "1", "--output_dir", str(tmp_path / "tuned")]) == 0
     # A second start would throw the first one's work away.
     assert pretrain.main([*words, "--output_dir", str(folder)]) == 2
-    assert "holds a pretrained encoder" in capsys.readouterr().err
+    assert "holds a finished checkpoint" in capsys.readouterr().err
 
 
 def test_another_architecture_does_not_go_on_where_one_was_stopped(
@@ -52,7 +54,7 @@ def test_another_architecture_does_not_go_on_where_one_was_stopped(
     words = ["--words", "20", "--steps", "2", "--batch_size", "8", "--output_dir", str(folder)]
     assert pretrain.main(["--from_config", str(architecture), *words]) == 0
     # As a kill would have left it, before the encoder was complete.
-    (folder / "config.json").unlink()
+    (folder / CARD_NAME).unlink()
     (folder / "checkpoint-2").mkdir()
     wider = tmp_path / "wider.json"
     wider.write_text(json.dumps(json.loads(architecture.read_text()) | {"intermediate_size": 48}))
@@ -63,6 +65,7 @@ def test_another_architecture_does_not_go_on_where_one_was_stopped(
 
 def test_recordings_of_several_corpora_and_a_teacher_from_a_folder(
     architecture: Path,
+    config: Path,
     speech_encoders: dict[str, Path],
     spoken_corpus: Path,
     tmp_path: Path,
@@ -85,6 +88,15 @@ def test_recordings_of_several_corpora_and_a_teacher_from_a_folder(
     assert "> Licence of more." in card
     assert "1 recordings of other words from the folder others" in card
     assert str(tmp_path) not in card
+    heard = read_split_card(out)
+    assert heard is not None
+    assert {"ann", "anna"} < set(heard.train_speakers)
+    tuned = tmp_path / "tuned"
+    run = ["--config", str(config), "--model", str(out), "--freeze_feature_encoder", "false"]
+    assert train.main([*run, "--max_steps", "1", "--output_dir", str(tuned)]) == 0
+    told = read_split_card(tuned)
+    assert told is not None
+    assert heard.train_hashes < told.train_hashes
     split = make_split(load_corpus(str(spoken_corpus)).clips)
     assert f"Learned from {len(split.train) + 2 + 1 + 40} clips" in card  # no validation, no test clip
 
@@ -108,7 +120,7 @@ def test_killed_it_ends_the_same(
         time.sleep(0.02)
     run.kill()
     assert run.wait() == -signal.SIGKILL
-    assert not (killed / "config.json").exists()
+    assert not (killed / CARD_NAME).exists()
     subprocess.run([*command, str(killed)], cwd=PROJECT, check=True, capture_output=True)
     first, second = (load_file(folder / "model.safetensors") for folder in (whole, killed))
     for name, weight in first.items():
