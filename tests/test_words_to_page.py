@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 

@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_vocabulary_argument(what)
     what.add_argument("--phases", nargs="+", choices=PHASES, metavar="PHASE", help=f"of {', '.join(PHASES)}")
     what.add_argument("--dataset", default="auto", help=f"{DATASET_HELP} (default: auto)")
-    what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: official)")
+    what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: auto)")
     what.add_argument(
         "--other-words",
         type=path_argument,

@@ -18,12 +18,11 @@ from finetune.augmentation import clip_generator
 from finetune.corpus.clip import Clip, clip_from_path, wav_bytes
 from finetune.corpus.synthetic import (
     ACCENTS,
+    FLITE_VOICES,
     HELD_OUT_VARIANTS,
-    LEVEL_DBFS,
-    PITCH,
     TRAINING_VARIANTS,
-    WORDS_PER_MINUTE,
     SpokenWord,
+    draw_word,
     load_spoken_words,
 )
 from finetune.effects import coloured_noise
@@ -67,6 +66,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "validation": HELD_OUT_VARIANTS[:4],
     "test": HELD_OUT_VARIANTS[4:],
 }
+#: Other words of each voice of flite.
+NUM_FLITE_WORDS = 50
 #: What the sounds consist of, in tenths.
 KINDS = ("word",) * 5 + ("reversed", "cut", "joined", "noise", "music")
 #: Recordings hold few different words: so much of the words is espeak-ng's all the same.
@@ -147,25 +148,40 @@ def word_plan(part: str, num_clips: int) -> list[SpokenWord]:
     words = [word for word in WORDS[part] if word not in names]
     generator.shuffle(words)  # a list in the order of the alphabet would give few sounds its beginning only
     return [
-        SpokenWord(
-            label=words[number % len(words)],
-            voice=f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
-            index=number,
-            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
-            pitch=generator.randint(*PITCH),
-            level_dbfs=generator.uniform(*LEVEL_DBFS),
+        draw_word(
+            words[number % len(words)],
+            f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
+            number,
+            generator,
         )
         for number in range(num_clips)
     ]
 
 
+def flite_words() -> tuple[Clip, ...]:
+    """Words of the test part in the voices of flite, which no model has learned from.
+
+    Raises:
+        CorpusError: If flite is not installed or fails.
+    """
+    generator = random.Random("words of flite")
+    words = [word for word in WORDS["test"] if word not in vocabulary().label_of_name]
+    drawn = [
+        draw_word(word, voice, index, generator)
+        for voice in FLITE_VOICES
+        for index, word in enumerate(generator.sample(words, NUM_FLITE_WORDS))
+    ]
+    return tuple(_none_of("flite", load_spoken_words("words", drawn)))
+
+
 def _words(part: str, num_clips: int) -> list[Clip]:
     if not num_clips:
         return []
-    return [
-        replace(clip, clip_id=f"non_words/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
-        for clip in load_spoken_words(f"words-{part}", word_plan(part, num_clips))
-    ]
+    return _none_of(part, load_spoken_words(f"words-{part}", word_plan(part, num_clips)))
+
+
+def _none_of(part: str, clips: Sequence[Clip]) -> list[Clip]:
+    return [replace(clip, clip_id=f"non_words/{part}/{clip.clip_id}", label=REJECT_LABEL) for clip in clips]
 
 
 def _made(kind: str, part: str, number: int, digits: Sequence[Clip]) -> Clip:

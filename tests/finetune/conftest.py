@@ -5,6 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForAudioClassification,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
 
 from finetune import pretrain
 from tests.finetune.training.test_clip_dataset import MICRO
@@ -48,3 +55,23 @@ def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("architecture") / "tiny.json"
     path.write_text(json.dumps(fields))
     return path
+
+
+@pytest.fixture(scope="session")
+def speech_encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Random weights of two kinds that share frames of 20 ms, as a Hub folder holds them."""
+    folder = tmp_path_factory.mktemp("teachers")
+    torch.manual_seed(0)
+    whisper = {
+        "d_model": 16,
+        "encoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 16,
+        "decoder_layers": 0,
+    }
+    for model_type, fields in (("whisper", whisper), ("wav2vec2", MICRO)):
+        model = AutoModelForAudioClassification.from_config(AutoConfig.for_model(model_type, **fields))
+        model.save_pretrained(folder / model_type)
+    WhisperFeatureExtractor().save_pretrained(folder / "whisper")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder / "wav2vec2")
+    return {name: folder / name for name in ("whisper", "wav2vec2")}

@@ -44,7 +44,9 @@ def test_a_folder_without_a_card_is_refused(tmp_path: Path, capsys) -> None:
     assert "has no split_card.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["mfcc", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"])
+@pytest.mark.parametrize(
+    "name", ["mfcc", "mfcc-cnn", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"]
+)
 def test_the_files_of_a_checkpoint_say_what_runs_it(name: str) -> None:
     found = evaluation._backend_name(Path(BACKENDS[name].default_checkpoint))
     assert BACKENDS[found].import_path == BACKENDS[name].import_path
