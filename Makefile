@@ -3,7 +3,7 @@ PYTHON ?= python3
 # Windows: GNU make with a POSIX shell, as Git brings it.
 WINDOWS := $(filter Windows_NT,$(OS))
 BIN := .venv/$(if $(WINDOWS),Scripts,bin)
-SYSTEM_PACKAGES := ffmpeg libportaudio2 espeak-ng
+SYSTEM_PACKAGES := ffmpeg libportaudio2 espeak-ng flite
 TEST_PACKAGES := pulseaudio pulseaudio-utils libasound2-plugins chromium strace
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
@@ -58,7 +58,7 @@ endef
 HAS_PORTAUDIO := $(if $(WINDOWS),true ||) PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q libportaudio || ls /opt/homebrew/lib/libportaudio* /usr/local/lib/libportaudio* | grep -q .
 
 system:
-	$(call need,$(SYSTEM_PACKAGES) python3-venv,command -v ffmpeg && command -v espeak-ng && $(PYTHON) -c 'import ensurepip' && { $(HAS_PORTAUDIO); })
+	$(call need,$(SYSTEM_PACKAGES) python3-venv,command -v ffmpeg && command -v espeak-ng && { command -v flite || ! command -v apt-get; } && $(PYTHON) -c 'import ensurepip' && { $(HAS_PORTAUDIO); })
 
 system-test: system
 	$(call need,$(TEST_PACKAGES),command -v apt-get || exit 0; command -v pulseaudio && command -v paplay && command -v chromium && command -v strace && dpkg -s libasound2-plugins)

@@ -21,10 +21,11 @@ from inference.backends.encoder.backend import EncoderBackend, find_folder
 from inference.backends.encoder.checkpoint import SETTINGS_FILES, read_encoder_checkpoint
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import RuntimeChoice
+from inference.backends.mfcc import CHECKPOINT_FILES, MfccBackend
 from inference.backends.table import BACKENDS
 from inference.errors import CheckpointError, UserError
 from inference.extras import require_packages
-from inference.features import WindowSettings
+from inference.features import FeatureSettings, WindowSettings, num_statistics
 from inference.files import read_json
 from inference.prediction import Prediction, prediction_from_probabilities
 from inference.vocabulary import vocabulary
@@ -32,10 +33,14 @@ from inference.vocabulary import vocabulary
 if TYPE_CHECKING:
     import onnx
 
+    from finetune.waveform_graph import PreparedWaveform
+
 RECOGNISER_FILE = "recogniser.onnx"
 #: Share of clips whose label must be the one that the backend gives.
 MIN_AGREEMENT = 0.999
 _FEATURES_FILE = "features.json"
+#: Of what has no network in a file of its own; the same as for an encoder.
+_OPSET = 17
 
 
 def load_exportable(checkpoint: str) -> tuple[Backend, Path]:
@@ -47,22 +52,26 @@ def load_exportable(checkpoint: str) -> tuple[Backend, Path]:
     Raises:
         CheckpointError: If it cannot be exported end to end, or is damaged.
     """
-    spec = BACKENDS.get(checkpoint)
+    spec, kinds = BACKENDS.get(checkpoint), ("Wav2Vec2FeatureExtractor", "WhisperFeatureExtractor")
     folder = find_folder(spec.default_checkpoint if spec else checkpoint)
     if (folder / MODEL_NAME).is_file() and (folder / _FEATURES_FILE).is_file():
         return CnnBackend.load(str(folder)), folder
     settings = folder / SETTINGS_FILES[1]
-    kind = "Wav2Vec2FeatureExtractor"
-    if settings.is_file() and read_json(settings).get("feature_extractor_type", kind) == kind:
-        if read_encoder_checkpoint(folder).exported:
-            raise CheckpointError(
-                f"{checkpoint} is an export already; name the folder that finetune.train wrote."
-            )
-        return EncoderBackend.load(str(folder), runtime="torch", precision="fp32"), folder
+    if settings.is_file() and read_json(settings).get("feature_extractor_type", kinds[0]) in kinds:
+        exported = read_encoder_checkpoint(folder).exported
+        if exported is None:
+            return EncoderBackend.load(str(folder), runtime="torch", precision="fp32"), folder
+        if exported.runtime == "onnxruntime":
+            return EncoderBackend.load(str(folder)), folder
+        raise CheckpointError(
+            f"{checkpoint} is an export for {exported.runtime}; name the folder that finetune.train wrote."
+        )
+    if all((folder / name).is_file() for name in CHECKPOINT_FILES):
+        return MfccBackend.load(str(folder)), folder
     raise CheckpointError(
         f"{checkpoint} cannot be exported end to end; what can is a network on log-mel windows "
-        "(logmel-dscnn, speech-embedding, mfcc-cnn) or an encoder of waveforms (wav2vec2): name the backend, "
-        "or a folder that finetune.fit_baseline or finetune.train wrote."
+        "(logmel-dscnn, speech-embedding, mfcc-cnn), MFCC statistics (mfcc) or an encoder (wav2vec2, "
+        "whisper-encoder): name the backend, or a folder that finetune.fit_baseline or finetune.train wrote."
     )
 
 
@@ -85,14 +94,8 @@ def write_recogniser(backend: Backend, folder: Path, path: Path) -> dict[str, st
 
     from finetune import waveform_graph
 
-    network = _network(backend, folder)
+    front, network = _parts(backend, folder)
     labels, point, contract = vocabulary().labels, backend.operating_point, backend.crop_contract
-    front: waveform_graph.PreparedWaveform
-    if isinstance(backend, CnnBackend):
-        settings = WindowSettings(**read_json(folder / _FEATURES_FILE))
-        front = waveform_graph.WordWindow(contract, settings)
-    else:
-        front = waveform_graph.NormalisedWaveform(contract, read_encoder_checkpoint(folder).normalises)
     num_classes = len(_values(*backend.predict([np.zeros(SAMPLING_RATE, np.float32)])))
     end = waveform_graph.Probabilities(point.temperature, len(labels))
     outputs = ["probabilities", "none_probability"][: 1 + num_classes - len(labels)]
@@ -116,16 +119,34 @@ def write_recogniser(backend: Backend, folder: Path, path: Path) -> dict[str, st
     return metadata
 
 
-def _network(backend: Backend, folder: Path) -> "onnx.ModelProto":
+def _parts(backend: Backend, folder: Path) -> "tuple[PreparedWaveform, onnx.ModelProto]":
+    """What a backend does before its network, and the network."""
     import onnx
+    import torch
 
+    from finetune import waveform_graph
+
+    contract = backend.crop_contract
     if isinstance(backend, CnnBackend):
-        return onnx.load(folder / MODEL_NAME)
+        window = WindowSettings(**read_json(folder / _FEATURES_FILE))
+        return waveform_graph.WordWindow(contract, window), onnx.load(folder / MODEL_NAME)
+    if isinstance(backend, MfccBackend):
+        settings = FeatureSettings(**read_json(folder / _FEATURES_FILE))
+        classifier = waveform_graph.StatisticsClassifier(backend.classifier)
+        example = torch.zeros(1, num_statistics(settings))
+        network = waveform_graph.trace(classifier, example, ["statistics"], ["logits"], _OPSET)
+        return waveform_graph.WordStatistics(contract, settings), network
+    checkpoint = read_encoder_checkpoint(folder)
+    front = (
+        waveform_graph.WhisperWindow(contract, *checkpoint.log_mel_shape)
+        if checkpoint.log_mel_shape
+        else waveform_graph.NormalisedWaveform(contract, checkpoint.normalises)
+    )
+    if checkpoint.exported:
+        return front, onnx.load(folder / MODEL_NAME)
     with tempfile.TemporaryDirectory() as scratch:
-        convert_checkpoint(
-            read_encoder_checkpoint(folder), RuntimeChoice("onnxruntime", "fp32"), Path(scratch)
-        )
-        return onnx.load(Path(scratch, MODEL_NAME))
+        convert_checkpoint(checkpoint, RuntimeChoice("onnxruntime", "fp32"), Path(scratch))
+        return front, onnx.load(Path(scratch, MODEL_NAME))
 
 
 def _joined(before: "onnx.ModelProto", after: "onnx.ModelProto") -> "onnx.ModelProto":
@@ -134,7 +155,7 @@ def _joined(before: "onnx.ModelProto", after: "onnx.ModelProto") -> "onnx.ModelP
 
     names = [(output.name, output.name) for output in before.graph.output]
     after.ir_version = before.ir_version = max(before.ir_version, after.ir_version)
-    inner = compose.add_prefix(after, "after_", rename_inputs=False, rename_outputs=False)
+    inner = compose.add_prefix(after, f"after_{names[0][0]}_", rename_inputs=False, rename_outputs=False)
     return compose.merge_models(before, inner, io_map=names)
 
 

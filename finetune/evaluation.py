@@ -17,7 +17,7 @@ from inference.backends.table import BACKENDS, load_backend
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json
-from inference.vocabulary import add_vocabulary_argument
+from inference.vocabulary import add_vocabulary_argument, checkpoint_argument
 
 CLIPS_PER_CALL = 32
 #: File of a checkpoint -> the backend that reads it; the first that is there decides.
@@ -29,7 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLineParser(
         prog="python -m finetune.evaluation", description="Evaluates a checkpoint on the split of its card."
     )
-    parser.add_argument("checkpoint", type=path_argument, help="folder written by this project")
+    parser.add_argument(
+        "checkpoint",
+        type=lambda text: path_argument(checkpoint_argument(text)),
+        help="folder written by this project",
+    )
     parser.add_argument(
         "--backend",
         choices=list(BACKENDS),

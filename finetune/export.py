@@ -26,7 +26,7 @@ import numpy as np
 from finetune import end_to_end
 from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.split_card import read_split_card
-from finetune.checkpoint.writer import prepare_folder
+from finetune.checkpoint.writer import SETTINGS_NAME, prepare_folder
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import Split, make_split
 from finetune.web.folder import find_runtime, write_page
@@ -40,11 +40,17 @@ from inference.backends.encoder.checkpoint import (
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import PRECISIONS, RuntimeChoice, candidates
 from inference.checkpoint import read_crop_contract
-from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
+from inference.command_line import (
+    EXIT_OK,
+    CommandLineParser,
+    path_argument,
+    reports_user_errors,
+    shareable_command,
+)
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
 from inference.files import write_json
-from inference.vocabulary import add_vocabulary_argument, vocabulary
+from inference.vocabulary import add_vocabulary_argument, checkpoint_argument, vocabulary
 
 #: Format -> the runtime that reads it.
 FORMATS = {"onnx": "onnxruntime", "openvino": "openvino"}
@@ -67,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint",
+        type=checkpoint_argument,
         help="folder written by finetune.train; with --end-to-end or of the web also one of "
         "finetune.fit_baseline, or the name of a backend",
     )
@@ -144,6 +151,7 @@ def export_checkpoint(
         )
     (choice,) = candidates(runtime, precision, source.num_parameters, source.converts_exactly)
     split = _training_split(source.folder, dataset)
+    format_name = next(name for name, known in FORMATS.items() if known == runtime)
     prepare_folder(out)
     unfinished = out / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -153,7 +161,7 @@ def export_checkpoint(
         calibration = _calibration(source, split.train) if calibrated else []
         convert_checkpoint(source, choice, unfinished, calibration)
         for path in source.folder.iterdir():
-            if path.is_file() and path.suffix in _CARRIED_SUFFIXES:
+            if path.is_file() and path.suffix in _CARRIED_SUFFIXES and path.name != SETTINGS_NAME:
                 shutil.copy(path, unfinished)
         _describe(unfinished, source, choice, {})
         figures = _compare(source.folder, unfinished, choice, split.validation)
@@ -165,7 +173,9 @@ def export_checkpoint(
                 "--format."
             )
         _describe(unfinished, source, choice, figures)
-        _write_card(unfinished / "README.md", choice, figures)
+        options = ("--format", format_name, "--precision", precision, "--dataset", dataset, "--out", str(out))
+        command = shareable_command("python", "-m", "finetune.export", checkpoint, *options)
+        _write_card(unfinished / "README.md", command, choice, figures)
         # The split card comes last: its presence says that the checkpoint is complete.
         for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
             os.replace(path, out / path.name)
@@ -293,13 +303,14 @@ def _describe(
     (folder / EXPORT_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_card(path: Path, choice: RuntimeChoice, figures: dict[str, float]) -> None:
+def _write_card(path: Path, command: str, choice: RuntimeChoice, figures: dict[str, float]) -> None:
     """Adds to the card of the checkpoint how far this export is from it."""
     card = path.read_text(encoding="utf-8") if path.is_file() else "# Spoken digits\n"
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in figures.items())
     path.write_text(
-        f"{card}\n## Export\n\nConverted to {choice.runtime} in {choice.precision}, compared with PyTorch in "
-        f"fp32 on the validation clips; milliseconds are medians of {TIMED_CALLS - 1} calls of each in "
+        f"{card}\n## Export\n\n```\n{command}\n```\n\nConverted to {choice.runtime} in {choice.precision}, "
+        "compared with PyTorch in fp32 on the validation clips; milliseconds are medians of "
+        f"{TIMED_CALLS - 1} calls of each in "
         f"turns, one clip of {TIMED_SECONDS:g} s on one thread.\n\n"
         f"| comparison | value |\n|---|---|\n{rows}\n",
         encoding="utf-8",

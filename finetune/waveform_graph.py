@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from inference.audio import MIN_SECONDS, SAMPLING_RATE
+from inference.backends.encoder import whisper_log_mel
 from inference.backends.encoder.input_values import EPSILON
+from inference.backends.mfcc import LinearClassifier, places_in_pairs
 from inference.crop import MAX_GAIN_DB, TARGET_DBFS, CropContract
 from inference.features import (
     ABOVE_FLOOR_DB,
@@ -28,7 +30,10 @@ from inference.features import (
     PRE_EMPHASIS,
     STANDARDISE_EPSILON,
     TRIM_MARGIN_MS,
+    BandSettings,
+    FeatureSettings,
     WindowSettings,
+    cosines,
     mel_weights,
     povey_window,
 )
@@ -94,15 +99,47 @@ class NormalisedWaveform(PreparedWaveform):
         return samples[None], shape_as_tensor(samples)
 
 
-class WordWindow(PreparedWaveform):
-    """``inference.features.log_mel_window``.
+class WhisperWindow(PreparedWaveform):
+    """``whisper_log_mel``.
 
     Args:
         contract: The crop it is made for.
-        settings: Bands and duration.
+        n_mels: Number of bands.
+        num_frames: Length of the window.
     """
 
-    def __init__(self, contract: CropContract, settings: WindowSettings):
+    def __init__(self, contract: CropContract, n_mels: int, num_frames: int):
+        super().__init__(contract)
+        frame, hop, size = (
+            whisper_log_mel.FRAME_SAMPLES,
+            whisper_log_mel.HOP_SAMPLES,
+            num_frames * HOP_SAMPLES,
+        )
+        angles = 2 * np.pi / frame * np.outer(np.arange(frame), np.arange(frame // 2 + 1))
+        waves = np.hstack([np.cos(angles), np.sin(angles)]) * whisper_log_mel.periodic_hann()[:, None]
+        places = np.pad(np.arange(size), frame // 2, mode="reflect")
+        self.size = size
+        self.register_buffer("places", torch.from_numpy(places).unfold(0, frame, hop)[:num_frames])
+        self.register_buffer("waves", torch.from_numpy(waves.astype(np.float32)))
+        self.register_buffer("weights", torch.from_numpy(whisper_log_mel.slaney_weights(n_mels).copy()))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``(1, samples)`` to ``(1, n_mels, num_frames)``."""
+        window = torch.cat([super().forward(waveform), torch.zeros(self.size)])[: self.size]
+        real, imaginary = (window[self.places] @ self.waves).chunk(2, dim=1)
+        log_power = ((real.square() + imaginary.square()) @ self.weights).clamp_min(1e-10).log10().T
+        return ((torch.maximum(log_power, log_power.max() - whisper_log_mel.RANGE) + 4.0) / 4.0)[None]
+
+
+class WordBands(PreparedWaveform):
+    """``inference.features.word_log_mel``.
+
+    Args:
+        contract: The crop it is made for.
+        settings: Bands.
+    """
+
+    def __init__(self, contract: CropContract, settings: BandSettings):
         super().__init__(contract)
         self.settings = settings
         weights, window = mel_weights(settings), povey_window().astype(np.float64)
@@ -113,11 +150,9 @@ class WordWindow(PreparedWaveform):
         self.register_buffer("weights", torch.from_numpy(weights.copy()))
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """``(1, samples)`` to ``(1, 1, num_frames, n_mels)``."""
+        """``(1, samples)`` to ``(num_frames, n_mels)``."""
         samples = super().forward(waveform)
-        if self.settings.trim:
-            samples = self._trimmed(samples)
-        return self._placed(self._log_mel(samples))[None, None]
+        return self._log_mel(self._trimmed(samples) if self.settings.trim else samples)
 
     def _trimmed(self, samples: Tensor) -> Tensor:
         """``trim_silence``."""
@@ -159,6 +194,21 @@ class WordWindow(PreparedWaveform):
     def _floor(self, bands: Tensor) -> Tensor:
         return bands.max() - self.settings.floor_db * float(np.log(10.0)) / 10.0
 
+
+class WordWindow(WordBands):
+    """``inference.features.log_mel_window``.
+
+    Args:
+        contract: The crop it is made for.
+        settings: Bands and duration.
+    """
+
+    settings: WindowSettings
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``(1, samples)`` to ``(1, 1, num_frames, n_mels)``."""
+        return self._placed(super().forward(waveform))[None, None]
+
     def _placed(self, bands: Tensor) -> Tensor:
         """The word in the middle of the window, or squeezed into it, standardised."""
         width, length = self.settings.num_frames, shape_as_tensor(bands)[0]
@@ -174,6 +224,62 @@ class WordWindow(PreparedWaveform):
         window = torch.where(inside[:, None], window, self._floor(bands))
         centred = window - window.mean()
         return centred / (centred.square().mean().sqrt() + STANDARDISE_EPSILON)
+
+
+class WordStatistics(WordBands):
+    """``inference.features.mfcc_statistics``.
+
+    Args:
+        contract: The crop it is made for.
+        settings: Bands, coefficients and segments.
+    """
+
+    settings: FeatureSettings
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``(1, samples)`` to ``(1, num_statistics)``."""
+        bands = super().forward(waveform)
+        level = bands.mean(1, keepdim=True)
+        mfccs = bands @ torch.from_numpy(cosines(self.settings.n_mels, self.settings.n_mfcc))
+        static = torch.cat([level - level.max(), mfccs], dim=1)
+        first, last = static[:1], static[-1:]
+        padded = torch.cat([first, first, static, last, last])
+        slopes = (padded[3:-1] - padded[1:-3] + 2.0 * (padded[4:] - padded[:-4])) / 10.0
+        frames = torch.cat([static, slopes], dim=1)
+        mean, length = frames.mean(0), shape_as_tensor(frames)[0]
+        deviation = (frames - mean).square().mean(0).sqrt()
+        segments = (self._segment_weights(length) @ frames).reshape(-1)
+        parts = [mean, deviation, frames.amin(0), frames.amax(0), segments, length.float().log()[None]]
+        return torch.cat(parts)[None]
+
+    def _segment_weights(self, length: Tensor) -> Tensor:
+        """``inference.features.segment_weights``."""
+        steps = self.settings.num_segments - 1
+        places = (torch.arange(length) + 0.5) / length * steps
+        reach = (steps / length).clamp_min(1.0)
+        weights = (reach - (places - torch.arange(steps + 1.0)[:, None]).abs()).clamp_min(0.0)
+        return weights / weights.sum(1, keepdim=True)
+
+
+class StatisticsClassifier(nn.Module):
+    """``LinearClassifier`` or ``KernelClassifier`` of ``inference.backends.mfcc``."""
+
+    def __init__(self, classifier: LinearClassifier):
+        super().__init__()
+        self.arrays = {name: torch.from_numpy(array.copy()) for name, array in classifier.arrays().items()}
+        self.places = [torch.from_numpy(places) for places in places_in_pairs(classifier.bias.size)]
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """``(1, num_statistics)`` to logits ``(1, num_classes)``."""
+        rows = (statistics - self.arrays["mean"]) @ self.arrays["projection"]
+        vectors = self.arrays.get("support_vectors")
+        if vectors is None:
+            return rows @ self.arrays["weights"] + self.arrays["bias"]
+        squares = rows.square().sum(1, keepdim=True) + vectors.square().sum(1)
+        kernel = torch.exp(self.arrays["gamma"] * (2.0 * rows @ vectors.T - squares))
+        margins = kernel @ self.arrays["weights"] + self.arrays["bias"]
+        either, second = self.places
+        return margins.clamp_max(0.0) @ either - margins @ second
 
 
 def _frame_places(num_frames: Tensor) -> Tensor:

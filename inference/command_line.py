@@ -15,7 +15,7 @@ from inference.backends.outside import use_backend_modules
 from inference.backends.table import BACKENDS, DEFAULT_BACKEND
 from inference.errors import UserError
 from inference.extras import missing_package
-from inference.vocabulary import add_vocabulary_argument
+from inference.vocabulary import add_vocabulary_argument, checkpoint_argument
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -89,6 +89,7 @@ def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checkpoint",
+        type=checkpoint_argument,
         help="checkpoint folder, Hub id or Whisper size (default: the backend's own)",
     )
     parser.add_argument(

@@ -2,10 +2,23 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 #: Prefixes of the instruction sets by which libraries choose their kernels: x86-64, then ARM.
 _KERNEL_SETS = ("avx", "amx", "f16c", "fma", "asimd", "bf16", "i8mm", "sve")
+
+#: What they are called, and what is part of every name of such an instruction set.
+_MARKS = {
+    "AVX2": "avx2",
+    "AVX-512": "avx512f",
+    "VNNI": "vnni",
+    "BF16": "bf16",
+    "AMX": "amx",
+    "NEON": "asimd",
+    "I8MM": "i8mm",
+    "SVE": "sve",
+}
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -22,6 +35,17 @@ def instruction_sets() -> tuple[str, ...]:
         return (platform.machine(), platform.processor(), *limits)
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return (*sorted(flag for flag in flags.split() if flag.startswith(_KERNEL_SETS)), *limits)
+
+
+def name_instruction_sets(found: Sequence[str]) -> str:
+    """The ones that decide how fast and in which precision a network runs: "AVX2, AVX-512, VNNI, AMX".
+
+    Args:
+        found: As ``instruction_sets`` gives them.
+    """
+    named = (name for name, mark in _MARKS.items() if any(mark in one for one in found))
+    limits = (one for one in found if one.startswith("onednn"))
+    return ", ".join((*named, *limits))
 
 
 def multiplies_in_bf16() -> bool:

@@ -170,6 +170,18 @@ def use_vocabulary_of(folder: Path) -> None:
         os.environ.pop(VARIABLE, None)
 
 
+def checkpoint_argument(text: str) -> str:
+    """An argparse type: a checkpoint as typed, or several joined by "+", ``NAME=`` before each if need be.
+
+    The vocabulary that travels with one is in use from here on, unless another was named.
+    """
+    for part in (text, *(place.partition("=")[2] for place in text.split("+"))):
+        own = Path(part, VOCABULARY_FILE)
+        if part and not os.environ.get(VARIABLE) and own.is_file():
+            use_vocabulary(own)
+    return text
+
+
 class UseVocabulary(argparse.Action):
     """An argparse action: the vocabulary is in use from here on, so that nothing need pass it along."""
 
@@ -261,7 +273,7 @@ def check_labels(names: Mapping[int, str], path: Path) -> None:
         return
     own = path.parent / VOCABULARY_FILE
     if own.is_file():
-        way_out = f"Use its own: --vocabulary {own}"
+        way_out = f"Leave --vocabulary (or ${VARIABLE}) out, or name its own: {own}"
     elif found == DIGITS.labels:
         way_out = (
             "Leave --vocabulary out, or fit a model of your words and name it with --checkpoint: "

@@ -16,7 +16,7 @@ from benchmarks.records.files import read_run
 from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE
 from inference.files import cache_folder
-from inference.vocabulary import VARIABLE, VOCABULARY_FILE, use_vocabulary, vocabulary
+from inference.vocabulary import VARIABLE, VOCABULARY_FILE, checkpoint_argument, use_vocabulary, vocabulary
 from tests.conftest import PROJECT
 
 SECTION = (
@@ -51,7 +51,6 @@ def run(run_module: Callable, work: Path, command: str, *more: str) -> str:
     replaced = {"words.yaml": work / "words.yaml", "runs/words": work / "mfcc", "synthetic": work / "corpus"}
     words = [str(replaced.get(word, word)) for word in shlex.split(command)[2:]]
     words = [word.replace("=runs/words", f"={work / 'mfcc'}") for word in words]
-    words = [word.replace("runs/words/", f"{work / 'mfcc'}/") for word in words]
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     result = run_module(*words, *more, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -140,13 +139,25 @@ def test_files_and_http_answer_alike(
         assert set(found["probabilities"]) == set(WORDS)
 
 
-def test_without_the_option_a_checkpoint_says_what_to_type(checkpoint: Path, run_module: Callable) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    result = run_module(
-        "inference.predict", "x.wav", "--backend", "mfcc", "--checkpoint", checkpoint, env=environment
-    )
+def test_a_checkpoint_of_other_words_than_were_named_is_one_sentence(
+    checkpoint: Path, run_module: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "other.yaml").write_text("labels:\n  left: [left]\n  right: [right]\n")
+    words = ("x.wav", "--backend", "mfcc", "--vocabulary", tmp_path / "other.yaml")
+    result = run_module("inference.predict", *words, "--checkpoint", checkpoint)
     assert result.returncode == 2
-    assert f"--vocabulary {checkpoint / VOCABULARY_FILE}" in result.stderr
+    (error,) = result.stderr.splitlines()
+    assert f"Leave --vocabulary (or ${VARIABLE}) out" in error
+    assert f"name its own: {checkpoint / VOCABULARY_FILE}" in error
+
+
+@pytest.mark.parametrize("place", ["{}", "mfcc={}", "mfcc+mfcc={}", "big={}"])
+def test_the_vocabulary_of_a_checkpoint_is_in_use_once_it_is_named(
+    place: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    assert checkpoint_argument(place.format(checkpoint)) == place.format(checkpoint)
+    assert vocabulary().labels == WORDS
 
 
 @pytest.mark.slow

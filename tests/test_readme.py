@@ -41,7 +41,9 @@ COMMANDS = [
 ]
 PROGRAMS = ("python -m", "accelerate", "spoken-digits")
 PYTHON_COMMANDS = [
-    command for line in COMMANDS if (command := re.sub(r"^(\w+=\S+ )+", "", line)).startswith(PROGRAMS)
+    command
+    for line in COMMANDS
+    if (command := re.sub(r"^(\w+=\S+ )+", "", line)).startswith(PROGRAMS) and " -m http.server" not in line
 ]
 LINKS = [
     (name, link) for name, text in DOCUMENTS.items() for link in re.findall(r"\]\((?!http)([^)]+)\)", text)

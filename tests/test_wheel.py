@@ -68,7 +68,7 @@ def test_the_wheel_holds_what_is_needed_and_no_conversions(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "backend", ["speech-embedding", "logmel-dscnn", "whisper-encoder", "mfcc", "ensemble"]
+    "backend", ["speech-embedding", "mfcc-cnn", "logmel-dscnn", "whisper-encoder", "mfcc", "ensemble"]
 )
 def test_it_recognises_a_file(program: Callable, backend: str) -> None:
     result = program("predict", SEVEN, "--backend", backend)

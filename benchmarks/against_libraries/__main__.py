@@ -89,8 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     checkpoints = _chosen_checkpoints(args.checkpoint, args.backends)
     # Takes seconds that --help does not need.
-    from benchmarks.against_libraries.table import markdown_lines, screen_lines
+    from benchmarks.against_libraries.table import (
+        PRECISION_HEADING,
+        PRECISION_LEGEND,
+        markdown_lines,
+        screen_lines,
+    )
     from benchmarks.measure.environment import describe_environment, environment_line
+    from benchmarks.text_table import align, markdown_grid
 
     environment = describe_environment(args.threads)
     description, clips = _test_clips(args.dataset)
@@ -119,7 +125,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         description,
         environment_line(environment),
     ]
-    document |= {"failures": failures, "start_up_s": {START_UP_BACKEND: start_ups}}
+    precisions = _precisions(chosen, checkpoints)
+    if precisions:
+        for line in (*align([PRECISION_HEADING, *precisions]), PRECISION_LEGEND):
+            print(line)
+        markdown += ["", *markdown_grid(PRECISION_HEADING, precisions), "", PRECISION_LEGEND]
+    document |= {"failures": failures, "start_up_s": {START_UP_BACKEND: start_ups}, "precisions": precisions}
     if args.growth:
         from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
 
@@ -137,6 +148,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_text(args.out / f"{SUMMARY}.md", "\n".join(markdown) + "\n")
         sys.stderr.write(f"written: {args.out}\n")
     return EXIT_SOME_FAILED if failures else EXIT_OK
+
+
+def _precisions(comparisons: Sequence[Comparison], checkpoints: dict[str, str]) -> list[list[str]]:
+    """What ``auto`` tried for each checkpoint with weights of torch."""
+    from benchmarks.against_libraries.table import precision_rows
+    from inference.backends.encoder.backend import settle_runtime
+    from inference.backends.encoder.checkpoint import read_encoder_checkpoint
+    from inference.backends.encoder.trial import read_selection
+
+    rows: list[list[str]] = []
+    seen = set()
+    for comparison in comparisons:
+        if "runtime" not in BACKENDS[comparison.backend].options:
+            continue
+        folder, stand_in = resolve_checkpoint(comparison, checkpoints)
+        found = read_encoder_checkpoint(Path(folder))
+        if folder in seen or found.exported:
+            continue
+        seen.add(folder)
+        choice, place = settle_runtime(found, "auto", "auto")
+        if choice.runtime != "torch":
+            rows += precision_rows(comparison.backend + "*" * stand_in, *read_selection(place))
+    return rows
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from benchmarks.against_libraries.measure import Result
 from benchmarks.text_table import align, markdown_grid
+from inference.backends.encoder.select_runtime import RuntimeChoice
+from inference.backends.encoder.trial import TrialResult
 
 HEADING = (
     "ours",
@@ -24,6 +26,11 @@ LEGEND = (
     "clips: per call, of 0.5 s if one, of mixed lengths if more. ms: median of a call, waveforms in memory "
     "to labels. times faster: median over paired rounds, block bootstrap. max dP: largest difference of a "
     "label's probability. MB: peak resident memory of each process."
+)
+PRECISION_HEADING = ("backend", "runtime, precision", "one clip ms", "same label", "max dP", "chosen")
+PRECISION_LEGEND = (
+    "What `auto` tried on this processor, in turns, on clips that ship: the time is that of one of them, one "
+    "thread, after features. Ratios and choice hold for processors with the same instruction sets."
 )
 STAND_IN_NOTE = (
     "* random weights in the public architecture: times and memory count, its labels mean nothing."
@@ -58,6 +65,21 @@ def sentence(result: Result) -> str:
         f"{cells['plain ms']} ms; {cells['times faster [95 %]']} times faster, "
         f"same label {cells['same label']}"
     )
+
+
+def precision_rows(backend: str, chosen: RuntimeChoice, tried: Sequence[TrialResult]) -> list[list[str]]:
+    """One row per runtime and precision that was tried for a backend."""
+    return [
+        [
+            backend,
+            f"{one.runtime} {one.precision}",
+            f"{one.one_clip_ms:.3g}",
+            f"{100 * one.label_agreement:.0f} %",
+            _difference(one.max_probability_difference),
+            "yes" if RuntimeChoice(one.runtime, one.precision) == chosen else "" if one.agrees else "refused",
+        ]
+        for one in sorted(tried, key=lambda one: one.one_clip_ms)
+    ]
 
 
 def screen_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:

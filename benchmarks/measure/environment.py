@@ -14,6 +14,7 @@ from benchmarks.measure.contention import steal_ms, waiting_us
 from benchmarks.records.run_record import Environment, MachineLoad
 from benchmarks.run.entries import PROJECT_ROOT
 from benchmarks.worker.client import worker_environment
+from inference.cpu_features import instruction_sets, name_instruction_sets
 
 LIBRARIES = (
     "accelerate",
@@ -47,6 +48,7 @@ def describe_environment(threads: int) -> Environment:
     hardware: dict[str, Any] = {
         "cpu": _cpu_model(),
         "machine": platform.machine(),
+        "instruction_sets": instruction_sets(),
         "cores": os.cpu_count(),
         "cores_allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "memory_bytes": _memory_bytes(),
@@ -103,8 +105,10 @@ def environment_line(environment: Environment) -> str:
         if libraries.get(name)
     )
     load = environment.load_before.load_average if environment.load_before else None
+    instructions = name_instruction_sets(environment.instruction_sets)
     return (
-        f"{environment.cpu or environment.machine}, {environment.cores_allowed} cores, "
+        f"{environment.cpu or environment.machine}{f' ({instructions})' if instructions else ''}, "
+        f"{environment.cores_allowed} cores, "
         + (f"load {load[0]} at the start, " if load else "")
         + f"{environment.os}, Python {environment.python}"
         + (f", {named}" if named else "")

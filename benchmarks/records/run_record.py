@@ -236,6 +236,7 @@ class Environment:
     Attributes:
         cpu: Model of the processor.
         machine: Architecture.
+        instruction_sets: Vector and matrix instructions of the processor.
         cores: Processors of the machine.
         cores_allowed: Processors that this process may use.
         memory_bytes: Memory of the machine.
@@ -258,6 +259,7 @@ class Environment:
 
     cpu: str | None = None
     machine: str | None = None
+    instruction_sets: tuple[str, ...] = ()
     cores: int | None = None
     cores_allowed: int | None = None
     memory_bytes: int | None = None

@@ -38,7 +38,7 @@ UNHEARD_KEYS = (HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high", "closed", "own_
 
 #: What a terminal of 100 columns has room for.
 SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes")
-UNHEARD_SCREEN_KEYS = ("backend", HEADLINE, "own_shown", "p50_ms", "opened_bytes")
+UNHEARD_SCREEN_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes")
 
 #: What decides at first sight.
 README_KEYS = ("backend", "accuracy", "accuracy_official", "unmapped", "opened_bytes", "ratio")

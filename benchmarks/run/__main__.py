@@ -1,5 +1,6 @@
 """Entry point: ``python -m benchmarks.run`` measures backends on the same clips and prints a table."""
 
+import shutil
 import signal
 import sys
 import tempfile
@@ -17,10 +18,10 @@ from benchmarks.run.inputs import Inputs
 from benchmarks.run.preparation import prepare_inputs
 from benchmarks.run.processes import Processes, find_processes
 from benchmarks.run.progress import say
-from benchmarks.run.protocol import EXTERNAL, make_test_set
+from benchmarks.run.protocol import EXTERNAL, FLITE, make_test_set
 from benchmarks.run.request import Request
 from benchmarks.run.run_files import open_folder, reproduce_command
-from finetune.corpus.loading import load_corpus
+from finetune.corpus.loading import Corpus, load_corpus, use_labels_of
 from inference.command_line import reports_user_errors
 
 
@@ -47,11 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _prepare(request: Request, scratch: Path, processes: Processes) -> Inputs:
     """Entries, clips and checkpoints; the first process fits what must be fitted before the others look."""
+    use_labels_of(request.dataset)
     entries = choose_entries(request.backends, request.checkpoints)
     # A damaged note is refused here as well, before anything is done.
     refuse_fixtures([entry.name for entry in entries if entry.fixture], request.allow_fixture)
-    needs_corpus = any(not protocol.startswith(EXTERNAL) for protocol in request.protocols)
-    corpus = load_corpus(request.dataset if needs_corpus else request.protocols[0].removeprefix(EXTERNAL))
+    corpus = _load_corpus(request)
     test_sets = [
         make_test_set(
             protocol, corpus, request.settings.seed, request.speakers, request.limit, request.other_words
@@ -62,13 +63,27 @@ def _prepare(request: Request, scratch: Path, processes: Processes) -> Inputs:
         say(f"{test_set.corpus.description}; {test_set.caption}; {len(test_set.clips)} test clips")
     if not processes.is_main_process:
         processes.wait_for_everyone()
-    fitter = BaselineFitter(request.dataset, request.settings.seed)
+    made = corpus.name in (FLITE, "synthetic")
+    fitter = BaselineFitter(corpus.name if made else request.dataset, request.settings.seed)
     # A plan fits nothing.
     fit = fitter.folder if request.plan_only else fitter
     inputs = prepare_inputs(entries, test_sets, scratch, fit, request.allow_leak)
     if processes.is_main_process:
         processes.wait_for_everyone()
     return inputs
+
+
+def _load_corpus(request: Request) -> Corpus:
+    """What the protocols split; where there are no recordings, voices that no shipped model has heard."""
+    if all(protocol.startswith(EXTERNAL) for protocol in request.protocols):
+        return load_corpus(request.protocols[0].removeprefix(EXTERNAL))
+    corpus = load_corpus(request.dataset, otherwise=FLITE if shutil.which(FLITE) else "synthetic")
+    if corpus.name == "synthetic":
+        say(
+            "the shipped models have learned from voices of espeak-ng: these figures say little. With flite "
+            "there are voices that none has heard, and other words: sudo apt-get install flite"
+        )
+    return corpus
 
 
 @contextmanager

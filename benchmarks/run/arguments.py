@@ -17,7 +17,7 @@ from inference.command_line import (
     path_argument,
     positive_int,
 )
-from inference.vocabulary import add_vocabulary_argument
+from inference.vocabulary import add_vocabulary_argument, checkpoint_argument
 
 EPILOG = (
     "Exit codes: 0 all measured or unavailable, 2 usage, 3 a backend failed, 4 nothing was measured, "
@@ -84,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--checkpoint",
         action="append",
+        type=checkpoint_argument,
         default=[],
         metavar="ENTRY=PATH",
         help="measure an entry with this folder, Hub id or model size; a folder with one sub-folder per "
@@ -93,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_vocabulary_argument(what)
     what.add_argument("--phases", nargs="+", choices=PHASES, metavar="PHASE", help=f"of {', '.join(PHASES)}")
     what.add_argument("--dataset", default="auto", help=f"{DATASET_HELP} (default: auto)")
-    what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: official)")
+    what.add_argument("--protocol", nargs="+", metavar="NAME", help=f"of {PROTOCOL_HELP} (default: auto)")
     what.add_argument(
         "--other-words",
         type=path_argument,

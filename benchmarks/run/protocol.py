@@ -7,11 +7,19 @@ from benchmarks.run.inputs import Fold, TestSet
 from benchmarks.run.subset import stratified_subset
 from finetune.corpus.clip import Clip, Corpus
 from finetune.corpus.loading import load_corpus
+from finetune.corpus.non_words import flite_words, recorded_non_words
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from inference.errors import UserError
 
 EXTERNAL = "external:"
-PROTOCOL_HELP = f"{', '.join(PROTOCOLS)}, {EXTERNAL}FOLDER"
+AUTO = "auto"
+#: The corpus where there are no recordings.
+FLITE = "flite"
+UNHEARD = f"{EXTERNAL}{FLITE}"
+PROTOCOL_HELP = (
+    f"{', '.join(PROTOCOLS)}, {EXTERNAL}FOLDER, {UNHEARD} (synthetic voices that no shipped model has learned "
+    f"from, and other words), {AUTO} (official; where there are no recordings {UNHEARD})"
+)
 
 
 def make_test_set(
@@ -37,6 +45,8 @@ def make_test_set(
         CorpusError: If it does not fit the corpus.
     """
     others: tuple[Clip, ...] = ()
+    if protocol == AUTO:
+        protocol = UNHEARD if corpus.name == FLITE else "official"
     if protocol.startswith(EXTERNAL):
         folder = protocol.removeprefix(EXTERNAL)
         if not folder:
@@ -48,6 +58,9 @@ def make_test_set(
         if other_words is not None:
             others = _other_words(other_words, limit)
             caption += f", and {len(others)} recordings of other words from the folder {other_words.name}"
+        elif protocol == UNHEARD:
+            others = _at_most(flite_words(), limit)
+            caption += f", and {len(others)} other words"
     elif protocol == "loso":
         caption = f"{protocol}: each speaker held out in turn"
         chosen = speakers or corpus.speakers
@@ -78,11 +91,12 @@ def make_test_set(
 
 
 def _other_words(folder: Path, limit: int | None) -> tuple[Clip, ...]:
-    from finetune.corpus.non_words import recorded_non_words
-
     if not folder.is_dir():
         raise UserError(f"--other-words {folder} is no folder; expected recordings without a word to know.")
-    clips = recorded_non_words([str(folder)])
+    return _at_most(recorded_non_words([str(folder)]), limit)
+
+
+def _at_most(clips: tuple[Clip, ...], limit: int | None) -> tuple[Clip, ...]:
     if limit is None:
         return clips
     return tuple(stratified_subset(clips, limit, kind=lambda clip: Path(clip.clip_id).name.partition("_")[0]))

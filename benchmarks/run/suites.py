@@ -26,7 +26,7 @@ class Suite:
 
     summary: str
     backends: tuple[str, ...] | None = None
-    protocols: tuple[str, ...] = ("official",)
+    protocols: tuple[str, ...] = ("auto",)
     phases: tuple[str, ...] = ("accuracy", "latency", "memory", "size")
     rounds: int = LEAST_ROUNDS
     limit: int | None = None
@@ -34,7 +34,7 @@ class Suite:
     budget_s: float | None = None
 
 
-DEFAULT_SUITE = Suite("all backends on the official split, without cold starts and robustness")
+DEFAULT_SUITE = Suite("all backends, without cold starts and robustness")
 SUITES: Mapping[str, Suite] = {
     "smoke": Suite(
         "60 clips and few rounds of the small baseline, under a minute",
@@ -45,15 +45,15 @@ SUITES: Mapping[str, Suite] = {
         conditions="smoke",
     ),
     "standard": Suite(
-        "all backends, official and leave one speaker out, at most 20 minutes",
-        protocols=("official", "loso"),
+        "all backends, also leave one speaker out, at most 20 minutes",
+        protocols=("auto", "loso"),
         phases=PHASES,
         rounds=120,
         budget_s=20 * 60,
     ),
     "full": Suite(
         "everything, however long it takes",
-        protocols=("official", "loso"),
+        protocols=("auto", "loso"),
         phases=PHASES,
         rounds=400,
         conditions="full",

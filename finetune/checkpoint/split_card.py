@@ -1,7 +1,7 @@
 """What travels with a checkpoint, so that nobody tests it on clips it has learned from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from finetune.checkpoint.file_names import CARD_NAME, TRAIN_CLIPS_NAME, TRAIN_HASHES_NAME
@@ -75,6 +75,20 @@ class SplitCard:
             num_synthetic_clips=len(split.synthetic),
             train_hashes=frozenset(waveform_hash(clip.waveform()) for clip in learned),
             sources=tuple(sources),
+        )
+
+    def starting_from(self, earlier: "SplitCard | None") -> "SplitCard":
+        """The card of a model that went on from another one's weights, and has heard what that had."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            train_speakers=tuple(sorted({*self.train_speakers, *earlier.train_speakers})),
+            validation_speakers=tuple(sorted({*self.validation_speakers, *earlier.validation_speakers})),
+            train_clips=self.train_clips | earlier.train_clips,
+            num_synthetic_clips=self.num_synthetic_clips + earlier.num_synthetic_clips,
+            train_hashes=self.train_hashes | earlier.train_hashes,
+            sources=tuple(dict.fromkeys((*self.sources, *earlier.sources))),
         )
 
     def write(self, folder: Path) -> None:

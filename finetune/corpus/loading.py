@@ -25,27 +25,32 @@ DATA_VARIABLE = "SPOKEN_DIGITS_DATA"
 DATASET_HELP = (
     "auto (the folder in SPOKEN_DIGITS_DATA, else the Hub dataset, else synthetic voices), a folder of "
     "{label}_{speaker}_{index} files, a folder with one sub-folder per label or a metadata.csv, hub, a Hub "
-    "id owner/name, or synthetic"
+    "id owner/name, synthetic, or flite (voices that no shipped model has learned from)"
 )
 
 
-def load_corpus(dataset: str = "auto", streaming: bool = False) -> Corpus:
+def load_corpus(dataset: str = "auto", streaming: bool = False, otherwise: str = "synthetic") -> Corpus:
     """Finds a corpus; audio is read later, clip by clip.
 
     Args:
         dataset: What to load, see ``DATASET_HELP``.
         streaming: For the Hub: read over the network without keeping a copy on disk.
+        otherwise: What auto takes where there are no recordings.
 
     Raises:
         CorpusError: If it does not exist, cannot be reached or holds labels outside the vocabulary.
     """
     # Imported here: the datasets library takes a second that a folder does not need.
     if dataset == "auto":
-        return _load_auto(streaming)
+        return _load_auto(streaming, otherwise)
     if dataset == "synthetic":
         from finetune.corpus.synthetic import load_synthetic
 
         return load_synthetic()
+    if dataset == "flite":
+        from finetune.corpus.synthetic import load_flite
+
+        return load_flite()
     if Path(dataset).is_dir():
         return load_folder(Path(dataset))
     from inference.weights.hub import is_hub_id
@@ -103,7 +108,7 @@ def environment_prefix(dataset: str) -> str:
     return f"{DATA_VARIABLE}=<folder of recordings> " if uses_folder else ""
 
 
-def _load_auto(streaming: bool) -> Corpus:
+def _load_auto(streaming: bool, otherwise: str) -> Corpus:
     folder = os.environ.get(DATA_VARIABLE)
     if folder:
         if not Path(folder).is_dir():
@@ -114,6 +119,4 @@ def _load_auto(streaming: bool) -> Corpus:
     try:
         return load_hub(streaming=streaming)
     except HubUnreachableError:
-        from finetune.corpus.synthetic import load_synthetic
-
-        return load_synthetic()
+        return load_corpus(otherwise)

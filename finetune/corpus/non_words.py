@@ -6,6 +6,7 @@ Words, voices and digits behind the three parts of a split are disjoint.
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,12 +18,11 @@ from finetune.augmentation import clip_generator
 from finetune.corpus.clip import Clip, clip_from_path, wav_bytes
 from finetune.corpus.synthetic import (
     ACCENTS,
+    FLITE_VOICES,
     HELD_OUT_VARIANTS,
-    LEVEL_DBFS,
-    PITCH,
     TRAINING_VARIANTS,
-    WORDS_PER_MINUTE,
     SpokenWord,
+    draw_word,
     load_spoken_words,
 )
 from finetune.effects import coloured_noise
@@ -66,8 +66,14 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "validation": HELD_OUT_VARIANTS[:4],
     "test": HELD_OUT_VARIANTS[4:],
 }
+#: Other words of each voice of flite.
+NUM_FLITE_WORDS = 50
 #: What the sounds consist of, in tenths.
 KINDS = ("word",) * 5 + ("reversed", "cut", "joined", "noise", "music")
+#: Recordings hold few different words: so much of the words is espeak-ng's all the same.
+LEAST_SPOKEN_SHARE = 1 / 3
+#: A recording of a rare word is learned from at most so often an epoch.
+MAX_REPETITIONS = 8
 
 
 def non_words(
@@ -75,9 +81,9 @@ def non_words(
 ) -> tuple[Clip, ...]:
     """Clips of the class ``REJECT_LABEL`` for one part of a split.
 
-    Half of them are other words: recorded ones, and words of espeak-ng where there are not enough. A model
-    should also learn digits of those voices (``--synthetic_share``), or the class becomes "sounds like
-    espeak-ng".
+    Half of them are other words: recorded ones, of which rare words are repeated in training, and words of
+    espeak-ng. A model should also learn digits of those voices (``--synthetic_share``), or the class becomes
+    "sounds like espeak-ng".
 
     Args:
         digits: Digits of the same part, to be reversed, cut and joined.
@@ -90,8 +96,29 @@ def non_words(
     """
     kinds = [KINDS[number % len(KINDS)] for number in range(num_clips)]
     made = [_made(kind, part, number, digits) for number, kind in enumerate(kinds) if kind != "word"]
-    num_words = max(kinds.count("word") - len(recorded), 0)
+    if part == "train":
+        recorded = repeat_rare_words(recorded)
+    num_words = kinds.count("word")
+    num_words = max(num_words - len(recorded), round(LEAST_SPOKEN_SHARE * num_words))
     return (*recorded, *_words(part, num_words), *made)
+
+
+def repeat_rare_words(recorded: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Repeats recordings until each word is there about as often as the mean one; each has an id of its own.
+
+    What a user will say by mistake is not what a corpus happens to hold in bulk.
+
+    Args:
+        recorded: Recordings; the word is what their file names say, and those without one are not repeated.
+    """
+    named = [clip_from_path(Path(clip.clip_id)) for clip in recorded]
+    counts = Counter(name.label for name in named if name)
+    mean = sum(counts.values()) / len(counts) if counts else 0
+    return tuple(
+        replace(clip, clip_id=f"{clip.clip_id}, {number + 1}") if number else clip
+        for clip, name in zip(recorded, named, strict=True)
+        for number in range(min(max(round(mean / counts[name.label]), 1), MAX_REPETITIONS) if name else 1)
+    )
 
 
 def recorded_non_words(folders: Sequence[str], part: str | None = None) -> tuple[Clip, ...]:
@@ -121,25 +148,40 @@ def word_plan(part: str, num_clips: int) -> list[SpokenWord]:
     words = [word for word in WORDS[part] if word not in names]
     generator.shuffle(words)  # a list in the order of the alphabet would give few sounds its beginning only
     return [
-        SpokenWord(
-            label=words[number % len(words)],
-            voice=f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
-            index=number,
-            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
-            pitch=generator.randint(*PITCH),
-            level_dbfs=generator.uniform(*LEVEL_DBFS),
+        draw_word(
+            words[number % len(words)],
+            f"{generator.choice(ACCENTS)}+{generator.choice(VARIANTS[part])}",
+            number,
+            generator,
         )
         for number in range(num_clips)
     ]
 
 
+def flite_words() -> tuple[Clip, ...]:
+    """Words of the test part in the voices of flite, which no model has learned from.
+
+    Raises:
+        CorpusError: If flite is not installed or fails.
+    """
+    generator = random.Random("words of flite")
+    words = [word for word in WORDS["test"] if word not in vocabulary().label_of_name]
+    drawn = [
+        draw_word(word, voice, index, generator)
+        for voice in FLITE_VOICES
+        for index, word in enumerate(generator.sample(words, NUM_FLITE_WORDS))
+    ]
+    return tuple(_none_of("flite", load_spoken_words("words", drawn)))
+
+
 def _words(part: str, num_clips: int) -> list[Clip]:
     if not num_clips:
         return []
-    return [
-        replace(clip, clip_id=f"non_words/{part}/{clip.clip_id}", label=REJECT_LABEL, official_test=False)
-        for clip in load_spoken_words(f"words-{part}", word_plan(part, num_clips))
-    ]
+    return _none_of(part, load_spoken_words(f"words-{part}", word_plan(part, num_clips)))
+
+
+def _none_of(part: str, clips: Sequence[Clip]) -> list[Clip]:
+    return [replace(clip, clip_id=f"non_words/{part}/{clip.clip_id}", label=REJECT_LABEL) for clip in clips]
 
 
 def _made(kind: str, part: str, number: int, digits: Sequence[Clip]) -> Clip:

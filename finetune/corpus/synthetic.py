@@ -1,8 +1,9 @@
-"""The vocabulary spoken by espeak-ng: a corpus that needs no network and no download.
+"""The vocabulary spoken by espeak-ng, or by flite: a corpus that needs no network and no download.
 
 A voice (accent and variant) plays the part of a speaker. The clips are made once into a cache and
-are the same for the same seed and espeak-ng version. Figures on it say that the machinery works,
-not how well a recogniser does on people.
+are the same for the same seed and version of the program. Shipped models have learned from voices of
+espeak-ng and from none of flite. Figures say that the machinery works, not how well a recogniser does on
+people.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finetune.corpus.clip import Clip, Corpus, clip_from_path, wav_bytes
+from finetune.corpus.clip import NUM_OFFICIAL_TEST_TAKES, Clip, Corpus, clip_from_path, wav_bytes
 from finetune.corpus.folder import load_folder
 from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
@@ -46,6 +47,10 @@ TRAINING_VARIANTS = (
     *("pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph2", "steph3", "Storm", "travis"),
     *("victor", "zac", "anika", "grandma", "grandpa", "klatt", "klatt2", "klatt3", "klatt4", "norbert"),
 )
+#: Voices of flite (Carnegie Mellon University, a licence like BSD's) -> their usual pitch in Hz. Its fifth is
+#: the first of these in a narrower band.
+FLITE_VOICES = {"flite-kal16": 105.0, "flite-awb": 105.0, "flite-rms": 100.0, "flite-slt": 180.0}
+NUM_FLITE_TAKES = 6
 WORDS_PER_MINUTE = (110, 220)
 PITCH = (15, 85)
 LEVEL_DBFS = (-32.0, -18.0)
@@ -74,7 +79,10 @@ def load_synthetic(seed: int = 0, num_voices: int = NUM_VOICES, num_takes: int =
     Raises:
         CorpusError: If espeak-ng is not installed or fails.
     """
-    folder = cache_folder() / f"{_origin()}-seed{seed}-{num_voices}x{num_takes}"
+    folder = (
+        cache_folder()
+        / f"synthetic-{espeak_version()}{_other_vocabulary()}-seed{seed}-{num_voices}x{num_takes}"
+    )
     if not folder.is_dir():
         _make(plan(seed, num_voices, num_takes), folder)
     corpus = load_folder(folder)
@@ -83,6 +91,32 @@ def load_synthetic(seed: int = 0, num_voices: int = NUM_VOICES, num_takes: int =
         f"seed {seed}): not people"
     )
     return Corpus("synthetic", description, corpus.clips)
+
+
+def load_flite() -> Corpus:
+    """Loads the vocabulary in the voices of flite, made first where the cache does not hold it.
+
+    Raises:
+        CorpusError: If flite is not installed or fails.
+    """
+    generator = random.Random("flite corpus")
+    words = [
+        draw_word(label, voice, index, generator)
+        for voice in FLITE_VOICES
+        for label in vocabulary().labels
+        for index in range(NUM_FLITE_TAKES)
+    ]
+    clips = load_spoken_words("digits", words)
+    named = (
+        replace(
+            clip,
+            clip_id=f"{clip.label}_{clip.speaker}_{clip.index}",
+            official_test=clip.index < NUM_OFFICIAL_TEST_TAKES,
+        )
+        for clip in clips
+    )
+    description = f"{len(clips)} clips of {len(FLITE_VOICES)} synthetic voices ({_engine(words)}): not people"
+    return Corpus("flite", description, tuple(sorted(named, key=lambda clip: clip.clip_id)))
 
 
 def with_synthetic(split: Split, share: float, corpus_name: str) -> Split:
@@ -124,9 +158,9 @@ def load_spoken_words(name: str, words: Sequence[SpokenWord]) -> tuple[Clip, ...
         words: What is spoken, and how.
 
     Raises:
-        CorpusError: If espeak-ng is not installed or fails.
+        CorpusError: If the program that speaks them is not installed or fails.
     """
-    origin = f"{_origin()}-{name}"
+    origin = f"synthetic-{_engine(words)}{_other_vocabulary()}-{name}"
     digest = hashlib.sha256(repr(list(words)).encode()).hexdigest()[:8]
     folder = cache_folder() / f"{origin}-{len(words)}-{digest}"
     if not folder.is_dir():
@@ -139,17 +173,24 @@ def training_plan(num_utterances: int) -> list[SpokenWord]:
     """Draws a voice for each utterance of each label; a pure function of its argument and the vocabulary."""
     generator = random.Random("synthetic training voices")
     return [
-        SpokenWord(
-            label=label,
-            voice=f"{generator.choice(ACCENTS)}+{generator.choice(TRAINING_VARIANTS)}",
-            index=index,
-            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
-            pitch=generator.randint(*PITCH),
-            level_dbfs=generator.uniform(*LEVEL_DBFS),
+        draw_word(
+            label, f"{generator.choice(ACCENTS)}+{generator.choice(TRAINING_VARIANTS)}", index, generator
         )
         for index in range(num_utterances)
         for label in vocabulary().labels
     ]
+
+
+def draw_word(label: str, voice: str, index: int, generator: random.Random) -> SpokenWord:
+    """Draws how a voice speaks a word."""
+    return SpokenWord(
+        label=label,
+        voice=voice,
+        index=index,
+        words_per_minute=generator.randint(*WORDS_PER_MINUTE),
+        pitch=generator.randint(*PITCH),
+        level_dbfs=generator.uniform(*LEVEL_DBFS),
+    )
 
 
 def plan(seed: int, num_voices: int, num_takes: int) -> list[SpokenWord]:
@@ -157,30 +198,38 @@ def plan(seed: int, num_voices: int, num_takes: int) -> list[SpokenWord]:
     generator = random.Random(f"synthetic corpus {seed}")
     voices = [f"{accent}+{variant}" for accent in ACCENTS for variant in VARIANTS]
     return [
-        SpokenWord(
-            label=label,
-            voice=voice,
-            index=index,
-            words_per_minute=generator.randint(*WORDS_PER_MINUTE),
-            pitch=generator.randint(*PITCH),
-            level_dbfs=generator.uniform(*LEVEL_DBFS),
-        )
+        draw_word(label, voice, index, generator)
         for voice in generator.sample(voices, num_voices)
         for label in vocabulary().labels
         for index in range(num_takes)
     ]
 
 
-def _origin() -> str:
-    """What clips of espeak-ng depend on: its version, and the words where they are not the digits."""
+def _engine(words: Sequence[SpokenWord]) -> str:
+    """The program that speaks them, and its version."""
+    return f"flite-{flite_version()}" if words[0].voice in FLITE_VOICES else espeak_version()
+
+
+def _other_vocabulary() -> str:
     words = vocabulary()
-    other = "" if words.fingerprint == DIGITS.fingerprint else f"-{words.fingerprint}"
-    return f"synthetic-{espeak_version()}{other}"
+    return "" if words.fingerprint == DIGITS.fingerprint else f"-{words.fingerprint}"
 
 
 def espeak_version() -> str:
     """The version of espeak-ng, "1.51"."""
-    match = re.search(r"(\d+\.\d+(\.\d+)?)", _espeak("--version").decode(errors="replace"))
+    return _version("espeak-ng")
+
+
+def flite_version() -> str:
+    """The version of flite, "2.2"."""
+    return _version("flite")
+
+
+def _version(program: str) -> str:
+    # flite tells its version and exits with 1.
+    match = re.search(
+        r"(\d+\.\d+(\.\d+)?)", _call(program, "--version", check=False).decode(errors="replace")
+    )
     return match[1] if match else "unknown"
 
 
@@ -189,33 +238,41 @@ def speak(text: str, voice: str, words_per_minute: int = 160, pitch: int = 50) -
 
     Args:
         text: English words.
-        voice: espeak-ng voice, optionally with a variant: "en-us+f3".
+        voice: One of ``FLITE_VOICES``, or an espeak-ng voice, optionally with a variant: "en-us+f3".
         words_per_minute: Speaking rate.
         pitch: 0 to 99, espeak-ng's own scale.
 
     Returns:
         Float32 waveform of shape ``(num_samples,)`` at 16 kHz, silence trimmed.
     """
-    options = ["-v", voice, "-s", str(words_per_minute), "-p", str(pitch)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
-        _espeak(*options, "-w", str(path), text)
+        if voice in FLITE_VOICES:
+            features = {
+                "duration_stretch": 160 / words_per_minute,
+                "int_f0_target_mean": FLITE_VOICES[voice] * (0.8 + 0.4 * pitch / 99),
+            }
+            options = [word for name, value in features.items() for word in ("--setf", f"{name}={value:.3f}")]
+            _call("flite", "-voice", voice.removeprefix("flite-"), *options, "-t", text, "-o", str(path))
+        else:
+            options = ["-v", voice, "-s", str(words_per_minute), "-p", str(pitch)]
+            _call("espeak-ng", *options, "-w", str(path), text)
         with wave.open(str(path)) as file:
             pcm = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16)
             rate = file.getframerate()
     return trim_silence(resample(pcm.astype(np.float32) / 32768.0, rate, SAMPLING_RATE))
 
 
-def _espeak(*arguments: str) -> bytes:
+def _call(program: str, *arguments: str, check: bool = True) -> bytes:
     try:
-        return subprocess.run(["espeak-ng", *arguments], check=True, capture_output=True).stdout
+        return subprocess.run([program, *arguments], check=check, capture_output=True).stdout
     except FileNotFoundError:
         raise CorpusError(
-            "the synthetic corpus needs espeak-ng, which is not installed. Install it: "
-            "'sudo apt-get install espeak-ng' on Debian or Ubuntu, 'brew install espeak-ng' on macOS."
+            f"synthetic voices need {program}, which is not installed. Install it: "
+            f"'sudo apt-get install {program}' on Debian or Ubuntu, 'brew install {program}' on macOS."
         ) from None
     except subprocess.CalledProcessError as error:
-        raise CorpusError(f"espeak-ng failed: {error.stderr.decode(errors='replace').strip()}") from error
+        raise CorpusError(f"{program} failed: {error.stderr.decode(errors='replace').strip()}") from error
 
 
 def _make(words: Sequence[SpokenWord], folder: Path) -> None:
@@ -224,7 +281,7 @@ def _make(words: Sequence[SpokenWord], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
-        # Threads suffice: the work is in the espeak-ng processes. The bar is for terminals only.
+        # Threads suffice: the work is in the processes that speak. The bar is for terminals only.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             made = pool.map(lambda word: _write(word, unfinished), words)
             for _ in tqdm(made, total=len(words), desc="synthetic corpus", unit="clip", disable=None):

@@ -25,6 +25,19 @@ _LEAST = {
     "per_device_train_batch_size": 1,
     "per_device_eval_batch_size": 1,
 }
+#: Option of the Trainer -> the only value that clips and their figures go with, and why.
+_FIXED = {
+    "neftune_noise_alpha": (None, "noise goes on embeddings of text, which clips do not have"),
+    "use_liger_kernel": (False, "its kernels are for networks of text"),
+    "label_names": (None, "the collator calls them labels"),
+    "prediction_loss_only": (False, "the figures are made of the predictions"),
+    "eval_do_concat_batches": (True, "the figures are made of all predictions together"),
+    "batch_eval_metrics": (False, "the figures are made of all predictions together"),
+    "bf16_full_eval": (False, "clips are float32"),
+    "fp16_full_eval": (False, "clips are float32"),
+    "dataloader_drop_last": (False, "it would leave clips out of validation and test"),
+    "remove_unused_columns": (False, "the collator makes what the model takes of what the clips have"),
+}
 
 
 @dataclass
@@ -191,6 +204,11 @@ class FineTuningArguments(TrainingArguments):
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:
                 raise UserError(f"--{name} {getattr(self, name)}: expected {least} or more.")
+        for name, (value, reason) in _FIXED.items():
+            if getattr(self, name) != value:
+                raise UserError(
+                    f"--{name} {getattr(self, name)} does not work here, as {reason}: leave it out."
+                )
         if not 0.0 <= self.label_smoothing_factor <= 1.0:
             raise UserError(f"--label_smoothing_factor {self.label_smoothing_factor}: expected 0 to 1.")
         super().__post_init__()

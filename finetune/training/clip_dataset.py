@@ -19,6 +19,7 @@ from transformers import (
 from finetune.augmentation import (
     MAX_BABBLE_VOICES,
     AugmentationSettings,
+    SpeedDraw,
     augment,
     clip_generator,
     draw_speed,
@@ -43,7 +44,6 @@ class ClipDataset(Dataset):
         augmentation: Ranges to draw from, or None to serve the clips as they are.
         seed: Seed of the augmentation.
         classes: The names of the model's outputs, in order; the labels if None.
-        targets: Values to learn of each clip ``(num_clips, num_values)``, in place of label ids.
     """
 
     def __init__(
@@ -54,10 +54,8 @@ class ClipDataset(Dataset):
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
         classes: Sequence[str] | None = None,
-        targets: np.ndarray | None = None,
     ):
         self._clips = clips
-        self._targets = targets
         self._waveforms = waveforms
         self._contract = contract
         self._augmentation = augmentation
@@ -71,7 +69,7 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         clip = self._clips[row]
-        target = self._label_ids[clip.label] if self._targets is None else self._targets[row]
+        target: Any = self._label_ids[clip.label]
         waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
@@ -115,13 +113,14 @@ class ClipDataset(Dataset):
         sizes = [self._waveforms[clip.clip_id].size for clip in self._clips]
         if self._augmentation is None:
             return sizes
-        lengths = []
-        for clip, size in zip(self._clips, sizes, strict=True):
-            generator = clip_generator(self._seed, self.epoch, clip.clip_id)
-            self._draw_voices(generator)
-            drawn = draw_speed(self._augmentation, generator)
-            lengths.append(drawn.num_samples(size, self._augmentation))
-        return lengths
+        return [self.draw_speed(row).num_samples(size, self._augmentation) for row, size in enumerate(sizes)]
+
+    def draw_speed(self, row: int) -> SpeedDraw:
+        """What the present epoch draws first for a clip, of a dataset that varies."""
+        assert self._augmentation is not None
+        generator = clip_generator(self._seed, self.epoch, self._clips[row].clip_id)
+        self._draw_voices(generator)
+        return draw_speed(self._augmentation, generator)
 
     @property
     def epoch(self) -> int:

@@ -56,7 +56,7 @@ class ClipTrainer(Trainer):
                 compute_loss_func=compute_loss_func or cross_entropy,
                 **options,
             )
-        except ValueError as error:
+        except (ValueError, ImportError) as error:
             raise UserError(f"the options do not fit: {error}") from error
         self._try_optimizer()
         if args.device.type == "cpu":

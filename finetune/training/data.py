@@ -1,8 +1,9 @@
 """Which clips a model learns from, is chosen by and measured on: the options that every training shares."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -89,8 +90,9 @@ class DataArguments:
     max_false_accept_rate: float | None = field(
         default=None,
         metadata={
-            "help": "with --reject: choose the threshold that shows this share of the validation sounds as a "
-            "word (default: the one that refuses 2 words of 100)"
+            "help": "with --reject: choose the threshold that shows at most this share of other sounds as a "
+            "word, with 95 %% confidence by the validation sounds (default: the one that refuses 2 words "
+            "of 100)"
         },
     )
 
@@ -138,16 +140,19 @@ class DataArguments:
         return environment_prefix("auto" if "auto" in self.datasets else self.datasets[0])
 
 
-def add_data_arguments(parser: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> None:
+def add_data_arguments(
+    parser: argparse.ArgumentParser, defaults: Mapping[str, Any], names: Container[str] | None = None
+) -> None:
     """Adds an option for each field of ``DataArguments`` but the vocabulary.
 
     Args:
         parser: Where they go.
         defaults: Field -> another default than its own.
+        names: Only these fields; all if None.
     """
     hints = get_type_hints(DataArguments)
     for option in fields(DataArguments):
-        if option.name == "vocabulary":
+        if option.name == "vocabulary" or (names is not None and option.name not in names):
             continue
         hint, default = hints[option.name], defaults.get(option.name, option.default)
         details: dict[str, Any] = {"default": default, **option.metadata}
@@ -282,14 +287,21 @@ def _sources(
         CorpusSource(use, corpus.description, read_notice(dataset))
         for use, corpus, dataset in zip(uses, corpora, datasets, strict=True)
     ]
-    for use, folders in (
-        ("non-words", arguments.non_words),
-        ("validation non-words", arguments.validation_non_words),
-    ):
-        for folder in folders or []:
-            number = len(recorded_non_words([folder]))
-            description = (
-                f"{number} recordings of other words from the folder {folder.rstrip('/').split('/')[-1]}"
-            )
-            sources.append(CorpusSource(use, description, read_notice(folder)))
-    return tuple(sources)
+    return (
+        *sources,
+        *non_word_sources("non-words", arguments.non_words or []),
+        *non_word_sources("validation non-words", arguments.validation_non_words or []),
+    )
+
+
+def non_word_sources(use: str, folders: Sequence[str]) -> tuple[CorpusSource, ...]:
+    """What cards tell of folders of other words."""
+    return tuple(
+        CorpusSource(
+            use,
+            f"{len(recorded_non_words([folder]))} recordings of other words from the folder "
+            f"{Path(folder).name}",
+            read_notice(folder),
+        )
+        for folder in folders
+    )

@@ -1,46 +1,54 @@
-"""A raw-waveform encoder is taught the speech embedding: the teacher's answers, the student, its training."""
+"""A small encoder of raw waveforms is taught what a large one hears: its lessons and its training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
-from transformers import PreTrainedModel, TrainingArguments, Wav2Vec2FeatureExtractor, set_seed
+from transformers import PreTrainedModel, SequenceFeatureExtractor, TrainingArguments, set_seed
 
 from finetune.augmentation import AugmentationSettings
-from finetune.baselines.speech_embedding import N_MELS, NUM_FRAMES, SpeechEmbedding
+from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.writer import claim_folder, prepare_folder
-from finetune.corpus.non_words import spoken_words
+from finetune.corpus.clip import Clip
 from finetune.corpus.splits import fingerprint
-from finetune.corpus.synthetic import training_voices
 from finetune.training.clip_dataset import ClipDataset, WaveformCollator
 from finetune.training.clip_trainer import ClipTrainer
+from finetune.training.lessons import Lessons
 from finetune.training.modeling import random_encoder
 from finetune.training.resumption import last_checkpoint, remove_checkpoints, write_failures_explained
+from finetune.training.teacher import SURROUND_SAMPLES, FrameGrid, Teacher, frame_grid, load_teacher
 from finetune.training.waveform_cache import WaveformCache
+from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract
-from inference.errors import UserError
-from inference.features import WindowSettings, log_mel_window
+from inference.vocabulary import REJECT_LABEL, vocabulary
 
-#: The embedding sees a window; it is taken this many frames before the middle, there, and after it, so
-#: that what is taught keeps the order of sounds.
-SHIFTS = (-16, 0, 16)
 LEAST_DEVIATION = 1e-3
-#: Spoken takes of each label of the vocabulary beside the other words.
-TAKES_PER_LABEL = 300
+#: Longer words are cut: they would pad their whole batch, and Whisper hears two seconds.
+MAX_WORD_SAMPLES = SAMPLING_RATE * 12 // 10
+#: Background before and after a word, and no cut: a frame of the student must find its teacher's.
+AUGMENTATION = AugmentationSettings(pad_ms=(0.0, 1000 * SURROUND_SAMPLES / SAMPLING_RATE), max_ms=3000.0)
+#: Where nothing is taught. The Trainer counts the values that differ from it.
+UNTAUGHT = -100.0
 CARD = """---
-license: apache-2.0
+license: {licence}
 tags:
 - spoken-digits
 ---
 
-# A small encoder of raw waveforms, taught Google's speech embedding
+# A small encoder of raw waveforms, taught what {teacher} hears
 
-Made of {num_clips} words of synthetic voices (espeak-ng), no recording; the mean squared difference from the
-embeddings, each of variance 1, was {loss:.3f} in the last steps. It answers nothing by itself: fine-tune it,
+The mean squared difference from the teacher's frames, each value of variance 1, was {loss:.3f} in the last
+steps. It answers nothing by itself: fine-tune it,
 `python -m finetune.train --model FOLDER --freeze_feature_encoder false`.
+
+Learned from {num_clips} clips:
+
+{sources}
 
 ```
 {command}
@@ -50,9 +58,11 @@ embeddings, each of variance 1, was {loss:.3f} in the last steps. It answers not
 
 def distil(
     config: Path,
+    teacher: str,
+    layer: int | None,
+    lessons: Lessons,
     folder: Path,
     command: str,
-    num_words: int,
     num_steps: int,
     batch_size: int,
     learning_rate: float,
@@ -62,9 +72,11 @@ def distil(
 
     Args:
         config: Architecture of the encoder.
-        folder: Where it goes.
+        teacher: See ``load_teacher``, as is the next.
+        layer: Which of its layers is taught.
+        lessons: What is heard.
+        folder: Where the encoder goes.
         command: What was typed, for the card.
-        num_words: Other words to learn from beside the vocabulary's.
         num_steps: Optimizer steps.
         batch_size: Words of a step.
         learning_rate: Its peak.
@@ -74,41 +86,40 @@ def distil(
         UserError: If the folder holds an encoder already, or an unfinished one of other settings.
         CheckpointError: If architecture or teacher cannot be had.
     """
-    if (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds a pretrained encoder; remove it or choose another --output_dir.")
-    teacher = load_teacher()
+    heard_by = load_teacher(teacher, layer)
     set_seed(seed)
     encoder, feature_extractor = random_encoder(config)
+    grid = frame_grid(encoder)
     masks = encoder.config.apply_spec_augment
     encoder.config.apply_spec_augment = False  # what is hidden cannot be told; fine-tuning masks again
     prepare_folder(folder)
-    clips = (*training_voices(TAKES_PER_LABEL), *spoken_words("train", num_words))
     settings = {
-        "words": num_words,
+        "teacher": teacher,
+        "teacher layer": layer,
         "steps": num_steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "seed": seed,
         "architecture": encoder.config.to_diff_dict(),
-        "clips": fingerprint(clips),
+        "clips": fingerprint(lessons.clips),
     }
     claim_folder(folder, settings)
-    waveforms = WaveformCache(clips, show_progress=True)
-    targets = embeddings(teacher, [waveforms[clip.clip_id] for clip in clips])
-    augmentation = AugmentationSettings(pad_ms=(0.0, 150.0), max_ms=1000.0)
+    cache = WaveformCache(lessons.clips, show_progress=True)
+    words = {clip.clip_id: cache[clip.clip_id][:MAX_WORD_SAMPLES] for clip in lessons.clips}
+    targets = hear_all(heard_by, words)
+    size = next(iter(targets.values())).shape[1]
     trainer = ClipTrainer(
-        model=EmbeddingStudent(encoder, targets.shape[1]),
+        model=Student(encoder, size),
         args=_training_arguments(folder, num_steps, batch_size, learning_rate, seed),
-        train_dataset=ClipDataset(clips, waveforms, CropContract(), augmentation, seed, targets=targets),
-        data_collator=WaveformCollator(feature_extractor),
+        train_dataset=TaughtClips(lessons.clips, words, targets, heard_by.grid, grid, seed),
+        data_collator=FrameCollator(WaveformCollator(feature_extractor)),
         compute_loss_func=regression_loss,
     )
     with write_failures_explained(folder):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         encoder.config.apply_spec_augment = masks
         loss = next(record["loss"] for record in reversed(trainer.state.log_history) if "loss" in record)
-        card = CARD.format(num_clips=len(clips), loss=loss, command=command)
-        _write(folder, encoder, feature_extractor, card)
+        _write(folder, encoder, feature_extractor, lessons, _card(lessons, teacher, loss, command))
     remove_checkpoints(folder)
 
 
@@ -123,8 +134,9 @@ def _training_arguments(
         lr_scheduler_type="cosine",
         warmup_steps=0.15,
         weight_decay=0.02,
+        train_sampling_strategy="group_by_length",
         logging_steps=min(100, num_steps),
-        save_steps=500,
+        save_steps=max(num_steps // 10, 1),
         save_total_limit=1,
         seed=seed,
         report_to="none",
@@ -132,78 +144,139 @@ def _training_arguments(
     )
 
 
+def _card(lessons: Lessons, teacher: str, loss: float, command: str) -> str:
+    lines = [
+        f"- {source.description}" + "".join(f"\n  > {line}" for line in source.notice.splitlines())
+        for source in lessons.sources
+    ]
+    return CARD.format(
+        licence="apache-2.0" if len(lessons.sources) == 1 else "other",  # that of recordings is theirs
+        teacher=Path(teacher).name if Path(teacher).is_dir() else teacher,
+        loss=loss,
+        num_clips=len(lessons.clips),
+        sources="\n".join(lines),
+        command=command,
+    )
+
+
 def _write(
-    folder: Path, encoder: PreTrainedModel, feature_extractor: Wav2Vec2FeatureExtractor, card: str
+    folder: Path,
+    encoder: PreTrainedModel,
+    feature_extractor: SequenceFeatureExtractor,
+    lessons: Lessons,
+    card: str,
 ) -> None:
     unfinished = folder / "unfinished"
     encoder.save_pretrained(unfinished)
     feature_extractor.save_pretrained(unfinished)
+    lessons.card().write(unfinished)
     (unfinished / "README.md").write_text(card, encoding="utf-8")
-    # The configuration comes last: its presence says that the encoder is complete.
-    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == "config.json"):
+    # The split card comes last: its presence says that the encoder is complete.
+    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
         path.replace(folder / path.name)
     unfinished.rmdir()
 
 
-class EmbeddingStudent(nn.Module):
-    """An encoder whose mean output tells the embeddings of a word.
+def hear_all(teacher: Teacher, words: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the teacher hears in each word, standardised over all frames.
+
+    Args:
+        teacher: From ``load_teacher``.
+        words: Clip id -> waveform ``(num_samples,)`` at 16 kHz.
+
+    Returns:
+        Clip id -> float16 matrix ``(num_frames, size)``: there may be a million frames.
+    """
+    bar = tqdm(words.items(), desc="teacher", unit="word", disable=None)
+    heard = {clip_id: teacher.hear(waveform).astype(np.float16) for clip_id, waveform in bar}
+    count = sum(map(len, heard.values()))
+    mean = sum(frames.sum(axis=0, dtype=np.float64) for frames in heard.values()) / count
+    squares = sum(np.square(frames - mean).sum(axis=0) for frames in heard.values()) / count
+    deviation = np.maximum(np.sqrt(squares), LEAST_DEVIATION)
+    return {clip_id: ((frames - mean) / deviation).astype(np.float16) for clip_id, frames in heard.items()}
+
+
+class TaughtClips(ClipDataset):
+    """Varied words, and what the teacher heard at each place of the word as it was.
+
+    Knowledge distillation (Hinton et al. 2015, https://arxiv.org/abs/1503.02531): noise, room, voice and
+    speed are the student's alone.
+
+    Args:
+        clips: What is taught.
+        words: Clip id -> waveform.
+        targets: From ``hear_all``.
+        teacher_grid: Of the targets' frames, in samples of the word.
+        student_grid: Of the student's frames, in samples of the variation.
+        seed: Of the variations.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        words: Mapping[str, np.ndarray],
+        targets: Mapping[str, np.ndarray],
+        teacher_grid: FrameGrid,
+        student_grid: FrameGrid,
+        seed: int,
+    ):
+        super().__init__(
+            clips, words, CropContract(), AUGMENTATION, seed, classes=(*vocabulary().labels, REJECT_LABEL)
+        )
+        self._targets = targets
+        self._teacher_grid = teacher_grid
+        self._student_grid = student_grid
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        waveform = super().__getitem__(row)["input_values"]
+        drawn = self.draw_speed(row)
+        middles = self._student_grid.middles(self._student_grid.num_frames(len(waveform)))
+        places = (middles - drawn.samples_before) * drawn.speed
+        frames = self._targets[self._clips[row].clip_id]
+        return {"input_values": waveform, "labels": self._teacher_grid.read_at(frames, places)}
+
+
+@dataclass(frozen=True)
+class FrameCollator:
+    """A batch of words and of frames to tell, ``labels`` ``(batch, num_frames, size)``.
+
+    Attributes:
+        collate: Of the words.
+    """
+
+    collate: WaveformCollator
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """What the encoder takes, and the labels; ``UNTAUGHT`` beyond the end of a word."""
+        batch = self.collate([{**example, "labels": 0} for example in examples])
+        frames = [torch.from_numpy(example["labels"]) for example in examples]
+        return {**batch, "labels": nn.utils.rnn.pad_sequence(frames, True, UNTAUGHT)}
+
+
+class Student(nn.Module):
+    """An encoder whose frames tell the teacher's.
 
     Args:
         encoder: Of raw waveforms.
-        num_values: What is told.
+        size: Values of a frame that are told.
     """
 
-    def __init__(self, encoder: PreTrainedModel, num_values: int):
+    def __init__(self, encoder: PreTrainedModel, size: int):
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.config.hidden_size, num_values)
+        self.head = nn.Linear(encoder.config.hidden_size, size)
 
     def forward(
         self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """Waveforms ``(batch, num_samples)`` to ``logits`` ``(batch, num_values)``."""
-        frames = self.encoder(input_values, attention_mask=attention_mask).last_hidden_state
-        if attention_mask is None:
-            return {"logits": self.head(frames.mean(dim=1))}
-        mask = self.encoder._get_feature_vector_attention_mask(frames.shape[1], attention_mask)
-        weights = mask.unsqueeze(-1).to(frames.dtype)
-        return {"logits": self.head((frames * weights).sum(dim=1) / weights.sum(dim=1))}
+        """Waveforms ``(batch, num_samples)`` to ``logits`` ``(batch, num_frames, size)``."""
+        return {"logits": self.head(self.encoder(input_values, attention_mask=attention_mask)[0])}
 
 
 def regression_loss(
     outputs: dict[str, torch.Tensor], labels: torch.Tensor, num_items_in_batch: torch.Tensor | None
 ) -> torch.Tensor:
-    """Mean squared difference, over all values of an optimizer step."""
-    squares = (outputs["logits"] - labels).square().sum()
-    return squares / (labels.numel() if num_items_in_batch is None else num_items_in_batch)
-
-
-def load_teacher() -> SpeechEmbedding:
-    """The published embedding.
-
-    Raises:
-        CheckpointError: If the pretrained weights are not installed.
-    """
-    return SpeechEmbedding(1, N_MELS).eval()
-
-
-@torch.inference_mode()
-def embeddings(teacher: SpeechEmbedding, waveforms: Sequence[np.ndarray]) -> np.ndarray:
-    """The speech embedding of each word at each of ``SHIFTS``, standardised over the words.
-
-    Args:
-        teacher: From ``load_teacher``.
-        waveforms: Words, ``(num_samples,)`` at 16 kHz.
-
-    Returns:
-        Float32 matrix ``(num_words, num_values)``.
-    """
-    # Standardised as a whole: the parts keep their levels relative to each other.
-    settings = WindowSettings(n_mels=N_MELS, num_frames=NUM_FRAMES + SHIFTS[-1] - SHIFTS[0], floor_db=60.0)
-    rows = []
-    for waveform in tqdm(waveforms, desc="embeddings", unit="word", disable=None):
-        window = torch.from_numpy(log_mel_window(waveform, settings))
-        parts = [window[shift - SHIFTS[0] :][:NUM_FRAMES] for shift in SHIFTS]
-        rows.append(teacher.embed(torch.stack(parts).unsqueeze(1)).flatten().numpy())
-    matrix = np.stack(rows)
-    return (matrix - matrix.mean(axis=0)) / np.maximum(matrix.std(axis=0), LEAST_DEVIATION)
+    """Mean squared difference, over all values of an optimizer step that are taught."""
+    taught = labels != UNTAUGHT
+    squares = ((outputs["logits"] - labels) * taught).square().sum()
+    return squares / (taught.sum() if num_items_in_batch is None else num_items_in_batch)

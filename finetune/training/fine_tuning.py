@@ -13,6 +13,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 from transformers import PreTrainedModel, SequenceFeatureExtractor, TrainerState, set_seed
 
+from finetune.checkpoint.split_card import read_split_card
 from finetune.checkpoint.writer import claim_folder, prepare_folder
 from finetune.corpus.clip import Clip
 from finetune.metrics import compute_metrics
@@ -57,7 +58,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     data = replace(data, sources=(*data.sources, *weights_source(arguments.model.model)))
     set_seed(training.seed)
     model, feature_extractor = build_model(arguments.model, arguments.data.classes)
-    main_process = training.process_index == 0
+    main_process, starts_new = training.process_index == 0, arguments.model.from_config is not None
     if main_process:
         sys.stderr.write(f"{data.description}\n")
         prepare_folder(output_dir)
@@ -88,6 +89,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
                 command=command,
                 figures=figures | _training_figures(model, trainer.state),
                 notes=_notes(training),
+                started_from=None if starts_new else read_split_card(Path(arguments.model.model)),
                 history=[*trainer.state.log_history, {"step": trainer.state.global_step, **figures}],
             )
             sys.stderr.write(f"wrote {output_dir}\n")

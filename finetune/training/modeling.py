@@ -37,14 +37,8 @@ def build_model(
         path = Path(arguments.from_config)
         model, feature_extractor = _from_config(path, AutoModelForAudioClassification, **_label_maps(classes))
     else:
-        model, feature_extractor = _from_weights(arguments.model, classes)
-    if isinstance(model, WhisperForAudioClassification):
-        shorten_window(model, feature_extractor)
-    elif model.main_input_name != "input_values":
-        raise CheckpointError(
-            f"{type(model).__name__} takes {model.main_input_name}; this command trains encoders of raw "
-            "waveforms (Wav2Vec2, HuBERT, WavLM and their kin) and of Whisper."
-        )
+        model, feature_extractor = _from_weights(arguments.model, "--model", **_label_maps(classes))
+    _fit_to_words(model, feature_extractor)
     if arguments.freeze_feature_encoder:
         _feature_encoder(model).requires_grad_(False)
     if arguments.freeze_layers:
@@ -70,10 +64,40 @@ def _freeze_layers(model: Any, num_layers: int) -> None:
     layers = model.base_model.encoder.layers
     if num_layers > len(layers):
         raise CheckpointError(f"--freeze_layers {num_layers}: {type(model).__name__} has {len(layers)}.")
-    encoder = model.encoder if isinstance(model, WhisperForAudioClassification) else model.base_model
+    encoder = _encoder(model)
     learned = {id(parameter) for parameter in layers[num_layers:].parameters()}
     for parameter in encoder.parameters():
         parameter.requires_grad_(parameter.requires_grad and id(parameter) in learned)
+
+
+def load_encoder(name: str, option: str) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+    """Loads a pretrained encoder without a head.
+
+    Args:
+        name: Hub id or folder.
+        option: The one that named it, for messages.
+
+    Raises:
+        CheckpointError: If the weights cannot be had, or are of another kind of network.
+    """
+    model, feature_extractor = _from_weights(name, option)
+    _fit_to_words(model, feature_extractor)
+    return _encoder(model), feature_extractor
+
+
+def _encoder(model: Any) -> PreTrainedModel:
+    return model.encoder if isinstance(model, WhisperForAudioClassification) else model.base_model
+
+
+def _fit_to_words(model: PreTrainedModel, feature_extractor: SequenceFeatureExtractor) -> None:
+    """Gives Whisper the window of a word; refuses what takes neither that nor a waveform."""
+    if isinstance(model, WhisperForAudioClassification):
+        shorten_window(model, feature_extractor)
+    elif model.main_input_name != "input_values":
+        raise CheckpointError(
+            f"{type(model).__name__} takes {model.main_input_name}; this command is for encoders of raw "
+            "waveforms (Wav2Vec2, HuBERT, WavLM and their kin) and of Whisper."
+        )
 
 
 def random_encoder(path: Path) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
@@ -105,11 +129,11 @@ def _from_config(
     return model, feature_extractor
 
 
-def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+def _from_weights(name: str, option: str, **fields: Any) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
     local = Path(name).is_dir()
     if not local and not is_hub_id(name):
         raise CheckpointError(
-            f"--model {name} does not exist; expected a folder, such as python -m finetune.pretrain makes, "
+            f"{option} {name} does not exist; expected a folder, such as python -m finetune.pretrain makes, "
             "or a Hub id owner/name."
         )
     offline = not local and not hub_is_reachable()
@@ -120,7 +144,7 @@ def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, S
         feature_extractor = AutoFeatureExtractor.from_pretrained(**source)
         model = AutoModelForAudioClassification.from_pretrained(
             **source,
-            **_label_maps(classes),
+            **fields,
             ignore_mismatched_sizes=True,  # the head of another task is replaced
         )
     except (OSError, ValueError, RuntimeError) as error:
@@ -131,11 +155,11 @@ def _from_weights(name: str, classes: Sequence[str]) -> tuple[PreTrainedModel, S
             "--config finetune/configs/wav2vec2-small.yaml"
         )
         raise CheckpointError(
-            f"--model {name} cannot be loaded ({hub_cache_problem(error) or _first_line(error)}); {way_out}."
+            f"{option} {name} cannot be loaded ({hub_cache_problem(error) or _first_line(error)}); {way_out}."
         ) from error
     if feature_extractor.sampling_rate != SAMPLING_RATE:
         raise CheckpointError(
-            f"--model {name} expects audio at {feature_extractor.sampling_rate} Hz; this project's audio "
+            f"{option} {name} expects audio at {feature_extractor.sampling_rate} Hz; this project's audio "
             f"border gives {SAMPLING_RATE} Hz. Choose a 16 kHz encoder such as facebook/wav2vec2-base."
         )
     return model, feature_extractor

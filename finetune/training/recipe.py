@@ -42,7 +42,11 @@ def validate(
     )
     noisy_words, noisy_others = data.calibration_clips()
     point = calibrate(
-        logits(noisy_words), _label_ids(noisy_words), logits(noisy_others), max_false_accept_rate
+        logits(noisy_words),
+        _label_ids(noisy_words),
+        logits(noisy_others),
+        max_false_accept_rate,
+        num_recordings=len(others),
     )
     figures |= {
         "validation_false_reject_rate": point.false_reject_rate or 0.0,

@@ -143,13 +143,13 @@ def logits_of_margins(margins: np.ndarray) -> np.ndarray:
     Returns:
         ``(num_clips, num_labels)``, none above 0.
     """
-    either, second = _places_in_pairs(margins.shape[1])
+    either, second = places_in_pairs(margins.shape[1])
     # The first of two loses min(margin, 0), the second min(-margin, 0) = min(margin, 0) - margin.
     return np.minimum(margins, 0.0) @ either - margins @ second
 
 
 @functools.cache
-def _places_in_pairs(num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
+def places_in_pairs(num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each label is one of a pair, and where the second: ``(num_pairs, num_labels)`` of 0 and 1."""
     num_labels = round((1 + (1 + 8 * num_pairs) ** 0.5) / 2)
     pairs = list(combinations(range(num_labels), 2))
@@ -161,7 +161,7 @@ class MfccBackend(Backend):
     """Runs a model fitted by ``python -m finetune.fit_baseline``; needs numpy alone."""
 
     def __init__(self, classifier: LinearClassifier, settings: FeatureSettings, contract: CropContract):
-        self._classifier = classifier
+        self.classifier = classifier
         self._settings = settings
         self.crop_contract = contract
         self.num_parameters = classifier.num_parameters
@@ -181,7 +181,7 @@ class MfccBackend(Backend):
         except TypeError as error:
             raise CheckpointError(f"{folder / 'features.json'} holds no feature settings: {error}") from error
         backend = cls(_read_classifier(folder / "model.safetensors"), settings, read_crop_contract(folder))
-        width, expected = backend._classifier.mean.size, num_statistics(settings)
+        width, expected = backend.classifier.mean.size, num_statistics(settings)
         if width != expected:
             raise CheckpointError(
                 f"{folder}: features.json gives {expected} statistics per clip, the weights expect {width}; "
@@ -196,7 +196,7 @@ class MfccBackend(Backend):
     def multiply_accumulates(self, num_samples: int) -> int:
         """See ``Backend.multiply_accumulates``; silence at the ends is not cut off."""
         features = count_log_mel(num_samples, self._settings.n_mels, self._settings.n_mfcc)
-        return features + self._classifier.num_parameters
+        return features + self.classifier.num_parameters
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``Backend.predict``."""
@@ -210,7 +210,7 @@ class MfccBackend(Backend):
                 ]
             )
         with stage("model"):
-            probabilities = self._classifier.probabilities(statistics, self.operating_point.temperature)
+            probabilities = self.classifier.probabilities(statistics, self.operating_point.temperature)
         return [prediction_from_probabilities(row) for row in probabilities]
 
 

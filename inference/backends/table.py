@@ -61,6 +61,13 @@ BACKENDS = OpenTable(
             package="safetensors",
         ),
         BackendSpec(
+            name="mfcc-cnn",
+            import_path="inference.backends.cnn:CnnBackend",
+            default_checkpoint=str(SHIPPED_CHECKPOINTS / "mfcc-cnn"),
+            summary="log-mel window + separable convolutions over its cosine transform (ONNX Runtime)",
+            package="onnxruntime",
+        ),
+        BackendSpec(
             name="logmel-dscnn",
             import_path="inference.backends.cnn:CnnBackend",
             default_checkpoint=str(SHIPPED_CHECKPOINTS / "logmel-dscnn"),

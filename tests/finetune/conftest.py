@@ -5,8 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForAudioClassification,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
 
-from finetune import pretrain
+from finetune import fit_baseline, pretrain
 from tests.finetune.training.test_clip_dataset import MICRO
 
 NUM_EPOCHS = 2
@@ -37,6 +44,14 @@ def config(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Pat
 
 
 @pytest.fixture(scope="session")
+def fitted_mfcc(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Path:
+    """The default baseline, fitted to synthetic voices; whoever changes something copies it."""
+    folder = tmp_path_factory.mktemp("fit") / "mfcc"
+    assert fit_baseline.main(["--dataset", str(spoken_corpus), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
 def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fields = json.loads(pretrain.CONFIG.read_text()) | {
         "hidden_size": 32,
@@ -48,3 +63,23 @@ def architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("architecture") / "tiny.json"
     path.write_text(json.dumps(fields))
     return path
+
+
+@pytest.fixture(scope="session")
+def speech_encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Random weights of two kinds that share frames of 20 ms, as a Hub folder holds them."""
+    folder = tmp_path_factory.mktemp("teachers")
+    torch.manual_seed(0)
+    whisper = {
+        "d_model": 16,
+        "encoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 16,
+        "decoder_layers": 0,
+    }
+    for model_type, fields in (("whisper", whisper), ("wav2vec2", MICRO)):
+        model = AutoModelForAudioClassification.from_config(AutoConfig.for_model(model_type, **fields))
+        model.save_pretrained(folder / model_type)
+    WhisperFeatureExtractor().save_pretrained(folder / "whisper")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder / "wav2vec2")
+    return {name: folder / name for name in ("whisper", "wav2vec2")}

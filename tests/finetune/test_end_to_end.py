@@ -13,8 +13,10 @@ from finetune.corpus.loading import load_corpus
 from finetune.export import main
 from inference.backends.base import Backend
 from inference.backends.cnn import CnnBackend
+from inference.backends.mfcc import LinearClassifier, MfccBackend
 from inference.checkpoint import read_json
-from inference.features import WindowSettings
+from inference.crop import CropContract
+from inference.features import FeatureSettings, WindowSettings
 from inference.files import write_json
 from inference.vocabulary import vocabulary
 from tests.inference.backends.encoder.test_backend import make_checkpoint
@@ -61,7 +63,7 @@ def values_of(backend: Backend, waveforms: list[np.ndarray]) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("name", ["logmel-dscnn", "speech-embedding", "wav2vec2"])
+@pytest.mark.parametrize("name", ["mfcc", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"])
 def test_the_file_alone_answers_as_the_backend_does(
     name: str, waveforms: list[np.ndarray], spoken_corpus: Path, tmp_path: Path
 ) -> None:
@@ -141,10 +143,27 @@ def test_an_encoder_with_a_group_norm(waveforms: list[np.ndarray], tmp_path: Pat
         assert found[0] == pytest.approx(backend.predict([waveform])[0].probabilities, abs=1e-4)
 
 
+def test_a_regression_on_mfcc_statistics(waveforms: list[np.ndarray], tmp_path: Path) -> None:
+    import onnxruntime
+
+    shipped, folder = end_to_end.load_exportable("mfcc")
+    assert isinstance(shipped, MfccBackend)
+    rng, old = np.random.default_rng(0), shipped.classifier
+    weights, bias = rng.standard_normal((old.projection.shape[1], 10)), rng.standard_normal(10)
+    regression = LinearClassifier(old.mean, old.projection, *(a.astype(np.float32) for a in (weights, bias)))
+    settings = FeatureSettings(**read_json(folder / "features.json"))
+    backend = MfccBackend(regression, settings, CropContract(normalise="rms"))
+    end_to_end.write_recogniser(backend, folder, tmp_path / "one.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "one.onnx")
+    for waveform in waveforms:
+        (found,) = session.run(None, {"waveform": waveform[None]})
+        assert found[0] == pytest.approx(backend.predict([waveform])[0].probabilities, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("mfcc", "--format", "onnx", "--end-to-end"), "mfcc cannot be exported end to end; what can is"),
+        (("whisper", "--format", "onnx", "--end-to-end"), "whisper cannot be exported end to end; what can"),
         (("cascade", "--format", "web"), "cascade cannot be exported end to end"),
         (("missing", "--format", "web"), "missing cannot be exported end to end"),
         (("wav2vec2", "--format", "openvino", "--end-to-end"), "is --format onnx or web"),

@@ -70,6 +70,14 @@ def test_an_upload_without_a_hub_is_refused_before_any_work(config: Path, tmp_pa
 @pytest.mark.parametrize(
     ("main", "words", "message"),
     [
+        (train.main, ["--neftune_noise_alpha", "5"], "embeddings of text, which clips do not have"),
+        (train.main, ["--prediction_loss_only", "true"], "the figures are made of the predictions"),
+        (train.main, ["--no_eval_do_concat_batches"], "all predictions together"),
+        (train.main, ["--batch_eval_metrics", "true"], "all predictions together"),
+        (train.main, ["--bf16_full_eval", "true"], "clips are float32: leave it out"),
+        (train.main, ["--dataloader_drop_last", "true"], "would leave clips out of validation and test"),
+        (pretrain.main, ["--teacher", "nowhere"], "--teacher nowhere does not exist"),
+        (pretrain.main, ["--teacher_layer", "1"], "goes with a Hugging Face encoder"),
         (pretrain.main, ["--learning_rate", "nan"], "not a finite number above 0"),
         (pretrain.main, ["--output_dir", ""], "the path is empty"),
         (fit_baseline.main, ["--out", ""], "the path is empty"),

@@ -174,7 +174,7 @@ def test_numerals_outside_a_part_of_the_digits_are_unknown(words: Path) -> None:
 
 def test_shipped_checkpoints_say_how_to_fit_another(words: Path) -> None:
     use_vocabulary(words)
-    for name in ("mfcc", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"):
+    for name in ("mfcc", "mfcc-cnn", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"):
         with pytest.raises(CheckpointError, match=r"fit_baseline --vocabulary .*words\.yaml"):
             load_backend(name)
 

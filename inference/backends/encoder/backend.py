@@ -82,7 +82,7 @@ class EncoderBackend(Backend):
             choice = _exported_choice(found.exported, runtime, precision, checkpoint)
             folder = found.folder
         else:
-            choice, folder = _settle(found, runtime, precision)
+            choice, folder = settle_runtime(found, runtime, precision)
         return cls(found, _load_runtime(found, folder, choice, threads), choice)
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
@@ -137,7 +137,7 @@ def _exported_choice(exported: RuntimeChoice, runtime: str, precision: str, chec
     return exported
 
 
-def _settle(found: EncoderCheckpoint, runtime: str, precision: str) -> tuple[RuntimeChoice, Path]:
+def settle_runtime(found: EncoderCheckpoint, runtime: str, precision: str) -> tuple[RuntimeChoice, Path]:
     """What runs a checkpoint with the weights of torch, and the folder with the files for it.
 
     Raises:

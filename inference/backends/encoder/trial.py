@@ -96,7 +96,7 @@ def prepared_folder(
     places = (beside / key, cache_folder() / "runtimes" / key)
     for place in places:
         if place.is_dir():
-            return read_selection(place), place
+            return read_selection(place)[0], place
     require_packages(("torch", "transformers"), f"the first use of {checkpoint.folder}")
     names = " or ".join(map(str, candidates))
     _logger.warning("preparing %s for %s, once per checkpoint", checkpoint.folder, names)
@@ -110,15 +110,23 @@ def prepared_folder(
             unfinished.rename(place)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return read_selection(place), place
+    chosen, results = read_selection(place)
+    tried = ", ".join(f"{one.runtime}-{one.precision} {one.one_clip_ms:.3g} ms" for one in results)
+    _logger.warning("%s answers: tried were %s", chosen, tried)
+    return chosen, place
 
 
-def read_selection(folder: Path) -> RuntimeChoice:
-    """The choice that was settled for a folder; CheckpointError if the file is damaged."""
+def read_selection(folder: Path) -> tuple[RuntimeChoice, list[TrialResult]]:
+    """The choice that was settled for a folder, and how each candidate did.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+    """
     path = folder / SELECTION_FILE
     try:
-        chosen = read_json(path)["chosen"]
-        return RuntimeChoice(chosen["runtime"], chosen["precision"])
+        selection = read_json(path)
+        chosen = RuntimeChoice(**selection["chosen"])
+        return chosen, [TrialResult(**candidate) for candidate in selection["candidates"]]
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} names no choice; remove {folder}, it will be made again.") from error
 

@@ -31,21 +31,21 @@ def whisper_log_mel(waveform: np.ndarray, n_mels: int, num_frames: int) -> np.nd
     window[: waveform.size] = waveform[: window.size]
     samples = np.pad(window, FRAME_SAMPLES // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
-    spectrum = np.fft.rfft(frames * _hann())
+    spectrum = np.fft.rfft(frames * periodic_hann())
     power = spectrum.real**2 + spectrum.imag**2
-    log_power = np.log10(np.maximum(power @ _mel_weights(n_mels), 1e-10)).T
+    log_power = np.log10(np.maximum(power @ slaney_weights(n_mels), 1e-10)).T
     bands: np.ndarray = (np.maximum(log_power, log_power.max() - RANGE) + 4.0) / 4.0
     return bands.astype(np.float32)
 
 
 @functools.cache
-def _hann() -> np.ndarray:
-    """A periodic Hann window."""
+def periodic_hann() -> np.ndarray:
+    """A Hann window of ``(FRAME_SAMPLES,)`` whose end is left out."""
     return np.hanning(FRAME_SAMPLES + 1)[:-1].astype(np.float32)
 
 
 @functools.cache
-def _mel_weights(n_mels: int) -> np.ndarray:
+def slaney_weights(n_mels: int) -> np.ndarray:
     """Triangles of equal area, evenly spaced in mel: ``(num_bins, n_mels)``."""
     top = _BREAK_MEL + np.log(SAMPLING_RATE / 2 / _BREAK_HZ) / _LOG_STEP
     mel = np.linspace(0.0, top, n_mels + 2)

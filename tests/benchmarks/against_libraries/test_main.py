@@ -14,8 +14,10 @@ from benchmarks.against_libraries.growth import growth_lines, measure_growth, pl
 from benchmarks.against_libraries.machine import NUM_BYTES, MachineLimits, measure_limits, measure_reading_ms
 from benchmarks.against_libraries.measure import Result, compare, fit_length
 from benchmarks.against_libraries.start_up import time_start_up
-from benchmarks.against_libraries.table import markdown_lines, screen_lines
+from benchmarks.against_libraries.table import markdown_lines, precision_rows, screen_lines
 from benchmarks.worker.waveform_file import StoreWriter
+from inference.backends.encoder.select_runtime import RuntimeChoice
+from inference.backends.encoder.trial import TrialResult
 from inference.backends.mfcc import KernelClassifier
 from inference.backends.table import BACKENDS, backend_class, load_backend, parse_variant
 from inference.backends.whisper.ctranslate2_file import read_shapes
@@ -111,6 +113,25 @@ def test_table_says_what_is_a_stand_in_and_what_failed() -> None:
     assert lines[-1] == "whisper: no weights"
     assert "random weights" not in "".join(screen_lines([result([1.0], [2.0])], []))
     assert screen_lines([], ["nothing"]) == ["nothing"]
+
+
+def test_precisions_that_were_tried_are_told_with_the_one_that_answers() -> None:
+    tried = [
+        TrialResult("openvino", "int8", 0.01, 1.0, 128.0),
+        TrialResult("onnxruntime", "int8", 0.68, 0.75, 101.0),
+        TrialResult("onnxruntime", "fp32", 0.0, 1.0, 150.0),
+    ]
+    assert precision_rows("wav2vec2", RuntimeChoice("openvino", "int8"), tried) == [
+        ["wav2vec2", "onnxruntime int8", "101", "75 %", "6.8e-01", "refused"],
+        ["wav2vec2", "openvino int8", "128", "100 %", "1.0e-02", "yes"],
+        ["wav2vec2", "onnxruntime fp32", "150", "100 %", "0.0e+00", ""],
+    ]
+
+
+def test_precisions_of_the_shipped_checkpoint() -> None:
+    rows = command._precisions([Comparison("wav2vec2", "a:B", "words"), MFCC], {})
+    assert {row[0] for row in rows} == {"wav2vec2"}
+    assert [row[-1] for row in rows].count("yes") == 1
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda c: f"{c.variant} {c.batch_size}")

@@ -12,7 +12,7 @@ from benchmarks.run.__main__ import main
         (["--phases", "speed"], "invalid choice: 'speed'"),
         (["--budget", "soon"], "'soon' is no time such as 90s"),
         (["--resume", "--fresh"], "not allowed with"),
-        (["--fold", "ann"], "--protocol official holds nobody out; say --protocol loso"),
+        (["--fold", "ann"], "--protocol auto holds nobody out; say --protocol loso"),
     ],
 )
 def test_wrong_options_are_refused(

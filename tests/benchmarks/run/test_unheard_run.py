@@ -1,6 +1,7 @@
 """A run on voices that no model heard, with other words beside it: records, report, guard."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import soundfile
 
 from benchmarks.records.files import read_run
 from benchmarks.run.__main__ import main
-from finetune.checkpoint.split_card import SplitCard
-from finetune.corpus.loading import load_corpus
+from finetune.checkpoint.split_card import SplitCard, read_split_card
+from finetune.corpus import non_words, synthetic
+from finetune.corpus.loading import DATA_VARIABLE, load_corpus
 from finetune.corpus.non_words import recorded_non_words
 from finetune.corpus.splits import make_split
+from inference.backends.table import SHIPPED_CHECKPOINTS
 
 Benchmark = Callable[..., tuple[int, Path]]
 NUM_OTHER_WORDS = 20
@@ -110,3 +113,36 @@ def test_a_checkpoint_that_heard_the_voices_is_refused(
         assert code == 2
         assert "or on their speakers" in message
         assert f"trained on {number} of the clips" in message
+
+
+@pytest.mark.skipif(not shutil.which("flite"), reason="flite is not installed")
+def test_without_recordings_the_voices_are_those_that_no_shipped_model_has_heard(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(synthetic, "NUM_FLITE_TAKES", 1)
+    monkeypatch.setattr(non_words, "NUM_FLITE_WORDS", 5)
+    code, folder = benchmark("Constant", options=("--dataset", "auto", "--phases", "accuracy"))
+    assert code == 0
+    (protocol,) = read_run(folder).run.protocols
+    assert (protocol.protocol, protocol.new_speakers, protocol.measured_clips) == ("external:flite", True, 40)
+    for folder in SHIPPED_CHECKPOINTS.iterdir():
+        card = read_split_card(folder)
+        assert card is None or not set(card.train_speakers) & set(synthetic.FLITE_VOICES)
+
+
+def test_without_flite_it_is_said_what_the_voices_are_worth(
+    monkeypatch: pytest.MonkeyPatch, spoken_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    spoken = replace(load_corpus(str(spoken_corpus)), name="synthetic")
+    monkeypatch.setattr(synthetic, "load_synthetic", lambda: spoken)
+    assert main(["--backends", "mfcc", "--phases", "accuracy", "--limit", "10", "--plan"]) == 0
+    told = capsys.readouterr()
+    assert "apt-get install flite" in told.err
+    assert "mfcc  official" in told.out

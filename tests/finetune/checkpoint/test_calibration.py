@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from finetune.checkpoint.calibration import (
     MAX_FALSE_REJECT_RATE,
     calibrate,
     fit_temperature,
     log_softmax,
+    max_false_accepts,
     write_calibration,
 )
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
@@ -43,9 +45,32 @@ def test_no_more_is_wrong_than_allowed(seed: int, num_digits: int, rate: float) 
     others = np.random.default_rng(seed).standard_normal((50, 11))
     assert calibrate(logits, label_ids, others).false_reject_rate <= MAX_FALSE_REJECT_RATE
     operating_point = calibrate(logits, label_ids, others, rate)
-    assert rate - 1 / 50 < operating_point.false_accept_rate <= rate
+    assert operating_point.false_accept_rate == (0.02 if rate == 0.1 else 0.0)  # of 50, see the next test
     assert 0.0 <= operating_point.threshold <= 1.0
     assert (operating_point.num_digits, operating_point.num_others) == (num_digits, 50)
+
+
+@pytest.mark.parametrize(
+    ("rate", "num_sounds", "tolerated"),
+    [(0.05, 58, 0), (0.05, 59, 0), (0.05, 184, 4), (0.1, 50, 1), (0.0, 9, 0)],
+)
+def test_a_limit_on_false_accepts_holds_with_confidence(rate: float, num_sounds: int, tolerated: int) -> None:
+    assert max_false_accepts(rate, num_sounds) == tolerated
+    if tolerated:
+        upper_limits = [
+            beta.ppf(0.95, number + 1, num_sounds - number) for number in (tolerated, tolerated + 1)
+        ]
+        assert upper_limits[0] <= rate < upper_limits[1]
+
+
+def test_a_sound_counts_once_however_often_it_was_altered() -> None:
+    logits, label_ids = draw(0, 200, 1.0)
+    others = np.random.default_rng(0).standard_normal((100, 11))
+    twice = np.vstack([others, others])
+    once, again = (
+        calibrate(logits, label_ids, sounds, 0.1, num_recordings=100) for sounds in (others, twice)
+    )
+    assert once.threshold == again.threshold
 
 
 @pytest.mark.parametrize("num_classes", [10, 11])

@@ -239,7 +239,21 @@ def test_synthetic_speech_is_the_same_each_time() -> None:
     assert 0.2 < first.size / 16_000 < 1.0
 
 
-def test_missing_espeak_names_the_package(monkeypatch) -> None:
+def test_missing_programs_are_named_with_their_package(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(CorpusError, match="apt-get install espeak-ng"):
-        synthetic.espeak_version()
+    for program, version in (("espeak-ng", synthetic.espeak_version), ("flite", synthetic.flite_version)):
+        with pytest.raises(CorpusError, match=f"apt-get install {program}"):
+            version()
+
+
+@pytest.mark.skipif(not shutil.which("flite"), reason="flite is not installed")
+def test_flite_speaks_with_voices_of_its_own(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(synthetic, "NUM_FLITE_TAKES", 1)
+    corpus = load_corpus("flite")
+    assert corpus.speakers == tuple(sorted(synthetic.FLITE_VOICES))
+    assert all(clip.names_its_recording for clip in corpus.clips)
+    words = {clip.speaker: clip.waveform() for clip in corpus.clips if clip.label == "7"}
+    assert all(0.2 < word.size / 16_000 < 1.5 for word in words.values())
+    slow, fast = (synthetic.speak("seven", "flite-slt", words_per_minute=rate) for rate in (110, 220))
+    assert slow.size > 1.5 * fast.size

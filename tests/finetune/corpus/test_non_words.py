@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from finetune.corpus.loading import load_corpus
-from finetune.corpus.non_words import KINDS, VARIANTS, WORDS, non_words, recorded_non_words, word_plan
+from finetune.corpus.non_words import (
+    KINDS,
+    MAX_REPETITIONS,
+    VARIANTS,
+    WORDS,
+    non_words,
+    recorded_non_words,
+    repeat_rare_words,
+    word_plan,
+)
 from finetune.corpus.synthetic import TRAINING_VARIANTS
 from inference.errors import CorpusError
 from inference.vocabulary import DIGITS, REJECT_LABEL
@@ -90,12 +99,28 @@ def test_recordings_of_a_speaker_are_in_one_part(recordings_of_words: Path) -> N
     assert {clip.label for clip in clips} == {REJECT_LABEL}
 
 
+def test_rare_words_are_learned_from_as_often_as_others(spoken_corpus: Path, tmp_path: Path) -> None:
+    sound = next(spoken_corpus.glob("*.wav"))
+    counts = {"go": 40, "on": 10, "bed": 1}
+    for word, number in counts.items():
+        for speaker in range(number):
+            shutil.copy(sound, tmp_path / f"{word}_{speaker}_0.wav")
+    shutil.copy(sound, tmp_path / "cough.wav")
+    recorded = recorded_non_words([str(tmp_path)])
+    clips = repeat_rare_words(recorded)
+    assert set(recorded) < set(clips)
+    assert len({clip.clip_id for clip in clips}) == len(clips)
+    often = Counter(Path(clip.clip_id).stem.split("_")[0] for clip in clips)
+    assert often == {"go": 40, "on": 20, "bed": MAX_REPETITIONS, "cough": 1}  # the mean is 17
+
+
 def test_recordings_stand_in_for_synthetic_words(recordings_of_words: Path, spoken_corpus: Path) -> None:
     digits = load_corpus(str(spoken_corpus)).clips
     recorded = recorded_non_words([str(recordings_of_words)])
     clips = non_words(digits, "train", 100, recorded)
     assert set(recorded) < set(clips)
-    assert len(clips) == 50 + len(recorded)  # half of a hundred are no words
+    # Half of a hundred are no words, and a third of the words are spoken by espeak-ng in any case.
+    assert len(clips) == 50 + len(recorded) + round(50 / 3)
 
 
 def test_what_cannot_be_used_is_told(spoken_corpus: Path, tmp_path: Path) -> None:
