@@ -4,7 +4,6 @@ Both runs are scored by the present rules. Only equal splits can be compared.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--clips", type=int, default=20, metavar="N", help="list at most N clips (default: 20)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     parser.add_argument("--allow-fixture", action="store_true", help="compare stand-in weights, too")
     return parser
 
@@ -48,9 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     reports = [read_report(folder, options.allow_fixture) for folder in (options.first, options.second)]
     changes = compare_runs(reports[0], reports[1], [_pair(text) for text in options.pair])
-    if options.json:
-        sys.stdout.write(json.dumps([change.document() for change in changes], indent=1) + "\n")
-        return EXIT_OK
     for change in changes:
         sys.stdout.write("\n".join(change.lines(options.clips)) + "\n\n")
     return EXIT_OK

@@ -41,9 +41,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     add_vocabulary_argument(parser)
-    parser.add_argument(
-        "--part", choices=("test", "validation"), default="test", help="clips to ask (default: %(default)s)"
-    )
     parser.add_argument("--out", type=path_argument, help="folder to write (default: CHECKPOINT/evaluation)")
     return parser
 
@@ -62,18 +59,11 @@ def main(argv: list[str] | None = None) -> int:
             f"{corpus.description} has another test set ({split.fingerprint}) than the one of "
             f"{options.checkpoint} ({card.fingerprint}); pass --dataset with the corpus it was trained on."
         )
-    validated_on = sorted({clip.speaker for clip in split.validation})
-    if options.part == "validation" and validated_on != sorted(card.validation_speakers):
-        raise CheckpointError(
-            f"{options.checkpoint} has learned from the validation clips of {corpus.description} and was "
-            "validated on others or on none; the figures of those are in its card. Pass --part test."
-        )
     name = options.backend or _backend_name(options.checkpoint)
-    clips = getattr(split, options.part)
-    report = evaluate_clips(load_backend(name, str(options.checkpoint)), clips)
+    report = evaluate_clips(load_backend(name, str(options.checkpoint)), split.test)
     folder = options.out or options.checkpoint / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
-    report = {"checkpoint": str(options.checkpoint), "split": split.caption, "part": options.part, **report}
+    report = {"checkpoint": str(options.checkpoint), "split": split.caption, **report}
     write_json(folder / "evaluation.json", report)
     # Imported here: --help and wrong options need not wait for matplotlib.
     from finetune.plots import draw_confusion, draw_history
@@ -150,7 +140,7 @@ def markdown(report: dict[str, Any]) -> str:
         for label, row in report["per_class"].items()
     )
     return (
-        f"{report['clips']} {report['part']} clips; {report['split']}\n\n"
+        f"{report['clips']} test clips; {report['split']}\n\n"
         f"accuracy {report['accuracy']:.4f} [{low:.4f}, {high:.4f}] (95 % Wilson), "
         f"macro F1 {report['macro_f1']:.4f}, ROC area {report['roc_auc']:.4f}, "
         f"calibration error {report['calibration_error']:.4f} (15 bins)\n\n"

@@ -231,9 +231,7 @@ class Footprint:
         zero_shot: Whether it learned nothing of this task.
         device: ``cpu`` or the name of the accelerator.
         parameters: Stored values of the model.
-        parameters_reason: Why they are null.
         multiply_accumulates: By seconds of audio, ``0.42`` and ``1``.
-        multiply_accumulates_reason: Why they are null.
         checkpoint_bytes: Files that must be shipped, as the backend declares them.
         opened_bytes: Files of the checkpoint that were really opened.
         opened_files: Their names in the checkpoint.
@@ -249,9 +247,7 @@ class Footprint:
     zero_shot: bool
     device: str | None
     parameters: int | None
-    parameters_reason: str | None
     multiply_accumulates: Mapping[str, int] | None
-    multiply_accumulates_reason: str | None
     checkpoint_bytes: int | None
     opened_bytes: int | None
     opened_files: tuple[str, ...] | None

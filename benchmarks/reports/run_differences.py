@@ -69,18 +69,6 @@ class Change:
     figures: dict[str, tuple[float | None, float | None]]
     notes: list[str] = field(default_factory=list)
 
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "rows": list(self.rows),
-            "protocols": [
-                {**vars(change), "interval": change.interval._asdict() if change.interval else None}
-                for change in self.protocols
-            ],
-            "figures": {name: list(values) for name, values in self.figures.items()},
-            "notes": self.notes,
-        }
-
     def lines(self, most: int) -> list[str]:
         """As text, with so many clips at most of each kind."""
         name = self.rows[0] if self.rows[0] == self.rows[1] else " -> ".join(self.rows)

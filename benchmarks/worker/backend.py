@@ -83,13 +83,9 @@ class ServedBackend:
             f"{seconds:g}": backend.multiply_accumulates(round(seconds * SAMPLING_RATE))
             for seconds in COUNTED_SECONDS
         }
-        known = None not in counts.values()
-        parameters = backend.num_parameters
         return {
-            "parameters": parameters,
-            "parameters_reason": None if parameters else "the backend cannot count its parameters",
-            "multiply_accumulates": counts if known else None,
-            "multiply_accumulates_reason": None if known else "the backend cannot count them",
+            "parameters": backend.num_parameters,
+            "multiply_accumulates": None if None in counts.values() else counts,
             "checkpoint_bytes": backend.checkpoint_bytes,
             "opened_bytes": sum(opened.values()),
             "opened_files": sorted(opened),

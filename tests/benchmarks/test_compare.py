@@ -73,8 +73,6 @@ def test_fixed_and_broken_clips_are_listed(
     text = capsys.readouterr().out
     assert "fixed: 3" in text
     assert "and 2 more" in text
-    assert main([*map(str, runs), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["rows"] == ["mfcc", "mfcc"]
 
 
 def test_a_change_of_the_mapping_alone_is_said_to_be_one(runs: tuple[Path, Path]) -> None:

@@ -13,7 +13,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from finetune import pretrain
+from finetune import fit_baseline, pretrain
 from tests.finetune.training.test_clip_dataset import MICRO
 
 NUM_EPOCHS = 2
@@ -41,6 +41,14 @@ def config(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Pat
     )
     (folder / "micro.yaml").write_text(options)
     return folder / "micro.yaml"
+
+
+@pytest.fixture(scope="session")
+def fitted_mfcc(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Path:
+    """The default baseline, fitted to synthetic voices; whoever changes something copies it."""
+    folder = tmp_path_factory.mktemp("fit") / "mfcc"
+    assert fit_baseline.main(["--dataset", str(spoken_corpus), "--out", str(folder)]) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,19 @@
 """Evaluation and preview as a user runs them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from finetune import evaluation, fit_baseline, preview
+from finetune import evaluation, preview
 from finetune.checkpoint.writer import FIGURES_NAME
 from inference.backends.table import BACKENDS
 
 
-@pytest.fixture(scope="module")
-def checkpoint(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "mfcc"
-    options = ["--model", "mfcc-svm", "--dataset", str(spoken_corpus), "--out", str(folder)]
-    assert fit_baseline.main(options) == 0
-    return folder
+@pytest.fixture
+def checkpoint(fitted_mfcc: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted_mfcc, tmp_path / "mfcc"))
 
 
 def test_evaluation_agrees_with_the_card(checkpoint: Path, spoken_corpus: Path, capsys) -> None:

@@ -40,6 +40,26 @@ def one_process(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output_dir
 
 
+@pytest.fixture(scope="module")
+def two_processes(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that note the epoch of every clip they vary."""
+    folder = tmp_path_factory.mktemp("pair")
+    script = folder / "train_and_note_epochs.py"
+    script.write_text(
+        "import os, sys\n"
+        "from finetune import train; from finetune.training import clip_dataset\n"
+        "vary = clip_dataset.ClipDataset._vary\n"
+        "def noting(clips, *clip):\n"
+        f"    with open({str(folder)!r} + '/epochs-' + os.environ['RANK'], 'a') as notes:\n"
+        "        notes.write(f'{clips.epoch} ')\n"
+        "    return vary(clips, *clip)\n"
+        "clip_dataset.ClipDataset._vary = noting\n"
+        "sys.exit(train.main())\n"
+    )
+    launch(config, folder / "two", *TWO_PROCESSES, str(script))
+    return folder / "two"
+
+
 def last_step(history: list[dict]) -> int:
     return max(record["step"] for record in history)
 
@@ -100,14 +120,13 @@ def test_the_plain_library_gives_the_same_answers(one_process: Path, spoken_corp
 
 
 def test_two_processes_take_half_the_steps_and_equal_losses(
-    config: Path, one_process: Path, tmp_path: Path, spoken_corpus: Path
+    one_process: Path, two_processes: Path, spoken_corpus: Path
 ) -> None:
-    two = launch(config, tmp_path / "two", *TWO_PROCESSES, "finetune/train.py")
-    one = json.loads((one_process / "history.json").read_text())
+    two, one = (json.loads((folder / "history.json").read_text()) for folder in (two_processes, one_process))
     assert last_step(two) == last_step(one) / 2
     # Untrained, both start at ln 10 = 2.3; a loss scaled by the number of processes would be 4.6.
     assert losses(two)[0] == pytest.approx(losses(one)[0], rel=0.15)
-    backend = load_backend("wav2vec2", str(tmp_path / "two"))
+    backend = load_backend("wav2vec2", str(two_processes))
     assert backend.predict([load_corpus(str(spoken_corpus)).clips[0].waveform()])[0].label is not None
 
 
@@ -275,23 +294,10 @@ def test_skipped_validation_clips_are_learned_from(config: Path, tmp_path: Path,
     assert "| validation" not in card_text
 
 
-def test_every_process_sees_every_epoch(config: Path, tmp_path: Path) -> None:
+def test_every_process_sees_every_epoch(two_processes: Path) -> None:
     """With several processes accelerate does not tell the dataset which epoch it is."""
-    script = tmp_path / "train_and_note_epochs.py"
-    script.write_text(
-        "import os, sys\n"
-        "from finetune import train; from finetune.training import clip_dataset\n"
-        "vary = clip_dataset.ClipDataset._vary\n"
-        "def noting(clips, *clip):\n"
-        f"    with open({str(tmp_path)!r} + '/epochs-' + os.environ['RANK'], 'a') as notes:\n"
-        "        notes.write(f'{clips.epoch} ')\n"
-        "    return vary(clips, *clip)\n"
-        "clip_dataset.ClipDataset._vary = noting\n"
-        "sys.exit(train.main())\n"
-    )
-    launch(config, tmp_path / "out", *TWO_PROCESSES, str(script))
     for rank in "01":
-        epochs = (tmp_path / f"epochs-{rank}").read_text().split()
+        epochs = (two_processes.parent / f"epochs-{rank}").read_text().split()
         assert sorted(epochs) == sorted(["0", "1"] * 20)
 
 

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partialmethod
@@ -20,14 +19,11 @@ from benchmarks.records.files import read_records, read_run
 from benchmarks.records.measurements import TimedCall
 from benchmarks.records.run_record import Settings
 from benchmarks.run.__main__ import main
-from benchmarks.run.arguments import parse_request
 from benchmarks.run.checkpoints import FITTED
-from benchmarks.run.run_files import open_folder
 from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS
-from inference.errors import UserError
 from tests.benchmarks.conftest import PROJECT
 
 Benchmark = Callable[..., tuple[int, Path]]
@@ -282,53 +278,6 @@ def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: 
 def test_the_report_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main([str(tmp_path)]) == 2
     assert "python -m benchmarks.run" in capsys.readouterr().err
-
-
-def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
-    request = parse_request([])
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UserError, match="holds other files"):
-        open_folder(tmp_path, request)
-    with pytest.raises(UserError, match="cannot be made"):
-        open_folder(tmp_path / "thesis.tex" / "results", request)
-    with pytest.raises(UserError, match="cannot be made"):
-        open_folder(Path("/proc/results"), request)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-@pytest.mark.parametrize("owner_and_name", [(Path, "iterdir"), (tempfile, "NamedTemporaryFile")])
-def test_folders_without_permission_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner_and_name: tuple[object, str]
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    request = parse_request([])
-    open_folder(tmp_path, request)
-    assert not list(tmp_path.iterdir())
-    with monkeypatch.context() as patch:
-        patch.setattr(*owner_and_name, refuse)
-        with pytest.raises(UserError, match="cannot be made or written: Permission denied"):
-            open_folder(tmp_path, request)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--limit", "0"], "0 is not 1 or more"),
-        (["--phases", "speed"], "invalid choice: 'speed'"),
-        (["--budget", "soon"], "'soon' is no time such as 90s"),
-        (["--resume", "--fresh"], "not allowed with"),
-        (["--fold", "ann"], "--protocol auto holds nobody out; say --protocol loso"),
-    ],
-)
-def test_wrong_options_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ending:
-        main(arguments)
-    assert ending.value.code == 2
-    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
