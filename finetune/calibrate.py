@@ -4,7 +4,8 @@
     python -m finetune.calibrate --backend cascade --dataset VALIDATION --others OTHER_WORDS --out FOLDER
 
 VALIDATION holds words of the vocabulary, OTHER_WORDS recordings of anything else, of speakers that are
-in no test set. Checkpoints that are trained here are calibrated by their training, an ensemble of them anew.
+in no test set; each is heard as recorded and in noise. Checkpoints that are trained here are calibrated by
+their training; where FOLDER is one of them, it is calibrated anew, and its card says so.
 """
 
 import argparse
@@ -65,16 +66,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
     from finetune.checkpoint.calibration import calibrate, write_calibration
+    from finetune.checkpoint.model_card import tell_operating_point
+    from finetune.corpus.in_noise import in_noise
     from finetune.corpus.loading import load_corpus
     from finetune.corpus.non_words import recorded_non_words
     from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend
     from inference.backends.table import load_backend
-    from inference.files import write_json
+    from inference.files import write_json, write_text
     from inference.vocabulary import vocabulary
 
-    clips = load_corpus(options.dataset).clips
+    clips, other_clips = load_corpus(options.dataset).clips, recorded_non_words([options.others])
+    clips, num_recordings = (*clips, *in_noise(clips)), len(other_clips)
     words = [clip.waveform() for clip in clips]
-    others = [clip.waveform() for clip in recorded_non_words([options.others])]
+    others = [clip.waveform() for clip in (*other_clips, *in_noise(other_clips))]
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     options.out.mkdir(parents=True, exist_ok=True)
     import numpy as np
@@ -88,8 +92,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The probabilities are those at the temperature in use now.
     temperature = backend.operating_point.temperature
     logits, other_logits = (temperature * _logarithms(_ask(backend, sounds)) for sounds in (words, others))
-    operating_point = calibrate(logits, label_ids, other_logits, options.max_false_accept_rate)
+    operating_point = calibrate(
+        logits, label_ids, other_logits, options.max_false_accept_rate, num_recordings
+    )
     write_calibration(options.out, operating_point)
+    card = options.out / "README.md"
+    if card.is_file():
+        write_text(card, tell_operating_point(card.read_text(encoding="utf-8"), operating_point))
     accuracy = np.mean(logits[:, : len(vocabulary().labels)].argmax(axis=1) == label_ids)
     sys.stdout.write(f"{len(words)} words: accuracy {accuracy:.4f}; {operating_point}\nwrote {options.out}\n")
     return EXIT_OK

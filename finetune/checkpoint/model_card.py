@@ -16,6 +16,10 @@ _FSDD_LICENCE = """The Free Spoken Digit Dataset is licensed CC BY-SA 4.0 (Zohar
 no recording is part of this folder. Code and weights: Apache-2.0."""
 _OTHER_LICENCE = "The licences of the recordings and of any weights that training started from apply."
 _CLOSED_SET = "Closed set: any sound is answered with a digit."
+_LIMITS = "## Limits\n\n"
+_NOT_LEARNED = """ What the training speakers and
+rooms did not show, the model has not learned.
+"""
 #: More speakers are counted, not named.
 MAX_NAMES = 40
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
@@ -86,11 +90,14 @@ nothing of other speakers.
 
 Python {platform.python_version()}, {versions}, {platform.machine()} with {os.cpu_count()} CPUs.
 
-## Limits
+{_LIMITS}{_refusals(operating_point)}{_NOT_LEARNED}"""
 
-{_refusals(operating_point)} What the training speakers and
-rooms did not show, the model has not learned.
-"""
+
+def tell_operating_point(card: str, point: OperatingPoint) -> str:
+    """The text of a card with another operating point."""
+    before, heading, limits = card.partition(_LIMITS)
+    _, known, rest = limits.partition(_NOT_LEARNED)
+    return f"{before}{heading}{_refusals(point)}{known}{rest}" if known else card
 
 
 def _recordings(card: SplitCard) -> str:

@@ -1,5 +1,6 @@
 """Operating points of backends that are not trained here, and the thresholds of a cascade."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import soundfile
 
 from finetune import calibrate
 from inference.audio import SAMPLING_RATE
+from inference.backends.table import SHIPPED_CHECKPOINTS
 from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
 from inference.prediction import Prediction
@@ -55,8 +57,23 @@ def test_command_writes_an_operating_point(folders: list[str], tmp_path: Path) -
     assert calibrate.main(["--backend", "logmel-dscnn", *folders, "--out", str(out)]) == 0
     operating_point = read_operating_point(out)
     assert operating_point is not None
-    assert operating_point.num_digits == 5
-    assert operating_point.num_others == 5
+    # Each as recorded and in noise.
+    assert operating_point.num_digits == 10
+    assert operating_point.num_others == 10
+
+
+def test_a_checkpoint_that_is_calibrated_anew_says_so(folders: list[str], tmp_path: Path) -> None:
+    checkpoint = tmp_path / "mine"
+    shutil.copytree(SHIPPED_CHECKPOINTS / "logmel-dscnn", checkpoint)
+    before = (checkpoint / "README.md").read_text()
+    command = ["--backend", "logmel-dscnn", "--checkpoint", str(checkpoint), *folders]
+    assert calibrate.main([*command, "--out", str(checkpoint)]) == 0
+    threshold = read_operating_point(checkpoint).threshold
+    lines = zip(before.splitlines(), (checkpoint / "README.md").read_text().splitlines(), strict=True)
+    ((old, new),) = [pair for pair in lines if pair[0] != pair[1]]
+    assert old.startswith("Answers below a confidence of ")
+    assert f"Answers below a confidence of {threshold:.3f}" in new
+    assert "of 10 digits" in new
 
 
 def test_others_without_audio_are_refused(
