@@ -17,8 +17,8 @@ AUTO = "auto"
 FLITE = "flite"
 UNHEARD = f"{EXTERNAL}{FLITE}"
 PROTOCOL_HELP = (
-    f"{', '.join(PROTOCOLS)}, {EXTERNAL}FOLDER, {UNHEARD} (synthetic voices that no shipped model has learned "
-    f"from, and other words), {AUTO} (official; where there are no recordings {UNHEARD})"
+    f"{', '.join(PROTOCOLS)}, {EXTERNAL}FOLDER, {UNHEARD} (synthetic voices that no shipped model has "
+    f"learned from, and other words), {AUTO} (official; where there are no recordings {UNHEARD})"
 )
 
 
