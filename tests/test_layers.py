@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[1]
+from tests.conftest import PROJECT
+
 PACKAGES = ("inference", "finetune", "benchmarks")
 FILES = sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*.py"))
 #: Package -> what it must never import.

@@ -15,11 +15,11 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.table import BACKENDS
 from inference.vocabulary import DIGITS
 from tests.benchmarks.fakes import fake_spec
+from tests.conftest import PROJECT
 
 SPEAKERS = ("ann", "bob", "cat")
 TEST_TAKES = (0, 1)
 TRAIN_TAKES = (5, 6, 7)
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from benchmarks.compare import main
 from benchmarks.reports.report_tables import read_report
 from benchmarks.reports.run_differences import compare_runs
 from benchmarks.reports.uncertainty import paired_share_interval
-from tests.benchmarks.made_run import make_run, read_lines, write_lines
+from tests.benchmarks.made_run import edited, make_run, put, read_lines, write_lines
 
 MFCC = Path("records/mfcc.jsonl.gz")
 WHISPER = Path("records/whisper-decode-constrained.jsonl.gz")
@@ -24,11 +24,6 @@ def with_lines(folder: Path, name: Path, change: Callable[[list[dict[str, Any]]]
     lines = read_lines(folder / name)
     change([line for line in lines if (line["protocol"], line["condition"]) == ("loso", "clean")])
     write_lines(folder / name, lines)
-
-
-def edit(folder: Path, name: str, **fields: Any) -> None:
-    document = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(document | fields))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +77,7 @@ def test_a_change_of_the_mapping_alone_is_said_to_be_one(runs: tuple[Path, Path]
         next(line for line in lines if line["label"] is not None)["label"] = None
 
     with_lines(runs[0], WHISPER, change)
-    edit(runs[0], "run.json", mapping_version="older")
+    edited(runs[0], "run.json", put("older", "mapping_version"))
     whisper = compare_runs(*map(read_report, runs))[2]
     loso = next(change for change in whisper.protocols if change.protocol == "loso")
     assert loso.mapping_only
@@ -97,7 +92,7 @@ def test_a_change_of_the_model_is_not_taken_for_the_mapping(runs: tuple[Path, Pa
 
 
 def test_milliseconds_only_on_equal_hardware(runs: tuple[Path, Path]) -> None:
-    edit(runs[1], "environment.json", hw="c" * 16)
+    edited(runs[1], "environment.json", put("c" * 16, "hw"))
     change = compare_runs(*map(read_report, runs))[1]
     assert "p50 ms" not in change.figures
     assert "x mfcc" in change.figures
@@ -112,7 +107,7 @@ def test_other_splits_are_refused(runs: tuple[Path, Path], capsys: pytest.Captur
     splits = json.loads((runs[1] / "splits.json").read_text())["protocols"]
     clip = next(iter(splits["loso"]["all"]))
     splits["loso"]["all"][clip] = "f" * 16
-    edit(runs[1], "splits.json", protocols=splits)
+    edited(runs[1], "splits.json", put(splits, "protocols"))
     assert main([*map(str, runs)]) == 2
     error = capsys.readouterr().err
     assert "different splits" in error

@@ -33,8 +33,7 @@ from tests.benchmarks.made_run import (
     read_lines,
     write_lines,
 )
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.conftest import PROJECT
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.records.files import read_records, read_run, record_writer, whole_lines
 from benchmarks.records.measurements import Cost
 from inference.features import FeatureSettings, num_statistics
-from tests.benchmarks.conftest import PROJECT
+from tests.conftest import PROJECT
 
 README = (PROJECT / "inference" / "README.md").read_text(encoding="utf-8")
 

@@ -24,7 +24,7 @@ from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS
-from tests.benchmarks.conftest import PROJECT
+from tests.conftest import PROJECT
 
 Benchmark = Callable[..., tuple[int, Path]]
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from benchmarks.records.files import whole_lines
-from tests.benchmarks.conftest import PROJECT
+from tests.conftest import PROJECT
 
 MEASURE = """
 import sys
