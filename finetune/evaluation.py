@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.split_card import read_split_card
@@ -18,6 +18,9 @@ from inference.command_line import EXIT_OK, CommandLineParser, path_argument, re
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json
 from inference.vocabulary import add_vocabulary_argument, checkpoint_argument
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CLIPS_PER_CALL = 32
 #: File of a checkpoint -> the backend that reads it; the first that is there decides.
@@ -60,15 +63,16 @@ def main(argv: list[str] | None = None) -> int:
             f"{options.checkpoint} ({card.fingerprint}); pass --dataset with the corpus it was trained on."
         )
     name = options.backend or _backend_name(options.checkpoint)
-    report = evaluate_clips(load_backend(name, str(options.checkpoint)), split.test)
+    probabilities, report = evaluate_clips(load_backend(name, str(options.checkpoint)), split.test)
     folder = options.out or options.checkpoint / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     report = {"checkpoint": str(options.checkpoint), "split": split.caption, **report}
     write_json(folder / "evaluation.json", report)
     # Imported here: --help and wrong options need not wait for matplotlib.
-    from finetune.plots import draw_confusion, draw_history
+    from finetune.plots import draw_confusion, draw_history, draw_roc
 
     draw_confusion(report["confusion"], folder / "confusion.png")
+    draw_roc(probabilities, [clip.label for clip in split.test], folder / "roc.png")
     history = options.checkpoint / "history.json"
     if history.is_file():
         draw_history(read_json(history), folder / "curves.png")
@@ -86,12 +90,15 @@ def _backend_name(checkpoint: Path) -> str:
     )
 
 
-def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
+def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> "tuple[np.ndarray, dict[str, Any]]":
     """Asks a classifier about clips; digits only, so a reject class takes no part.
 
     Args:
         backend: A ``Backend`` that gives probabilities.
         clips: What to ask.
+
+    Returns:
+        Probabilities ``(num_clips, num_labels)``, and the figures by name.
 
     Raises:
         CheckpointError: If the backend gives none.
@@ -117,7 +124,7 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> dict[str, Any]:
     labels = [label for label in vocabulary().labels if label in references]
     columns = precision_recall_fscore_support(references, answers, labels=labels, zero_division=0)
     low, high, _ = wilson_interval(sum(a == r for a, r in zip(answers, references, strict=True)), len(clips))
-    return {
+    return probabilities, {
         "clips": len(clips),
         "accuracy": accuracy(answers, references),
         "accuracy_interval": [low, high],

@@ -16,7 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.baselines.table import STATISTICS_TITLES, SYNTHETIC_SHARES, FittedBaseline, find_baseline
+from finetune.baselines.table import (
+    STATISTICS_TITLES,
+    SYNTHETIC_SHARES,
+    FittedBaseline,
+    StatisticsGrid,
+    find_baseline,
+)
 from finetune.corpus.clip import Clip
 from finetune.corpus.loading import use_labels_of
 from finetune.corpus.mixture import load_corpora
@@ -26,17 +32,21 @@ from inference.command_line import (
     CommandLineParser,
     natural_number,
     path_argument,
+    positive_float,
     positive_int,
     reports_user_errors,
     shareable_command,
 )
 from inference.errors import UserError
+from inference.features import FeatureSettings
 from inference.vocabulary import add_vocabulary_argument
 
 if TYPE_CHECKING:
     import numpy as np
 
 LEAST_PROBABILITY = 1e-12
+#: Option -> what it is of a ``StatisticsGrid``.
+_GRID_OPTIONS = {"n_mfcc": "n_mfcc", "C": "regularisation", "gamma": "gammas", "folds": "folds"}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,6 +67,26 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=positive_int, help="optimizer steps of the networks (default: each one's own number)"
     )
+    grid = parser.add_argument_group("what the models of MFCC statistics choose from, by cross-validation")
+    grid.add_argument(
+        "--n-mfcc", type=positive_int, metavar="N", help=f"coefficients (default: {StatisticsGrid.n_mfcc})"
+    )
+    grid.add_argument(
+        "--C", nargs="+", type=positive_float, metavar="C", help="of machine or regression (default: its own)"
+    )
+    grid.add_argument(
+        "--gamma",
+        nargs="+",
+        type=positive_float,
+        metavar="G",
+        help="of the machine, over the number of statistics (default: its own)",
+    )
+    grid.add_argument(
+        "--folds",
+        type=positive_int,
+        metavar="N",
+        help=f"parts, of speakers or of clips of one, at most (default: {StatisticsGrid.folds})",
+    )
     parser.add_argument(
         "--report-to",
         nargs="+",
@@ -76,6 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     use_labels_of(data.datasets[0], data.streaming)
     if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
+    _grid(options)
     if options.report_to:
         from finetune.training.tracking import prepare_trackers
 
@@ -87,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         # Imported here: --help must not wait for scipy and scikit-learn.
         from finetune.training.folds import run_folds
 
-        names = ("model", "seed", "steps")
+        names = ("model", "seed", "steps", *_GRID_OPTIONS)
         settings = asdict(data) | {name: getattr(options, name) for name in names}
         corpus = load_corpora(data.datasets[:1], data.streaming)[0]
         table = run_folds(
@@ -110,6 +141,21 @@ def _data_arguments(options: argparse.Namespace) -> DataArguments:
     return DataArguments(**values)
 
 
+def _grid(options: argparse.Namespace) -> StatisticsGrid:
+    """What was typed, beside the values that were not; UserError if they cannot be used."""
+    typed = {name: value for name in _GRID_OPTIONS if (value := getattr(options, name)) is not None}
+    if typed and options.model not in STATISTICS_TITLES:
+        raise UserError(
+            f"--n-mfcc, --C, --gamma and --folds are for {' and '.join(STATISTICS_TITLES)}, not for "
+            f"{options.model}."
+        )
+    grid = StatisticsGrid(**{_GRID_OPTIONS[name]: value for name, value in typed.items()})
+    most = FeatureSettings.n_mels - 1
+    if grid.n_mfcc > most or grid.folds < 2:
+        raise UserError(f"--n-mfcc is at most {most}, one less than the bands, and --folds 2 at least.")
+    return grid
+
+
 def _fit(options: argparse.Namespace, arguments: DataArguments, command: str, folder: Path) -> None:
     """Fits one split and writes its checkpoint."""
     from finetune.checkpoint.writer import prepare_folder
@@ -120,7 +166,7 @@ def _fit(options: argparse.Namespace, arguments: DataArguments, command: str, fo
     data = gather(arguments)
     prepare_folder(folder)
     sys.stderr.write(f"{data.description}\n")
-    baseline = find_baseline(options.model, options.seed, options.steps)
+    baseline = find_baseline(options.model, options.seed, options.steps, _grid(options))
     validation, notes = data.split.validation, _NOTES_WITHOUT_VALIDATION
     started = time.perf_counter()
     # A model that has not heard the validation clips: its curve, figures and operating point.

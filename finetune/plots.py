@@ -38,6 +38,31 @@ def draw_confusion(counts: Sequence[Sequence[int]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def draw_roc(probabilities: np.ndarray, references: Sequence[str], path: Path) -> None:
+    """Draws for each label which share of it is found against which share of the others is taken for it.
+
+    Args:
+        probabilities: ``(num_clips, num_labels)``.
+        references: The labels that were spoken.
+        path: The picture to write.
+    """
+    from sklearn.metrics import roc_curve
+
+    figure = Figure(figsize=(6, 5.5), layout="constrained")
+    axes = figure.subplots()
+    for label, scores in zip(vocabulary().labels, probabilities.T, strict=True):
+        is_label = np.asarray(references) == label
+        if is_label.any() and not is_label.all():
+            false_positives, true_positives, _ = roc_curve(is_label, scores)
+            axes.plot(false_positives, true_positives, label=label, alpha=0.8)
+    axes.set(
+        xlabel="share of other words taken for it", ylabel="share found", title="ROC, label against rest"
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
 def draw_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draws loss, accuracy and macro F1 over the epochs, training and validation."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")

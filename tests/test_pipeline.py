@@ -13,7 +13,10 @@ from tests.conftest import PROJECT
 
 
 def test_stages_name_files_that_exist() -> None:
-    stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+    pipeline = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
+    stages = pipeline["stages"]
+    made = [folder for stage in stages.values() for out in stage["outs"] for folder in out]
+    assert all(path.startswith(tuple(made)) for path in (*pipeline["metrics"], *pipeline["plots"]))
     parameters = yaml.safe_load((PROJECT / "params.yaml").read_text())
     assert list(stages) == ["baseline", "finetune", "benchmark"]
     for stage in stages.values():
@@ -45,5 +48,11 @@ def test_dvc_repro_runs_all_stages(spoken_corpus: Path, tmp_path: Path) -> None:
         ).stdout
 
     repro()
-    assert (clone / "runs" / "pipeline" / "benchmark" / "summary.md").is_file()
+    pipeline = yaml.safe_load((clone / "dvc.yaml").read_text())
+    assert all((clone / path).exists() for path in (*pipeline["metrics"], *pipeline["plots"]))
+    show = ["dvc", "metrics", "show", "--json"]
+    shown = subprocess.run(
+        show, cwd=clone, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert "test_accuracy" in shown
     assert "didn't change" in repro()

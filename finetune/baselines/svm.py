@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
-from finetune.baselines.table import class_ids
+from finetune.baselines.table import StatisticsGrid, class_ids
 from finetune.corpus.clip import Clip
 from finetune.corpus.splits import grouped_folds, speaker_groups
 from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
@@ -57,7 +57,7 @@ STEEPNESS = (0.1, 100.0)
 CACHE_MB = 1000.0
 #: Words by which the grid is chosen, at most.
 MAX_GRID_WORDS = 3000
-#: The grid. Every combination is cross-validated over the training speakers.
+#: The grid, unless another is asked for. Every combination is cross-validated over the training speakers.
 NUM_SEGMENTS = (4, 5)
 REGULARISATION = {"mfcc-svm": (4.0, 10.0), "mfcc-logreg": (0.01, 0.1)}
 GAMMAS = {"mfcc-svm": (1.0, 1.5), "mfcc-logreg": (1.0,)}
@@ -124,7 +124,12 @@ class FittedStatistics:
 
 
 def fit_statistics(
-    model: str, clips: Sequence[Clip], validation: Sequence[Clip], contract: CropContract, seed: int
+    model: str,
+    clips: Sequence[Clip],
+    validation: Sequence[Clip],
+    contract: CropContract,
+    seed: int,
+    grid: StatisticsGrid,
 ) -> FittedStatistics:
     """Chooses from the grid by cross-validation over speakers, then fits clips and varied copies of them.
 
@@ -134,6 +139,7 @@ def fit_statistics(
         validation: Not looked at: the grid is chosen over the training speakers.
         contract: The crop the model is made for.
         seed: Seed of the augmentation and of the folds.
+        grid: What to choose from.
 
     Raises:
         CorpusError: If a label has fewer than two clips.
@@ -148,7 +154,7 @@ def fit_statistics(
     # The grid is chosen by the words, each of them once.
     words = np.flatnonzero(label_ids[rows[: len(clips)]] < len(vocabulary().labels))[:MAX_GRID_WORDS]
     point, accuracy = choose_point(
-        model, [bands[row] for row in words], label_ids[rows[words]], speakers[rows[words]]
+        model, [bands[row] for row in words], label_ids[rows[words]], speakers[rows[words]], grid
     )
     statistics = _statistics(bands, point.settings)
     fit = fit_kernel if model == "mfcc-svm" else fit_linear
@@ -157,20 +163,26 @@ def fit_statistics(
 
 
 def choose_point(
-    model: str, bands: Sequence[np.ndarray], label_ids: np.ndarray, speakers: np.ndarray
+    model: str,
+    bands: Sequence[np.ndarray],
+    label_ids: np.ndarray,
+    speakers: np.ndarray,
+    grid: StatisticsGrid | None = None,
 ) -> tuple[GridPoint, float]:
     """The point of the grid that recognises held-out training speakers best, and how well.
 
     A corpus of one speaker is divided by clips instead.
     """
+    grid = grid or StatisticsGrid()
+    regularisation, gammas = grid.regularisation or REGULARISATION[model], grid.gammas or GAMMAS[model]
     groups = speaker_groups(speakers, label_ids)
-    folds = grouped_folds(label_ids, groups)
+    folds = grouped_folds(label_ids, groups, grid.folds)
     found: list[tuple[float, GridPoint]] = []
     for num_segments in tqdm(NUM_SEGMENTS, desc="grid", unit="pooling", disable=None):
-        settings = FeatureSettings(num_segments=num_segments)
+        settings = FeatureSettings(n_mfcc=grid.n_mfcc, num_segments=num_segments)
         statistics = _statistics(bands, settings)
-        for regularisation, gamma in product(REGULARISATION[model], GAMMAS[model]):
-            point = GridPoint(settings, regularisation, gamma)
+        for strength, gamma in product(regularisation, gammas):
+            point = GridPoint(settings, strength, gamma)
             pipeline = make_pipeline(*_front(), _estimator(model, point, statistics.shape[1]))
             scores = cross_val_score(pipeline, statistics, label_ids, groups=groups, cv=folds)
             found.append((float(scores.mean()), point))

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from finetune.corpus.clip import Clip
+from finetune.corpus.splits import MAX_FOLDS
 from inference.crop import CropContract
+from inference.features import FeatureSettings
 from inference.vocabulary import REJECT_LABEL, vocabulary
 
 #: The shortest clip, in milliseconds; what is shorter is padded.
@@ -27,6 +29,23 @@ STATISTICS_TITLES = {
     "mfcc-svm": "MFCC statistics and an RBF support vector machine",
     "mfcc-logreg": "MFCC statistics and logistic regression",
 }
+
+
+@dataclass(frozen=True)
+class StatisticsGrid:
+    """What models of MFCC statistics choose from.
+
+    Attributes:
+        n_mfcc: Cepstral coefficients.
+        regularisation: Values of C; each model's own where there are none.
+        gammas: Widths of the kernel, in units of one over the number of statistics; likewise.
+        folds: Parts of the cross-validation, at most.
+    """
+
+    n_mfcc: int = FeatureSettings.n_mfcc
+    regularisation: tuple[float, ...] = ()
+    gammas: tuple[float, ...] = ()
+    folds: int = MAX_FOLDS
 
 
 class FittedBaseline(Protocol):
@@ -66,13 +85,16 @@ class Baseline:
     fit: Callable[[Sequence[Clip], Sequence[Clip]], FittedBaseline]
 
 
-def find_baseline(model: str, seed: int, num_steps: int | None = None) -> Baseline:
+def find_baseline(
+    model: str, seed: int, num_steps: int | None = None, grid: StatisticsGrid | None = None
+) -> Baseline:
     """The baseline of a name.
 
     Args:
         model: A key of ``SYNTHETIC_SHARES``.
         seed: Seed of everything drawn.
         num_steps: Optimizer steps of the networks; each one's own number if None.
+        grid: What models of ``STATISTICS_TITLES`` choose from.
     """
     contract = CropContract(min_ms=MIN_MS)
     # Imported here: who fits a network waits for no scikit-learn, and the other way round.
@@ -80,7 +102,8 @@ def find_baseline(model: str, seed: int, num_steps: int | None = None) -> Baseli
     if model in STATISTICS_TITLES:
         from finetune.baselines.svm import fit_statistics
 
-        title, fit = STATISTICS_TITLES[model], partial(fit_statistics, model, contract=contract, seed=seed)
+        title, grid = STATISTICS_TITLES[model], grid or StatisticsGrid()
+        fit = partial(fit_statistics, model, contract=contract, seed=seed, grid=grid)
     else:
         from finetune.baselines.cnn import NETWORKS, fit_cnn
 

@@ -102,7 +102,8 @@ def label_names(folder: Path) -> set[str]:
     named = {clip.label for file in files if (clip := clip_from_path(file.path))}
     folders = {file.folder for file in files if file.folder}
     # Speakers may have folders of digits.
-    return set(tabled) or (folders if len(folders) > 1 and not named <= set(vocabulary().labels) else named)
+    has_known_names = bool(named) and named <= set(vocabulary().labels)
+    return set(tabled) or (folders if len(folders) > 1 and not has_known_names else named)
 
 
 def _file(folder: Path, path: Path) -> _File:

@@ -121,12 +121,12 @@ def speaker_groups(speakers: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
     return speakers if all(len(names) > 1 for names in spoken_by) else np.arange(len(speakers))
 
 
-def grouped_folds(label_ids: np.ndarray, groups: np.ndarray) -> "StratifiedGroupKFold":
-    """Folds of whole groups, in each of which every label has a chance to be."""
+def grouped_folds(label_ids: np.ndarray, groups: np.ndarray, most: int = MAX_FOLDS) -> "StratifiedGroupKFold":
+    """Folds of whole groups, ``most`` at most, in each of which every label has a chance to be."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     least = min(np.unique(groups[label_ids == label_id]).size for label_id in np.unique(label_ids))
-    return StratifiedGroupKFold(min(MAX_FOLDS, least))
+    return StratifiedGroupKFold(min(most, least))
 
 
 def fingerprint(clips: Iterable[Clip]) -> str:

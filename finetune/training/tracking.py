@@ -52,7 +52,7 @@ def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, object]) 
 
     Args:
         names: Some of ``TRACKERS``; none for a report that goes nowhere.
-        folder: The run's folder; its path is the run's name.
+        folder: The run's folder; its path is the run's name, and MLflow keeps a copy of what lies there.
         settings: What distinguishes the run: model, seed, hyper-parameters.
 
     Yields:
@@ -81,5 +81,9 @@ def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, object]) 
         yield lambda values, step: accelerator.log(
             {re.sub(r"[^\w./ -]", "", name): value for name, value in values.items()}, step
         )
+        if "mlflow" in names and folder.is_dir():
+            import mlflow
+
+            mlflow.log_artifacts(str(folder), "checkpoint")
     finally:
         accelerator.end_training()

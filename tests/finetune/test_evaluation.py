@@ -25,7 +25,7 @@ def test_evaluation_agrees_with_the_card(checkpoint: Path, spoken_corpus: Path, 
     assert report["accuracy"] == figures["test_accuracy"]
     assert report["clips"] == figures["test_clips"] == sum(map(sum, report["confusion"]))
     assert f"accuracy {report['accuracy']:.4f}" in capsys.readouterr().out
-    for name in ("confusion.png", "curves.png"):
+    for name in ("confusion.png", "curves.png", "roc.png"):
         assert (checkpoint / "evaluation" / name).read_bytes().startswith(b"\x89PNG")
 
 

@@ -327,3 +327,16 @@ def test_shipped_checkpoints_keep_their_word(name: str, recordings: Path) -> Non
     assert f"| test accuracy | {told:.4g} |" in (folder / "README.md").read_text()
     # An export in 8 bits may turn a clip over, another one on another processor.
     assert accuracy == pytest.approx(told, abs=0.01 if (folder / "export.json").is_file() else 1e-9)
+
+
+def test_what_the_grid_is_chosen_from(spoken_corpus: Path, tmp_path: Path, capsys) -> None:
+    command = ["--dataset", str(spoken_corpus), "--skip_validation", "--out", str(tmp_path / "out")]
+    grid = ["--n-mfcc", "7", "--C", "0.5", "--folds", "2"]
+    assert fit_baseline.main(["--model", "mfcc-logreg", *command, *grid]) == 0
+    assert json.loads((tmp_path / "out" / "features.json").read_text())["n_mfcc"] == 7
+    assert json.loads((tmp_path / "out" / "figures.json").read_text())["chosen_C"] == 0.5
+    capsys.readouterr()
+    assert fit_baseline.main(["--model", "mfcc-cnn", *command, *grid]) == 2
+    assert "are for mfcc-svm and mfcc-logreg, not for mfcc-cnn" in capsys.readouterr().err
+    assert fit_baseline.main([*command, "--n-mfcc", "40"]) == 2
+    assert "--n-mfcc is at most 39" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from finetune.corpus.clip import Corpus
+from finetune.corpus.folder import label_names
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from inference.audio_files import AUDIO_SUFFIXES
@@ -179,3 +180,11 @@ def test_unusable_tables_say_why(make, tmp_path: Path, text: str, message: str) 
 def test_two_files_of_one_name_are_named(make) -> None:
     with pytest.raises(CorpusError, match="two clips are called train/1/a"):
         make("one/a.wav", "one/a.mp3")
+
+
+def test_folders_of_plain_names_are_labels_and_those_of_speakers_are_not(tmp_path: Path) -> None:
+    for name in ("words/yes/a.wav", "words/no/b.wav", "people/anna/7_anna_0.wav", "people/ben/7_ben_0.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert label_names(tmp_path / "words") == {"yes", "no"}
+    assert label_names(tmp_path / "people") == {"7"}

@@ -18,16 +18,22 @@ def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_fine_tuning_and_baselines_report_to_one_mlflow_store(
-    config: Path, tmp_path: Path, mlflow_store: str
+    config: Path, tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow = pytest.importorskip("mlflow")
     mlflow.set_tracking_uri(mlflow_store)
+    monkeypatch.chdir(tmp_path)  # where MLflow keeps artefacts
+    (tmp_path / "svm").mkdir()
+    (tmp_path / "svm" / "labels.json").write_text("[]")
     words = ["--config", str(config), "--output_dir", str(tmp_path / "out"), "--max_steps", "1"]
     assert train.main([*words, "--report_to", "mlflow"]) == 0
     with tracked(["mlflow"], tmp_path / "svm", {"model": "mfcc-svm", "seed": 3}) as report:
         report({"validation_accuracy": 0.5}, 0)
         report({"validation_accuracy": 0.75, "from (95 % Wilson)": 0.5}, 1)
-    runs = {run.info.run_name: run.data for run in mlflow.search_runs(["1"], output_format="list")}
+    found = mlflow.search_runs(["1"], output_format="list")
+    runs = {run.info.run_name: run.data for run in found}
+    (fitted,) = (run.info.run_id for run in found if run.info.run_name == str(tmp_path / "svm"))
+    assert mlflow.artifacts.load_text(f"runs:/{fitted}/checkpoint/labels.json") == "[]"
     assert set(runs) == {str(tmp_path / "out"), str(tmp_path / "svm")}
     assert 0 <= runs[str(tmp_path / "out")].metrics["eval_accuracy"] <= 1
     assert runs[str(tmp_path / "out")].params["learning_rate"] == "0.002"
