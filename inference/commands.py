@@ -43,7 +43,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         ),
         "train": Subcommand("finetune.train", "fine-tune Wav2Vec2 or its kin"),
         "fit": Subcommand("finetune.fit_baseline", "fit a small baseline: MFCC, CNN or speech embedding"),
-        "pretrain": Subcommand("finetune.pretrain", "give a small encoder a start on synthetic voices"),
+        "pretrain": Subcommand("finetune.pretrain", "teach a small encoder what a large one hears"),
         "evaluate": Subcommand("finetune.evaluation", "figures of a checkpoint on its own split"),
         "preview": Subcommand("finetune.preview", "draw clips before and after augmentation"),
         "calibrate": Subcommand("finetune.calibrate", "choose when an answer of a backend is shown"),

@@ -44,6 +44,7 @@ HOMES = {
         "finetune/training/fine_tuning.py",
         "finetune/metrics.py",
         "finetune/training/modeling.py",
+        "finetune/training/teacher.py",
         "finetune/training/whisper_encoder.py",
         "finetune/training/tracking.py",
     },

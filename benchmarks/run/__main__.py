@@ -77,8 +77,9 @@ def _load_corpus(request: Request) -> Corpus:
     """What the protocols split; where there are no recordings, voices that no shipped model has heard."""
     if all(protocol.startswith(EXTERNAL) for protocol in request.protocols):
         return load_corpus(request.protocols[0].removeprefix(EXTERNAL))
-    corpus = load_corpus(request.dataset, otherwise=FLITE if shutil.which(FLITE) else "synthetic")
-    if corpus.name == "synthetic":
+    others = shutil.which(FLITE) is not None
+    corpus = load_corpus(request.dataset, otherwise=FLITE if others else "synthetic")
+    if corpus.name == "synthetic" and not others:
         say(
             "the shipped models have learned from voices of espeak-ng: these figures say little. With flite "
             "there are voices that none has heard, and other words: sudo apt-get install flite"
