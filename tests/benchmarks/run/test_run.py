@@ -35,6 +35,11 @@ def entries(folder: Path) -> dict[str, "pd.Series[object]"]:
     return {entry["backend"]: entry for _, entry in frame.iterrows()}
 
 
+def flags_of(entry: "pd.Series[object]") -> set[str]:
+    """What is remarked of a row, but for how busy the machine was."""
+    return set(str(entry["flags"]).split(", ")) - {"", "ms unreliable"}
+
+
 def test_one_good_one_constant_one_writer_one_missing(
     benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,7 +54,7 @@ def test_one_good_one_constant_one_writer_one_missing(
     assert pd.isna(table["constant"]["parameters"])
     # Its own labels are all wrong; the text counts, and "to" is no digit.
     assert table["writer"][["accuracy", "unmapped"]].tolist() == [0.9, 0.1]
-    assert table["writer"]["flags"] == "zero-shot"
+    assert flags_of(table["writer"]) == {"zero-shot"}
     for name in ("perfect", "constant", "writer"):
         assert 0 < table[name]["p50_ms"] <= table[name]["p95_ms"]
         assert pd.isna(table[name]["p99_ms"])
@@ -236,7 +241,7 @@ def test_the_right_split_of_that_checkpoint_is_no_leak(benchmark: Benchmark, lea
     assert code == 0
     entry = entries(folder)["perfect"]
     assert entry["n"] == 50
-    assert entry["flags"] == ""
+    assert flags_of(entry) == set()
 
 
 def test_stand_in_weights_are_never_taken_for_a_result(
@@ -250,7 +255,7 @@ def test_stand_in_weights_are_never_taken_for_a_result(
     assert not folder.exists()
     assert "--allow-fixture" in capsys.readouterr().err
     _, folder = benchmark("Writer", checkpoint=str(toy), options=("--allow-fixture",))
-    assert entries(folder)["writer"]["flags"] == "FIXTURE"
+    assert flags_of(entries(folder)["writer"]) == {"FIXTURE"}
     for table in (capsys.readouterr().out, (folder / "summary.md").read_text()):
         assert "FIXTURE: writer is a stand-in and no result: toy trained on digits" in " ".join(table.split())
 
