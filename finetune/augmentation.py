@@ -51,8 +51,6 @@ class AugmentationSettings:
         babble_share: Share of the audible backgrounds that are other people talking.
         low_pass_probability: Share of clips that lose the band above 2.5 to 4 kHz.
         max_ms: Longer results are cut to this; one long clip would pad its whole batch.
-        mixup_probability: Share of clips that are mixed with another one (Zhang et al. 2018,
-            https://arxiv.org/abs/1710.09412); see ``finetune.training.clip_dataset``.
     """
 
     speed: tuple[float, float] = (0.85, 1.18)
@@ -68,7 +66,6 @@ class AugmentationSettings:
     babble_share: float = 0.2
     low_pass_probability: float = 0.2
     max_ms: float = 1500.0
-    mixup_probability: float = 0.0
 
 
 def clip_generator(seed: int, epoch: int, clip_id: str) -> np.random.Generator:

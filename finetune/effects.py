@@ -139,14 +139,6 @@ def babble(voices: Sequence[np.ndarray], num_samples: int, generator: np.random.
     return unit_rms(mixture)
 
 
-def mix(waveform: np.ndarray, other: np.ndarray, weight: float) -> np.ndarray:
-    """Lays one clip over another of any length, ``weight`` of the amplitude being the first's."""
-    mixture = np.zeros(max(waveform.size, other.size), np.float32)
-    mixture[: waveform.size] = np.float32(weight) * waveform
-    mixture[: other.size] += np.float32(1.0 - weight) * other
-    return mixture
-
-
 def unit_rms(waveform: np.ndarray) -> np.ndarray:
     """The waveform scaled to RMS 1; silence stays silent."""
     return (waveform / max(float(np.sqrt(np.mean(np.square(waveform)))), 1e-12)).astype(np.float32)

@@ -77,7 +77,6 @@ class AugmentationArguments:
     max_pad_ms: float = field(default=300.0, metadata={"help": "longest background on each side"})
     min_snr_db: float = field(default=5.0, metadata={"help": "loudest background"})
     noise_probability: float = field(default=0.5, metadata={"help": "share of clips with audible background"})
-    mixup_probability: float = field(default=0.0, metadata={"help": "share of clips mixed with another one"})
     max_clip_ms: float = field(default=1500.0, metadata={"help": "longer training clips are cut to this"})
     min_clip_ms: int = field(default=250, metadata={"help": "shorter clips are padded to this"})
 
@@ -93,9 +92,8 @@ class AugmentationArguments:
             )
         if self.min_snr_db > MAX_SNR_DB:
             raise UserError(f"--min_snr_db {self.min_snr_db}: expected {MAX_SNR_DB} dB or less.")
-        for name in ("noise_probability", "mixup_probability"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UserError(f"--{name} {getattr(self, name)}: expected a share from 0 to 1.")
+        if not 0.0 <= self.noise_probability <= 1.0:
+            raise UserError(f"--noise_probability {self.noise_probability}: expected a share from 0 to 1.")
 
     def settings(self) -> AugmentationSettings | None:
         """The ranges to draw from; None without augmentation."""
@@ -107,7 +105,6 @@ class AugmentationArguments:
             snr_db=(self.min_snr_db, MAX_SNR_DB),
             noise_probability=self.noise_probability,
             max_ms=self.max_clip_ms,
-            mixup_probability=self.mixup_probability,
         )
 
     def crop_contract(self) -> CropContract:

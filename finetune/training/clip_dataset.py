@@ -25,13 +25,9 @@ from finetune.augmentation import (
     draw_speed,
 )
 from finetune.corpus.clip import Clip
-from finetune.effects import mix
 from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract, prepare
 from inference.vocabulary import vocabulary
-
-#: Shape of the distribution of mixing weights, as in the mixup paper for speech commands.
-MIXUP_ALPHA = 0.3
 
 
 class ClipDataset(Dataset):
@@ -69,14 +65,11 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         clip = self._clips[row]
-        target: Any = self._label_ids[clip.label]
         waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
             waveform = self._vary(clip, self._augmentation, generator)
-            if self._augmentation.mixup_probability:
-                waveform, target = self._mix(clip, waveform, self._augmentation, generator)
-        return {"input_values": prepare(waveform, self._contract), "labels": target}
+        return {"input_values": prepare(waveform, self._contract), "labels": self._label_ids[clip.label]}
 
     def _vary(
         self, clip: Clip, augmentation: AugmentationSettings, generator: np.random.Generator
@@ -89,27 +82,9 @@ class ClipDataset(Dataset):
         """Rows of clips for babble: the first draw from a clip's generator."""
         return generator.integers(len(self), size=MAX_BABBLE_VOICES)
 
-    def _mix(
-        self,
-        clip: Clip,
-        waveform: np.ndarray,
-        augmentation: AugmentationSettings,
-        generator: np.random.Generator,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws whether another clip is laid over this one; labels become probabilities."""
-        probabilities = np.zeros(len(self._label_ids), np.float32)
-        weight = 1.0
-        if generator.random() < augmentation.mixup_probability:
-            other = self._clips[int(generator.integers(len(self)))]
-            weight = generator.beta(MIXUP_ALPHA, MIXUP_ALPHA)
-            waveform = mix(waveform, self._vary(other, augmentation, generator), weight)
-            probabilities[self._label_ids[other.label]] = 1.0 - weight
-        probabilities[self._label_ids[clip.label]] += weight
-        return waveform, probabilities
-
     @property
     def lengths(self) -> list[int]:
-        """About the samples of each clip as the present epoch varies it; mixing is not foreseen."""
+        """About the samples of each clip as the present epoch varies it."""
         sizes = [self._waveforms[clip.clip_id].size for clip in self._clips]
         if self._augmentation is None:
             return sizes
@@ -156,7 +131,7 @@ class WaveformCollator:
         That is ``input_values`` ``(batch, num_samples)`` and the mask, if any, or ``input_features``
         ``(batch, n_mels, num_frames)``.
 
-        Labels are ids ``(batch,)``, or probabilities ``(batch, num_labels)`` where clips are mixed.
+        Labels are ids ``(batch,)``, or what else a data set gives of each clip.
         """
         batch = self.feature_extractor(
             [example["input_values"] for example in examples],

@@ -134,8 +134,7 @@ def classification_loss(
     )
     if num_items_in_batch is None:
         return loss / len(labels)
-    # The Trainer counts the elements of the labels; those of mixed clips hold one per class.
-    return loss * labels[0].numel() / num_items_in_batch
+    return loss / num_items_in_batch
 
 
 class EarlyStopping(TrainerCallback):

@@ -8,7 +8,6 @@ from finetune.effects import (
     coloured_noise,
     equalise,
     low_pass,
-    mix,
     reverberate,
     shift_formants,
     unit_rms,
@@ -90,11 +89,6 @@ def test_babble_is_several_voices_at_unit_level() -> None:
     mixture = babble([TONE, NOISE[:1000], TONE[:500]], 5000, np.random.default_rng(0))
     assert mixture.shape == (5000,)
     assert np.sqrt(np.mean(mixture**2)) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_mixture_of_unequal_lengths() -> None:
-    mixture = mix(np.ones(3, np.float32), np.ones(5, np.float32), 0.75)
-    np.testing.assert_allclose(mixture, [1, 1, 1, 0.25, 0.25])
 
 
 def test_silence_stays_silent() -> None:

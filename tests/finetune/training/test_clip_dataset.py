@@ -100,28 +100,6 @@ def test_dataset_varies_by_epoch_and_serves_validation_as_it_is(spoken_corpus: P
     assert [example["labels"] for example in plain] == [DIGITS.label2id[clip.label] for clip in clips]
 
 
-def test_mixed_clips_carry_probabilities(spoken_corpus: Path) -> None:
-    clips = load_corpus(str(spoken_corpus)).clips[::20]
-    waveforms = {clip.clip_id: clip.waveform() for clip in clips}
-    settings = AugmentationSettings(mixup_probability=0.5)
-    dataset = ClipDataset(clips, waveforms, CropContract(), settings, seed=1)
-    labels = WaveformCollator(micro_model("layer")[1])(list(dataset))["labels"]
-    assert labels.shape == (len(clips), len(DIGITS.labels))
-    torch.testing.assert_close(labels.sum(dim=1), torch.ones(len(clips)))
-    mixed = labels.max(dim=1).values < 1
-    assert 0 < mixed.sum() < len(clips)
-
-
-def test_mixed_labels_weigh_as_much_as_ids() -> None:
-    """The Trainer counts every element of the labels."""
-    logits, labels = torch.randn(8, len(DIGITS.labels)), torch.arange(8)
-    probabilities = torch.nn.functional.one_hot(labels, len(DIGITS.labels)).float()
-    torch.testing.assert_close(
-        classification_loss({"logits": logits}, probabilities, torch.tensor(probabilities.numel()), 0.1),
-        classification_loss({"logits": logits}, labels, torch.tensor(8), 0.1),
-    )
-
-
 def test_loss_does_not_depend_on_how_a_step_is_divided() -> None:
     """Two halves of a step, summed, weigh as much as the whole step."""
     logits, labels = torch.randn(8, len(DIGITS.labels)), torch.arange(8)
