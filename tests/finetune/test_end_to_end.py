@@ -88,7 +88,7 @@ def test_the_file_alone_answers_as_the_backend_does(
     assert [label for label, *_ in found] == [vocabulary().labels[row[:-1].argmax()] for row in expected]
     record = json.loads((out / "export.json").read_text())
     assert record["comparison"]["label_agreement"] >= 0.999
-    assert 0 < record["comparison"]["max_probability_difference"] < 1e-3
+    assert 0 < record["comparison"]["max_probability_difference"] < 2e-3
     assert set(record["metadata"]) >= {"labels", "sampling_rate", "temperature", "threshold", "licence"}
 
 
