@@ -63,9 +63,19 @@ def values_of(backend: Backend, waveforms: list[np.ndarray]) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("name", ["mfcc", "logmel-dscnn", "speech-embedding", "wav2vec2", "whisper-encoder"])
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("mfcc", 1e-3),
+        ("mfcc-cnn", 1e-3),
+        ("logmel-dscnn", 1e-3),
+        ("speech-embedding", 1e-3),
+        ("wav2vec2", 1e-3),
+        ("whisper-encoder", 5e-3),  # 8 bits: a feature that differs in its last digit may round another way
+    ],
+)
 def test_the_file_alone_answers_as_the_backend_does(
-    name: str, waveforms: list[np.ndarray], spoken_corpus: Path, tmp_path: Path
+    name: str, tolerance: float, waveforms: list[np.ndarray], spoken_corpus: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "one-file"
     command = [name, "--format", "onnx", "--end-to-end", "--out", str(out), "--dataset", str(spoken_corpus)]
@@ -84,11 +94,11 @@ def test_the_file_alone_answers_as_the_backend_does(
     answers = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     found = [json.loads(line) for line in answers.splitlines()]
     expected = values_of(end_to_end.load_exportable(name)[0], waveforms)
-    assert np.abs(np.array([values for _, *values in found]) - expected).max() < 2e-3
+    assert np.abs(np.array([values for _, *values in found]) - expected).max() < tolerance
     assert [label for label, *_ in found] == [vocabulary().labels[row[:-1].argmax()] for row in expected]
     record = json.loads((out / "export.json").read_text())
     assert record["comparison"]["label_agreement"] >= 0.999
-    assert 0 < record["comparison"]["max_probability_difference"] < 2e-3
+    assert 0 < record["comparison"]["max_probability_difference"] < tolerance
     assert set(record["metadata"]) >= {"labels", "sampling_rate", "temperature", "threshold", "licence"}
 
 
