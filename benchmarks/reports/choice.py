@@ -1,9 +1,10 @@
-"""The best that keeps the given limits, what cannot be told from it, and the cheapest of these.
+"""The best that keeps the given limits, what cannot be told from it, and the cheapest that is as good.
 
 What decides is the share right and shown of voices that no model heard, at an equal share of other words
 shown; without such recordings the accuracy under the headline protocol. Two backends differ where the
 95 % interval of their paired difference excludes 0: over speakers where they are new, over clips of these
-voices otherwise.
+voices otherwise. That two cannot be told apart is no proof that they are alike, least of all on a few voices:
+a cheaper one takes the place of the best only where a loss of more than ``MARGIN`` is ruled out.
 """
 
 import math
@@ -20,6 +21,9 @@ from benchmarks.reports.table import Table, digits, is_missing, megabytes, perce
 from benchmarks.reports.uncertainty import share_on_new_voices
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, AllUnheard, compare_unheard
 from inference.errors import UserError
+
+#: Share of words by which what is shipped may be worse than the best (a margin of non-inferiority).
+MARGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Candidate(NamedTuple):
         )
 
     @property
+    def cost(self) -> tuple[float, float]:
+        """What the cheapest is chosen by."""
+        return self.ms, self.megabytes
+
+    @property
     def costs(self) -> str:
         """Milliseconds and size in brackets."""
         known = [f"{digits(self.ms)} ms"] if self.ms < math.inf else []
@@ -87,12 +96,24 @@ class Candidate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The best that fits, those that cannot be told from it, the cheapest of these, and all that fit."""
+    """What fits best, and what to ship.
+
+    Attributes:
+        best: The one with the largest share right.
+        alike: Those that cannot be told from it.
+        pick: The cheapest of it and those alike that are not worse by more than ``MARGIN``.
+        fitting: All that keep the limits.
+    """
 
     best: Candidate
     alike: list[Candidate]
     pick: Candidate
     fitting: list[Candidate]
+
+    @property
+    def unproven(self) -> list[Candidate]:
+        """Cheaper ones that cannot be told from the best and may yet be much worse."""
+        return [one for one in self.alike if one.cost < self.pick.cost]
 
 
 class Evidence:
@@ -163,9 +184,11 @@ class Evidence:
         if not fitting:
             return None
         best = max(fitting, key=lambda one: (one.share, -one.ms))
-        alike = [one for one in fitting if one is not best and not differs(self.difference(best, one, needs))]
-        pick = min([best, *alike], key=lambda one: (one.ms, one.megabytes))
-        return Choice(best, alike, pick, fitting)
+        tests = [(one, self.difference(best, one, needs)) for one in fitting if one is not best]
+        alike = [(one, test) for one, test in tests if not differs(test)]
+        as_good = [one for one, test in alike if _largest_loss(test) <= MARGIN]
+        pick = min([best, *as_good], key=lambda one: one.cost)
+        return Choice(best, [one for one, _ in alike], pick, fitting)
 
     def difference(self, first: Candidate, second: Candidate, needs: Requirements) -> Mapping[str, Any]:
         """How much more often the first is right, paired."""
@@ -188,6 +211,12 @@ class Evidence:
             else f"right and shown where {100 * false_accepts:g} % of other words are shown,"
         )
         return f"{shown} on voices that no model heard"
+
+
+def _largest_loss(test: Mapping[str, Any]) -> float:
+    """By how much the second of a comparison may be worse; where there is no interval, by what was found."""
+    high = test.get("difference_high")
+    return float(test["difference"] if high is None else high)
 
 
 def differs(test: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records.run_record import RunRecord
-from benchmarks.reports.choice import Candidate, Choice, Evidence, Requirements, differs
+from benchmarks.reports.choice import MARGIN, Candidate, Choice, Evidence, Requirements, differs
 from benchmarks.reports.table import Table, digits
 from benchmarks.reports.unheard import AllUnheard
 
@@ -63,16 +63,28 @@ def _ship(evidence: Evidence, needs: Requirements, choice: Choice) -> str:
     sentence = f"{start} {pick.described}: {evidence.heard(needs)}"
     if needs.new_speakers is not None and pick.low is not None and pick.low < needs.new_speakers:
         sentence += f" (whether it keeps {100 * needs.new_speakers:g} % on further voices is undecided)"
-    rest = [one for one in choice.alike if one is not pick]
+    unproven = choice.unproven
+    rest = [one for one in choice.alike if one is not pick and one not in unproven]
     if pick is not best:
         also = f", nor can {_bold(rest)}" if rest else ""
         points = _points(evidence.difference(best, pick, needs))
-        return f"{sentence}; the best, {best.described}, cannot be told from it ({points}: undecided){also}."
-    if rest:
-        return f"{sentence}; {_bold(rest)} cannot be told from it (undecided) and costs as much or more."
-    return f"{sentence}; " + (
-        "every other one is worse by more than chance." if len(choice.fitting) > 1 else "no other one fits."
-    )
+        sentence += f"; the best, {best.described}, cannot be told from it ({points}: undecided){also}"
+    elif rest:
+        sentence += f"; {_bold(rest)} cannot be told from it (undecided) and costs as much or more"
+    elif not unproven:
+        alone = (
+            "no other one fits"
+            if len(choice.fitting) == 1
+            else "every other one is worse by more than chance"
+        )
+        sentence += f"; {alone}"
+    if unproven:
+        verb = "costs" if len(unproven) == 1 else "cost"
+        sentence += (
+            f"; {_bold(unproven)} {verb} less, but this test is too small to rule out a loss of more than "
+            f"{100 * MARGIN:g} points"
+        )
+    return f"{sentence}."
 
 
 def _costs_of_given_limits(evidence: Evidence, needs: Requirements, choice: Choice) -> str:

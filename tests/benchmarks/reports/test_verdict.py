@@ -78,6 +78,15 @@ def test_the_cheapest_of_those_that_tie_is_shipped(told: Callable[..., str]) -> 
     assert "undecided)" in text
 
 
+def test_a_cheaper_one_that_may_be_much_worse_is_named_and_not_shipped(told: Callable[..., str]) -> None:
+    text = told({**FIELD, "middle": (3.0, 2.0, 57)})
+    assert text.startswith("Ship **large**, 100.0 %")
+    assert (
+        "; **middle** costs less, but this test is too small to rule out a loss of more than 5 points."
+        in text
+    )
+
+
 def test_where_nothing_fits_the_limits_to_loosen_are_named(told: Callable[..., str]) -> None:
     text = told(max_ms=2, new_speakers=0.7)
     assert text.startswith("Nothing that was measured keeps 2 ms and 70 % right or more.")
