@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from finetune.corpus.loading import load_corpus
     from finetune.corpus.non_words import recorded_non_words
     from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend
-    from inference.backends.table import load_backend
+    from inference.backends.table import BACKENDS, MEMBERS_FILE, load_backend, member_names
     from inference.files import write_json, write_text
     from inference.vocabulary import vocabulary
 
@@ -96,6 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         logits, label_ids, other_logits, options.max_false_accept_rate, num_recordings
     )
     write_calibration(options.out, operating_point)
+    spec = BACKENDS[options.backend]
+    if spec.composite:
+        names = member_names(options.checkpoint or spec.default_checkpoint)
+        write_json(options.out / MEMBERS_FILE, names)
     card = options.out / "README.md"
     if card.is_file():
         write_text(card, tell_operating_point(card.read_text(encoding="utf-8"), operating_point))

@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.backends.base import Backend
 from inference.backends.ensemble import joint, log_probabilities, normalised, widest_crop
-from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
+from inference.backends.table import SHIPPED_CHECKPOINTS, calibration_folder, load_backend, read_members
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import CheckpointError
 from inference.files import read_json
@@ -73,9 +73,10 @@ class CascadeBackend(Backend):
 
     @classmethod
     def load(cls, checkpoint: str, threads: int = 1) -> "CascadeBackend":
-        """Loads two members named ``NAME`` or ``NAME=CHECKPOINT``, joined by "+", the small one first.
+        """Loads two members, the small one first, see ``read_members``.
 
-        The thresholds are those shipped for the default pair.
+        A pair that was not calibrated together gets the thresholds of the default pair and no operating
+        point.
 
         Raises:
             CheckpointError: If not two are named, or one cannot be loaded.
@@ -86,9 +87,11 @@ class CascadeBackend(Backend):
                 f"a cascade of {checkpoint!r}: expected two, such as speech-embedding+whisper."
             )
         first, second = (load_backend(name, folder, threads) for name, folder in members)
-        operating_point = read_operating_point(SHIPPED_FOLDER)
-        backend = cls(first, second, read_thresholds(SHIPPED_FOLDER), operating_point)
-        own = (SHIPPED_FOLDER / THRESHOLDS_FILE, SHIPPED_FOLDER / OPERATING_POINT_FILE)
+        folder = calibration_folder("cascade", checkpoint)
+        operating_point = read_operating_point(folder) if folder else MOST_PROBABLE
+        folder = folder or SHIPPED_FOLDER
+        backend = cls(first, second, read_thresholds(folder), operating_point)
+        own = (folder / THRESHOLDS_FILE, folder / OPERATING_POINT_FILE)
         backend.checkpoint_files = (*backend.checkpoint_files, *own)
         return backend
 

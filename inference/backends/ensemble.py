@@ -9,14 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.backends.base import Backend
-from inference.backends.table import BACKENDS, SHIPPED_CHECKPOINTS, load_backend, read_members
+from inference.backends.table import calibration_folder, load_backend, read_members
 from inference.checkpoint import read_operating_point
 from inference.crop import CropContract
 from inference.errors import CheckpointError
 from inference.prediction import MOST_PROBABLE, OperatingPoint, Prediction, prediction_from_probabilities
 
-#: Operating point of the default members, by ``python -m finetune.calibrate --backend ensemble``.
-SHIPPED_FOLDER = SHIPPED_CHECKPOINTS / "ensemble"
 #: Least probability, so that one member cannot forbid a label.
 LEAST_PROBABILITY = 1e-6
 
@@ -38,16 +36,16 @@ class EnsembleBackend(Backend):
 
     @classmethod
     def load(cls, checkpoint: str, threads: int = 1) -> "EnsembleBackend":
-        """Loads members named ``NAME`` or ``NAME=CHECKPOINT``, joined by "+".
+        """Loads the members, see ``read_members``.
 
-        Only the default members have an operating point: others were not calibrated together.
+        Members that were not calibrated together have no operating point.
 
         Raises:
             CheckpointError: If fewer than two are named, or one cannot be loaded.
         """
         members = [load_backend(name, folder, threads) for name, folder in read_members(checkpoint)]
-        is_default = checkpoint == BACKENDS["ensemble"].default_checkpoint
-        return cls(members, read_operating_point(SHIPPED_FOLDER) if is_default else MOST_PROBABLE)
+        folder = calibration_folder("ensemble", checkpoint)
+        return cls(members, read_operating_point(folder) if folder else MOST_PROBABLE)
 
     def multiply_accumulates(self, num_samples: int) -> int | None:
         """See ``Backend.multiply_accumulates``: what the members do together."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inference.backends.outside import OpenTable, import_module
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
 from inference.extras import install_command
+from inference.files import read_json
 
 if TYPE_CHECKING:
     from inference.backends.base import Backend
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 #: What answers where none is named: of the shipped ones the best on new speakers.
 DEFAULT_BACKEND = "speech-embedding"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+#: In a folder of ``finetune.calibrate``: the members of the composite that was calibrated.
+MEMBERS_FILE = "members.json"
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,9 @@ def check_options(name: str, options: Mapping[str, str]) -> None:
 def read_members(checkpoint: str) -> list[tuple[str, str]]:
     """The backends that a composite checkpoint names: ``NAME`` or ``NAME=CHECKPOINT``, joined by "+".
 
+    Args:
+        checkpoint: Such names, or a folder of ``finetune.calibrate``, which holds them.
+
     Returns:
         Name and checkpoint of each, in the order given.
 
@@ -184,6 +190,7 @@ def read_members(checkpoint: str) -> list[tuple[str, str]]:
         CheckpointError: If fewer than two are named.
         UserError: If one is unknown.
     """
+    checkpoint = member_names(checkpoint)
     members = []
     for text in checkpoint.split("+"):
         name, _, folder = text.partition("=")
@@ -195,6 +202,27 @@ def read_members(checkpoint: str) -> list[tuple[str, str]]:
             "or mfcc=FOLDER+speech-embedding=FOLDER."
         )
     return members
+
+
+def member_names(checkpoint: str) -> str:
+    """A composite checkpoint as its names joined by "+", also where it is a folder that holds them."""
+    return str(read_json(Path(checkpoint) / MEMBERS_FILE)) if _is_calibrated(checkpoint) else checkpoint
+
+
+def calibration_folder(name: str, checkpoint: str) -> Path | None:
+    """Where the operating point of a composite lies; None if these members were not calibrated together.
+
+    Args:
+        name: Of the composite.
+        checkpoint: As for ``read_members``.
+    """
+    if _is_calibrated(checkpoint):
+        return Path(checkpoint)
+    return SHIPPED_CHECKPOINTS / name if checkpoint == BACKENDS[name].default_checkpoint else None
+
+
+def _is_calibrated(checkpoint: str) -> bool:
+    return (Path(checkpoint) / MEMBERS_FILE).is_file()
 
 
 def checkpoint_parts(spec: BackendSpec, checkpoint: str) -> list[str]:

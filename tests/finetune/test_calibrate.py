@@ -9,10 +9,10 @@ import soundfile
 
 from finetune import calibrate
 from inference.audio import SAMPLING_RATE
-from inference.backends.table import SHIPPED_CHECKPOINTS
+from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
 from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
-from inference.prediction import Prediction
+from inference.prediction import MOST_PROBABLE, Prediction
 
 
 def answers(*pairs: tuple[float, float | None]) -> list[Prediction]:
@@ -60,6 +60,17 @@ def test_command_writes_an_operating_point(folders: list[str], tmp_path: Path) -
     # Each as recorded and in noise.
     assert operating_point.num_digits == 10
     assert operating_point.num_others == 10
+
+
+@pytest.mark.parametrize("name", ["ensemble", "cascade"])
+def test_a_calibrated_composite_is_a_checkpoint(name: str, folders: list[str], tmp_path: Path) -> None:
+    members, out = "logmel-dscnn+speech-embedding", str(tmp_path / "pair")
+    assert calibrate.main(["--backend", name, "--checkpoint", members, *folders, "--out", out]) == 0
+    assert load_backend(name, members).operating_point == MOST_PROBABLE
+    backend = load_backend(name, out)
+    assert backend.operating_point == read_operating_point(Path(out))
+    assert [member for member, _ in read_members(out)] == members.split("+")
+    assert {type(one).__name__ for one in backend.predict([np.zeros(8000, np.float32)])} == {"Prediction"}
 
 
 def test_a_checkpoint_that_is_calibrated_anew_says_so(folders: list[str], tmp_path: Path) -> None:
