@@ -2,7 +2,8 @@
 
 A closed set of labels has an answer for everything, a cough included. The operating point that travels with
 a checkpoint says how sure a model must be: ``calibration.json`` holds the threshold that was chosen on
-validation speakers, and the error rates measured there. Nothing else compares a score with a threshold.
+validation speakers, and the error rates measured there. No other module here decides whether an answer is
+shown; ``finetune/web/recogniser.js``, which runs without Python, repeats the rule.
 """
 
 from dataclasses import dataclass

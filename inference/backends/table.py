@@ -14,7 +14,7 @@ from inference.files import read_json
 if TYPE_CHECKING:
     from inference.backends.base import Backend
 
-#: What answers where none is named: of the shipped ones the best on new speakers.
+#: What answers where none is named: of the small ones the best on new speakers.
 DEFAULT_BACKEND = "speech-embedding"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 #: In a folder of ``finetune.calibrate``: the members of the composite that was calibrated.
