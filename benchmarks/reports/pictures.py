@@ -184,7 +184,12 @@ def _label_beside(axes: Axes, rows: pd.DataFrame, style: Mapping[str, Mapping[st
             textcoords="axes fraction",
             verticalalignment="center",
             fontsize="small",
-            arrowprops={"arrowstyle": "-", "color": style[row["backend"]]["color"], "linewidth": 0.7},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": style[row["backend"]]["color"],
+                "linewidth": 0.7,
+                "relpos": (0.0, 0.5),
+            },
         )
 
 
