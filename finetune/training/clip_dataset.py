@@ -68,10 +68,15 @@ class ClipDataset(Dataset):
         waveform = self._waveforms[clip.clip_id]
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
-            drawn = (self._clips[row] for row in self._draw_voices(generator))
-            others = [self._waveforms[other.clip_id] for other in drawn if other.speaker != clip.speaker]
-            waveform = augment(waveform, self._augmentation, generator, others)
+            waveform = self._vary(clip, self._augmentation, generator)
         return {"input_values": prepare(waveform, self._contract), "labels": self._label_ids[clip.label]}
+
+    def _vary(
+        self, clip: Clip, augmentation: AugmentationSettings, generator: np.random.Generator
+    ) -> np.ndarray:
+        drawn = (self._clips[row] for row in self._draw_voices(generator))
+        others = [self._waveforms[other.clip_id] for other in drawn if other.speaker != clip.speaker]
+        return augment(self._waveforms[clip.clip_id], augmentation, generator, others)
 
     def _draw_voices(self, generator: np.random.Generator) -> np.ndarray:
         """Rows of clips for babble: the first draw from a clip's generator."""
@@ -126,7 +131,7 @@ class WaveformCollator:
         That is ``input_values`` ``(batch, num_samples)`` and the mask, if any, or ``input_features``
         ``(batch, n_mels, num_frames)``.
 
-        Labels are ids ``(batch,)``.
+        Labels are ids ``(batch,)``, or what else a data set gives of each clip.
         """
         batch = self.feature_extractor(
             [example["input_values"] for example in examples],
@@ -134,7 +139,7 @@ class WaveformCollator:
             padding="max_length" if has_window(self.feature_extractor) else True,
             return_tensors="pt",
         )
-        labels = torch.tensor([example["labels"] for example in examples])
+        labels = torch.as_tensor(np.array([example["labels"] for example in examples]))
         return {**batch, "labels": labels}
 
 
