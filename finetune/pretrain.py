@@ -12,6 +12,7 @@ was saved.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from finetune.training.data import DataArguments, add_data_arguments
@@ -95,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         options.from_config,
         options.teacher,
         options.teacher_layer,
-        gather_lessons(data, options.non_words or [], options.words),
+        partial(gather_lessons, data, options.non_words or [], options.words),
         options.out,
         (data.environment_prefix if data else "") + command,
         num_steps=options.steps,

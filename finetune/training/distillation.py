@@ -1,6 +1,6 @@
 """A small encoder of raw waveforms is taught what a large one hears: its lessons and its training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def distil(
     config: Path,
     teacher: str,
     layer: int | None,
-    lessons: Lessons,
+    gather: Callable[[], Lessons],
     folder: Path,
     command: str,
     num_steps: int,
@@ -74,7 +74,7 @@ def distil(
         config: Architecture of the encoder.
         teacher: See ``load_teacher``, as is the next.
         layer: Which of its layers is taught.
-        lessons: What is heard.
+        gather: Gives what is heard; asked for once the teacher is there.
         folder: Where the encoder goes.
         command: What was typed, for the card.
         num_steps: Optimizer steps.
@@ -93,6 +93,7 @@ def distil(
     masks = encoder.config.apply_spec_augment
     encoder.config.apply_spec_augment = False  # what is hidden cannot be told; fine-tuning masks again
     prepare_folder(folder)
+    lessons = gather()
     settings = {
         "teacher": teacher,
         "teacher layer": layer,

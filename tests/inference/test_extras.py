@@ -19,6 +19,7 @@ FLOORS = ("inference", "finetune", "benchmarks")
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: Module -> the distribution that pip knows, where the names differ or another one brings it.
 DISTRIBUTIONS = {
+    "mlflow": "mlflow-skinny",
     "PIL": "gradio",
     "anyio": "gradio",
     "ctranslate2": "faster-whisper",

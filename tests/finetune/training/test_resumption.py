@@ -107,8 +107,8 @@ def test_a_wrong_place_to_go_on_from_is_named(config: Path, tmp_path: Path, caps
 
 
 def test_options_that_the_trainer_refuses_are_a_sentence(config: Path, tmp_path: Path, capsys) -> None:
-    words = ["--config", str(config), "--output_dir", str(tmp_path), "--batch_eval_metrics", "true"]
-    assert train.main(words) == 2
+    words = ["--config", str(config), "--output_dir", str(tmp_path), "--load_best_model_at_end", "true"]
+    assert train.main([*words, "--eval_strategy", "no"]) == 2
     assert "options do not fit" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import inference.live.__main__ as live
+from inference import recognise
 from inference.audio import SAMPLING_RATE, decode_audio, rms_dbfs
 from inference.backends.table import BACKENDS
 from inference.live.source.recording import to_int16
@@ -64,6 +65,8 @@ def test_real_digits_in_a_stream_are_recognised_as_well_as_clips(tmp_path, capsy
     assert paths, "no test clips {digit}_{speaker}_{0-4}.wav in SPOKEN_DIGITS_DATA"
     np.random.default_rng(SEED).shuffle(paths)
     clips = [(int(path.name[0]), decode_audio(path)) for path in paths[:100]]
+    right = np.mean([recognise(waveform, SAMPLING_RATE).label == str(digit) for digit, waveform in clips])
+    assert right >= 0.93
     options = write_stream(clips, tmp_path, snr_db=20)
-    assert live.main([*options, "--require", "0.96"]) == 0, capsys.readouterr().err
+    assert live.main([*options, "--require", f"{right - 0.03:.2f}"]) == 0, capsys.readouterr().err
     assert "0 merged, 0 missed; 0 false digits, 0 duplicates" in capsys.readouterr().err
