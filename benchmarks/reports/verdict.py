@@ -50,7 +50,7 @@ def verdict(
     else:
         sentences = [_ship(evidence, needs, choice), _costs_of_tighter_limits(evidence, needs, choice)]
     left_out = [row["backend"] for row in evidence.rows if row["backend"] not in _names(candidates)]
-    if left_out and given:
+    if left_out:
         sentences.append(f"Not judged, for want of figures or of a score: {', '.join(left_out)}.")
     return [sentence for sentence in sentences if sentence]
 
