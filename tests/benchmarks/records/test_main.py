@@ -40,7 +40,7 @@ def test_the_schema_defines_all_that_it_refers_to(capsys: pytest.CaptureFixture[
 
 
 def test_the_committed_run_is_read_whole() -> None:
-    records = read_run(PROJECT / "results" / "fsdd")
+    records = read_run(PROJECT / "results" / "unheard")
     asked = {(answer.backend, answer.protocol, answer.condition) for answer in records.answers()}
     assert asked
     assert {backend for backend, _, _ in asked} <= {entry.backend for entry in records.run.backends}
