@@ -66,13 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
     from finetune.checkpoint.calibration import calibrate, write_calibration
-    from finetune.checkpoint.model_card import tell_operating_point
+    from finetune.checkpoint.model_card import tell_operating_point, with_rates_of
+    from finetune.checkpoint.writer import FIGURES_NAME
     from finetune.corpus.in_noise import in_noise
     from finetune.corpus.loading import load_corpus
     from finetune.corpus.non_words import recorded_non_words
     from inference.backends.cascade import THRESHOLDS_FILE, CascadeBackend
     from inference.backends.table import BACKENDS, MEMBERS_FILE, load_backend, member_names
-    from inference.files import write_json, write_text
+    from inference.files import read_json, write_json, write_text
     from inference.vocabulary import vocabulary
 
     clips, other_clips = load_corpus(options.dataset).clips, recorded_non_words([options.others])
@@ -102,7 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_json(options.out / MEMBERS_FILE, names)
     card = options.out / "README.md"
     if card.is_file():
-        write_text(card, tell_operating_point(card.read_text(encoding="utf-8"), operating_point))
+        figures = read_json(options.out / FIGURES_NAME)
+        write_text(card, tell_operating_point(card.read_text(encoding="utf-8"), operating_point, figures))
+        write_json(options.out / FIGURES_NAME, with_rates_of(operating_point, figures))
     accuracy = np.mean(logits[:, : len(vocabulary().labels)].argmax(axis=1) == label_ids)
     sys.stdout.write(f"{len(words)} words: accuracy {accuracy:.4f}; {operating_point}\nwrote {options.out}\n")
     return EXIT_OK

@@ -20,6 +20,8 @@ _LIMITS = "## Limits\n\n"
 _NOT_LEARNED = """ What the training speakers and
 rooms did not show, the model has not learned.
 """
+#: Figures of the test that another threshold changes.
+_OF_THE_THRESHOLD = frozenset({"test_words_refused", "test_non_words", "test_non_words_shown"})
 #: More speakers are counted, not named.
 MAX_NAMES = 40
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
@@ -93,8 +95,35 @@ Python {platform.python_version()}, {versions}, {platform.machine()} with {os.cp
 {_LIMITS}{_refusals(operating_point)}{_NOT_LEARNED}"""
 
 
-def tell_operating_point(card: str, point: OperatingPoint) -> str:
-    """The text of a card with another operating point."""
+def rates_of(point: OperatingPoint) -> dict[str, float]:
+    """The figures that an operating point has of its validation."""
+    return {
+        "validation_false_reject_rate": point.false_reject_rate or 0.0,
+        "validation_false_accept_rate": point.false_accept_rate or 0.0,
+        "reject_threshold": point.threshold or 0.0,
+    }
+
+
+def with_rates_of(point: OperatingPoint, figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures of a checkpoint with another operating point; those of the test at the old one are left out."""
+    rates = rates_of(point)
+    return {name: rates.get(name, value) for name, value in figures.items() if name not in _OF_THE_THRESHOLD}
+
+
+def tell_operating_point(card: str, point: OperatingPoint, figures: Mapping[str, float]) -> str:
+    """The text of a card with another operating point.
+
+    Args:
+        card: The text.
+        point: The operating point.
+        figures: Those of the checkpoint before.
+    """
+    now = with_rates_of(point, figures)
+    for name, value in figures.items():
+        row = f"| {name.replace('_', ' ')} | {value:.4g} |  |\n"
+        if now.get(name) != value:
+            new = f"| {name.replace('_', ' ')} | {now[name]:.4g} |  |\n" if name in now else ""
+            card = card.replace(row, new)
     before, heading, limits = card.partition(_LIMITS)
     _, known, rest = limits.partition(_NOT_LEARNED)
     return f"{before}{heading}{_refusals(point)}{known}{rest}" if known else card

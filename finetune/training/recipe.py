@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from finetune.checkpoint.calibration import calibrate, log_softmax, refusal_scores, write_calibration
+from finetune.checkpoint.model_card import rates_of
 from finetune.checkpoint.writer import Provenance, write_checkpoint
 from finetune.corpus.clip import Clip
 from finetune.metrics import accuracy, detection_auc, macro_f1
@@ -48,12 +49,7 @@ def validate(
         max_false_accept_rate,
         num_recordings=len(others),
     )
-    figures |= {
-        "validation_false_reject_rate": point.false_reject_rate or 0.0,
-        "validation_false_accept_rate": point.false_accept_rate or 0.0,
-        "reject_threshold": point.threshold or 0.0,
-    }
-    return figures, point
+    return figures | rates_of(point), point
 
 
 def measure_test(

@@ -12,6 +12,7 @@ from inference.audio import SAMPLING_RATE
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
 from inference.checkpoint import read_operating_point
 from inference.errors import CheckpointError
+from inference.files import read_json
 from inference.prediction import MOST_PROBABLE, Prediction
 
 
@@ -80,11 +81,23 @@ def test_a_checkpoint_that_is_calibrated_anew_says_so(folders: list[str], tmp_pa
     command = ["--backend", "logmel-dscnn", "--checkpoint", str(checkpoint), *folders]
     assert calibrate.main([*command, "--out", str(checkpoint)]) == 0
     threshold = read_operating_point(checkpoint).threshold
-    lines = zip(before.splitlines(), (checkpoint / "README.md").read_text().splitlines(), strict=True)
-    ((old, new),) = [pair for pair in lines if pair[0] != pair[1]]
-    assert old.startswith("Answers below a confidence of ")
-    assert f"Answers below a confidence of {threshold:.3f}" in new
-    assert "of 10 digits" in new
+    after = (checkpoint / "README.md").read_text()
+    assert f"Answers below a confidence of {threshold:.3f}" in after
+    assert "of 10 digits" in after
+    assert f"| reject threshold | {threshold:.4g} |" in after
+    assert "test non words shown" not in after
+    figures = read_json(checkpoint / "figures.json")
+    assert figures["reject_threshold"] == threshold
+    # Nothing else has changed.
+    told = (
+        "Answers below",
+        "| reject threshold",
+        "| validation false",
+        "| test words refused",
+        "| test non words",
+    )
+    kept = [[line for line in text.splitlines() if not line.startswith(told)] for text in (before, after)]
+    assert kept[0] == kept[1]
 
 
 def test_others_without_audio_are_refused(

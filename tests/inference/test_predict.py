@@ -88,12 +88,12 @@ def test_odd_places_are_reported_and_the_rest_go_on(spoken_corpus: Path, tmp_pat
     assert plain.returncode == 0, plain.stderr
 
 
-def test_pipe_is_read(spoken_corpus: Path) -> None:
-    clip = next(spoken_corpus.glob("*_0.wav"))
+def test_pipe_is_read() -> None:
+    clip = EXAMPLES / "seven.flac"
     command = f"cat '{clip}' | '{sys.executable}' -m inference.predict --backend mfcc /dev/stdin"
     result = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split("\t")[1] in (*DIGITS.labels, "-")  # refused, of a synthetic voice
+    assert result.stdout.split("\t")[1] == "7"
 
 
 def test_what_a_folder_holds_besides_is_counted(
