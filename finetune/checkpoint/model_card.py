@@ -105,7 +105,7 @@ def rates_of(point: OperatingPoint) -> dict[str, float]:
 
 
 def with_rates_of(point: OperatingPoint, figures: Mapping[str, float]) -> dict[str, float]:
-    """The figures of a checkpoint with another operating point; those of the test at the old one are left out."""
+    """The figures of a checkpoint with another operating point, without those of the test at the old one."""
     rates = rates_of(point)
     return {name: rates.get(name, value) for name, value in figures.items() if name not in _OF_THE_THRESHOLD}
 
