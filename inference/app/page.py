@@ -123,7 +123,9 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path) -> gr.Bl
             if vocabulary().is_digits:
                 examples = [[str(path)] for path in sorted(EXAMPLES.glob("*.flac"))]
                 gr.Examples(examples, [audio], label="Synthetic voices")
-        with gr.Tab("Live"):
+        # Rendered at once: Gradio fetches the encoder of a stream when it renders the microphone, and one that
+        # is started before the encoder is there stays dead.
+        with gr.Tab("Live", render_children=True):
             gr.Markdown("The first chosen backend answers while you speak; a dot is a word it refuses.")
             stream, spoken = gr.State(None), gr.State("")
             microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", elem_id="live")
