@@ -7,6 +7,7 @@ import numpy as np
 
 from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.clip import Clip, Corpus
+from inference.audio import waveform_hash
 from inference.backends.base import Backend
 from inference.backends.table import BACKENDS, check_options, checkpoint_parts, load_backend
 from inference.errors import UserError
@@ -76,8 +77,9 @@ def load_soft_labeller(
     checkpoint = folder or BACKENDS[name].default_checkpoint
     parts = checkpoint_parts(BACKENDS[name], checkpoint)
     cards = [card for part in parts if (card := read_split_card(Path(part)))]
+    hashes = {clip.clip_id: waveform_hash(clip.waveform()) for clip in test} if cards else {}
     for card in cards:
-        if leaked := card.leaked(corpus, test, held_out_speakers=held_out_speakers):
+        if leaked := card.leaked(corpus, test, hashes, held_out_speakers):
             raise UserError(
                 f"--soft-labels-from {teacher}: it has heard {len(leaked)} of {len(test)} test clips"
                 f"{' or their speakers' * held_out_speakers} ({leaked[0]}), which the student would then "

@@ -247,8 +247,6 @@ def gather(arguments: DataArguments) -> TrainingData:
     if arguments.validation_non_words:
         refuse_shared_recordings(recorded["train"], recorded["validation"])
     split = with_synthetic(split, arguments.synthetic_share, corpora[0].name)
-    teacher = arguments.soft_labels_from
-    new_speakers = arguments.protocol != "official"
     return TrainingData(
         corpora,
         split,
@@ -256,9 +254,15 @@ def gather(arguments: DataArguments) -> TrainingData:
         (*recorded["train"], *recorded["validation"]),
         _sources(arguments, corpora, recorded),
         validation_apart=bool(validation_datasets),
-        soft_labeller=teacher
-        and load_soft_labeller(teacher, arguments.classes, corpora[0], split.test, new_speakers),
+        soft_labeller=_soft_labeller(arguments, corpora[0], split),
     )
+
+
+def _soft_labeller(arguments: DataArguments, corpus: Corpus, split: Split) -> SoftLabeller | None:
+    if arguments.soft_labels_from is None:
+        return None
+    new_speakers = arguments.protocol != "official"
+    return load_soft_labeller(arguments.soft_labels_from, arguments.classes, corpus, split.test, new_speakers)
 
 
 def _recorded(arguments: DataArguments) -> dict[str, tuple[Clip, ...]]:
