@@ -106,6 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     use_labels_of(data.datasets[0], data.streaming)
     if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
+    if options.soft_labels_from and options.model in STATISTICS_TITLES:
+        raise UserError(f"--soft-labels-from is for networks: {options.model} learns from labels alone.")
     _grid(options)
     if options.report_to:
         from finetune.training.tracking import prepare_trackers
@@ -166,7 +168,7 @@ def _fit(options: argparse.Namespace, arguments: DataArguments, command: str, fo
     data = gather(arguments)
     prepare_folder(folder)
     sys.stderr.write(f"{data.description}\n")
-    baseline = find_baseline(options.model, options.seed, options.steps, _grid(options))
+    baseline = find_baseline(options.model, options.seed, options.steps, _grid(options), data.soft_labeller)
     validation, notes = data.split.validation, _NOTES_WITHOUT_VALIDATION
     started = time.perf_counter()
     # A model that has not heard the validation clips: its curve, figures and operating point.

@@ -20,6 +20,7 @@ from finetune.baselines.table import class_ids
 from finetune.baselines.window_batches import VariationSettings, WordBank
 from finetune.corpus.clip import Clip
 from finetune.metrics import macro_f1
+from finetune.soft_labels import SoftLabeller
 from inference.backends.cnn import MODEL_NAME
 from inference.cpu_features import cpu_multiplies_in_bf16
 from inference.crop import CropContract, prepare
@@ -145,6 +146,7 @@ def fit_cnn(
     contract: CropContract,
     seed: int,
     num_steps: int | None = None,
+    soft_labeller: SoftLabeller | None = None,
 ) -> FittedCnn:
     """Fits a network.
 
@@ -159,14 +161,16 @@ def fit_cnn(
         contract: The crop it is made for.
         seed: Seed of weights, order and variations.
         num_steps: Optimizer steps; the recipe's own number if None.
+        soft_labeller: Hears each clip as it was recorded and adds to its label.
     """
     window, settings = NETWORKS[model].window, NETWORKS[model].settings
     settings = replace(settings, num_steps=num_steps or settings.num_steps)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # weights and dropout
     ids = class_ids()
-    label_ids = torch.tensor([ids[clip.label] for clip in clips])
-    num_classes = max(len(vocabulary().labels), int(label_ids.max()) + 1)
+    label_ids = [ids[clip.label] for clip in clips]
+    num_classes = max(len(vocabulary().labels), max(label_ids) + 1)
+    targets = torch.from_numpy(_targets(clips, label_ids, num_classes, soft_labeller))
     network = NETWORKS[model].network(num_classes, window.n_mels).to(memory_format=torch.channels_last)
     bar = tqdm(clips, desc="features", unit="clip", disable=None)
     bank = WordBank([_bands(clip, window, contract) for clip in bar], window)
@@ -188,7 +192,7 @@ def fit_cnn(
         windows = bank.batch(rows, VariationSettings(), generator)
         network.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = _mixed_loss(network, windows, label_ids[rows], settings, generator)
+            loss = _mixed_loss(network, windows, targets[rows], settings, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -203,6 +207,16 @@ def fit_cnn(
     return FittedCnn(copy.deepcopy(averaged.module).eval(), window, contract, history)
 
 
+def _targets(
+    clips: Sequence[Clip], label_ids: Sequence[int], num_classes: int, soft_labeller: SoftLabeller | None
+) -> np.ndarray:
+    """Probabilities to learn, float32 ``(num_clips, num_classes)``."""
+    if soft_labeller is None:
+        return np.eye(num_classes, dtype=np.float32)[label_ids]
+    pairs = tqdm(zip(clips, label_ids, strict=True), "soft labels", len(clips), unit="clip", disable=None)
+    return np.concatenate([soft_labeller.label([clip.waveform()], [label]) for clip, label in pairs])
+
+
 def _parameter_groups(network: nn.Module, settings: FitSettings) -> list[dict[str, Any]]:
     """What was trained before learns more slowly than what starts from random weights."""
     pretrained = list(getattr(network, "pretrained", nn.Module()).parameters())
@@ -215,7 +229,7 @@ def _parameter_groups(network: nn.Module, settings: FitSettings) -> list[dict[st
 def _mixed_loss(
     network: nn.Module,
     windows: torch.Tensor,
-    label_ids: torch.Tensor,
+    targets: torch.Tensor,
     settings: FitSettings,
     generator: torch.Generator,
 ) -> torch.Tensor:
@@ -227,7 +241,7 @@ def _mixed_loss(
     mixed = weight * windows + (1 - weight) * windows[partners]
     logits = network(mixed.contiguous(memory_format=torch.channels_last))
     loss = functools.partial(functional.cross_entropy, logits, label_smoothing=settings.label_smoothing)
-    return weight * loss(label_ids) + (1 - weight) * loss(label_ids[partners])
+    return loss(weight * targets + (1 - weight) * targets[partners])
 
 
 def _watch(network: nn.Module, windows: torch.Tensor, clips: Sequence[Clip]) -> dict[str, float]:

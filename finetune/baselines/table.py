@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from finetune.corpus.splits import MAX_FOLDS
 from inference.crop import CropContract
 from inference.features import FeatureSettings
 from inference.vocabulary import REJECT_LABEL, vocabulary
+
+if TYPE_CHECKING:
+    from finetune.soft_labels import SoftLabeller
 
 #: The shortest clip, in milliseconds; what is shorter is padded.
 MIN_MS = 100
@@ -86,7 +89,11 @@ class Baseline:
 
 
 def find_baseline(
-    model: str, seed: int, num_steps: int | None = None, grid: StatisticsGrid | None = None
+    model: str,
+    seed: int,
+    num_steps: int | None = None,
+    grid: StatisticsGrid | None = None,
+    soft_labeller: "SoftLabeller | None" = None,
 ) -> Baseline:
     """The baseline of a name.
 
@@ -95,6 +102,7 @@ def find_baseline(
         seed: Seed of everything drawn.
         num_steps: Optimizer steps of the networks; each one's own number if None.
         grid: What models of ``STATISTICS_TITLES`` choose from.
+        soft_labeller: Adds to the labels of the networks.
     """
     contract = CropContract(min_ms=MIN_MS)
     # Imported here: who fits a network waits for no scikit-learn, and the other way round.
@@ -108,7 +116,9 @@ def find_baseline(
         from finetune.baselines.cnn import NETWORKS, fit_cnn
 
         title = NETWORKS[model].title
-        fit = partial(fit_cnn, model, contract=contract, seed=seed, num_steps=num_steps)
+        fit = partial(
+            fit_cnn, model, contract=contract, seed=seed, num_steps=num_steps, soft_labeller=soft_labeller
+        )
     return Baseline(f"{title} for {vocabulary().title}", contract, fit)
 
 

@@ -77,10 +77,8 @@ class SplitCard:
             sources=tuple(sources),
         )
 
-    def starting_from(self, earlier: "SplitCard | None") -> "SplitCard":
-        """The card of a model that went on from another one's weights, and has heard what that had."""
-        if earlier is None:
-            return self
+    def with_heard_by(self, earlier: "SplitCard") -> "SplitCard":
+        """The card of a model that went on from another one's weights or answers: what either has heard."""
         return replace(
             self,
             train_speakers=tuple(sorted({*self.train_speakers, *earlier.train_speakers})),

@@ -39,7 +39,7 @@ class Provenance:
         classes: The names of the model's outputs, in order.
         sources: All corpora that had a part in it.
         recorded_non_words: Recordings of the reject class that were learned from or chosen by.
-        started_from: The card of the weights that training went on from, where they have one.
+        heard_through: The cards of the weights that training went on from, and of teachers.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Provenance:
     classes: tuple[str, ...]
     sources: tuple[CorpusSource, ...] = ()
     recorded_non_words: tuple[Clip, ...] = ()
-    started_from: SplitCard | None = None
+    heard_through: tuple[SplitCard, ...] = ()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -114,7 +114,8 @@ def write_checkpoint(
     unfinished.mkdir(parents=True)
     save_model(unfinished)
     card = SplitCard.from_split(made.corpus, made.split, made.sources, made.recorded_non_words)
-    card = card.starting_from(made.started_from)
+    for earlier in made.heard_through:
+        card = card.with_heard_by(earlier)
     card.write(unfinished)
     write_json(unfinished / "labels.json", list(made.classes))
     vocabulary().save(unfinished)

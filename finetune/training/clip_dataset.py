@@ -25,13 +25,14 @@ from finetune.augmentation import (
     draw_speed,
 )
 from finetune.corpus.clip import Clip
+from finetune.soft_labels import SoftLabeller
 from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract, prepare
 from inference.vocabulary import vocabulary
 
 
 class ClipDataset(Dataset):
-    """Waveforms and label ids.
+    """Waveforms and label ids, or the probabilities of soft labels.
 
     Args:
         clips: What to serve.
@@ -40,6 +41,7 @@ class ClipDataset(Dataset):
         augmentation: Ranges to draw from, or None to serve the clips as they are.
         seed: Seed of the augmentation.
         classes: The names of the model's outputs, in order; the labels if None.
+        soft_labeller: Hears each variation and adds to its label; None for label ids alone.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class ClipDataset(Dataset):
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
         classes: Sequence[str] | None = None,
+        soft_labeller: SoftLabeller | None = None,
     ):
+        self._soft_labeller = soft_labeller
         self._clips = clips
         self._waveforms = waveforms
         self._contract = contract
@@ -69,7 +73,10 @@ class ClipDataset(Dataset):
         if self._augmentation is not None:
             generator = clip_generator(self._seed, self.epoch, clip.clip_id)
             waveform = self._vary(clip, self._augmentation, generator)
-        return {"input_values": prepare(waveform, self._contract), "labels": self._label_ids[clip.label]}
+        label: Any = self._label_ids[clip.label]
+        if self._soft_labeller is not None:
+            label = self._soft_labeller.label([waveform], [label])[0]
+        return {"input_values": prepare(waveform, self._contract), "labels": label}
 
     def _vary(
         self, clip: Clip, augmentation: AugmentationSettings, generator: np.random.Generator

@@ -20,6 +20,7 @@ from finetune.corpus.non_words import non_words, recorded_non_words
 from finetune.corpus.source import CorpusSource
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
+from finetune.soft_labels import SoftLabeller, load_soft_labeller
 from inference.errors import UserError
 from inference.vocabulary import REJECT_LABEL, VOCABULARY_HELP, vocabulary
 
@@ -86,6 +87,13 @@ class DataArguments:
             "with --reject: validate and calibrate on these sounds alone (default: made ones, and a part of "
             "--non_words)"
         ),
+    )
+    soft_labels_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "BACKEND or BACKEND=CHECKPOINT: a network learns half from the labels, half from what "
+            "this recogniser answers to the training clips"
+        },
     )
     max_false_accept_rate: float | None = field(
         default=None,
@@ -182,6 +190,7 @@ class TrainingData:
         recorded_non_words: Those among the first two parts that somebody recorded.
         sources: What the cards tell of it.
         validation_apart: Whether validation clips come from corpora of their own.
+        soft_labeller: The teacher that adds to the labels, if any.
     """
 
     corpora: tuple[Corpus, ...]
@@ -190,6 +199,7 @@ class TrainingData:
     recorded_non_words: tuple[Clip, ...]
     sources: tuple[CorpusSource, ...]
     validation_apart: bool
+    soft_labeller: SoftLabeller | None = None
 
     @property
     def training_clips(self) -> tuple[Clip, ...]:
@@ -244,7 +254,15 @@ def gather(arguments: DataArguments) -> TrainingData:
         (*recorded["train"], *recorded["validation"]),
         _sources(arguments, corpora, recorded),
         validation_apart=bool(validation_datasets),
+        soft_labeller=_soft_labeller(arguments, corpora[0], split),
     )
+
+
+def _soft_labeller(arguments: DataArguments, corpus: Corpus, split: Split) -> SoftLabeller | None:
+    if arguments.soft_labels_from is None:
+        return None
+    new_speakers = arguments.protocol != "official"
+    return load_soft_labeller(arguments.soft_labels_from, arguments.classes, corpus, split.test, new_speakers)
 
 
 def _recorded(arguments: DataArguments) -> dict[str, tuple[Clip, ...]]:
@@ -287,10 +305,15 @@ def _sources(
         CorpusSource(use, corpus.description, read_notice(dataset))
         for use, corpus, dataset in zip(uses, corpora, datasets, strict=True)
     ]
+    teacher, _, folder = (arguments.soft_labels_from or "").partition("=")
+    teachers = (
+        [CorpusSource("soft labels", " ".join((teacher, Path(folder).name)).strip())] if teacher else []
+    )
     return (
         *sources,
         *non_word_sources("non-words", arguments.non_words or []),
         *non_word_sources("validation non-words", arguments.validation_non_words or []),
+        *teachers,
     )
 
 

@@ -58,7 +58,8 @@ def fine_tune(arguments: Arguments, command: str) -> None:
     data = replace(data, sources=(*data.sources, *weights_source(arguments.model.model)))
     set_seed(training.seed)
     model, feature_extractor = build_model(arguments.model, arguments.data.classes)
-    main_process, starts_new = training.process_index == 0, arguments.model.from_config is not None
+    started_from = None if arguments.model.from_config else read_split_card(Path(arguments.model.model))
+    main_process = training.process_index == 0
     if main_process:
         sys.stderr.write(f"{data.description}\n")
         prepare_folder(output_dir)
@@ -89,7 +90,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
                 command=command,
                 figures=figures | _training_figures(model, trainer.state),
                 notes=_notes(training),
-                started_from=None if starts_new else read_split_card(Path(arguments.model.model)),
+                heard_through=(started_from,) if started_from else (),
                 history=[*trainer.state.log_history, {"step": trainer.state.global_step, **figures}],
             )
             sys.stderr.write(f"wrote {output_dir}\n")
@@ -145,7 +146,10 @@ def _trainer(
         args=training,
         data_collator=WaveformCollator(feature_extractor),
         train_dataset=dataset(
-            data.training_clips, augmentation=arguments.augmentation.settings(), seed=training.seed
+            data.training_clips,
+            augmentation=arguments.augmentation.settings(),
+            seed=training.seed,
+            soft_labeller=data.soft_labeller,
         ),
         eval_dataset=dataset(validation) if validation else None,
         processing_class=feature_extractor,

@@ -8,6 +8,7 @@ import numpy as np
 
 from finetune.checkpoint.calibration import calibrate, log_softmax, refusal_scores, write_calibration
 from finetune.checkpoint.model_card import rates_of
+from finetune.checkpoint.split_card import SplitCard
 from finetune.checkpoint.writer import Provenance, write_checkpoint
 from finetune.corpus.clip import Clip
 from finetune.metrics import accuracy, detection_auc, macro_f1
@@ -75,6 +76,7 @@ def write(
     data: TrainingData,
     arguments: DataArguments,
     operating_point: OperatingPoint | None,
+    heard_through: Sequence[SplitCard] = (),
     **provenance: Any,
 ) -> None:
     """Writes the finished checkpoint.
@@ -86,6 +88,7 @@ def write(
         data: What it learned from.
         arguments: How that was asked for.
         operating_point: Written as ``calibration.json``, where there is one.
+        heard_through: The cards of the weights that training went on from.
         provenance: The other fields of ``Provenance``: title, command, figures, notes, history.
     """
 
@@ -100,6 +103,7 @@ def write(
         classes=arguments.classes,
         sources=data.sources,
         recorded_non_words=data.recorded_non_words,
+        heard_through=(*heard_through, *(data.soft_labeller.cards if data.soft_labeller else ())),
         **provenance,
     )
     write_checkpoint(folder, save, contract, made)
