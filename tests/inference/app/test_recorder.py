@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
+from inference.app.__main__ import main
 from inference.app.api import build_api
 from inference.app.guard import Guard
 from inference.app.recogniser import ClipRecogniser
@@ -181,6 +182,15 @@ def test_nobody_records_unless_the_server_allows_it(tmp_path: Path) -> None:
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/v1/record?speaker=anna"):
         pass
     assert files(tmp_path) == ["words.yaml"]
+
+
+def test_folders_that_cannot_be_are_told_before_anything_starts(tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--non-words", str(tmp_path / "others")])
+    assert ended.value.code == 2
+    assert "add --recordings FOLDER" in capsys.readouterr().err
+    assert main(["--recordings", str(tmp_path / "a"), "--non-words", str(tmp_path / "a" / "b")]) == 2
+    assert f"and --recordings {tmp_path / 'a'} share files" in capsys.readouterr().err
 
 
 @pytest.fixture
