@@ -112,6 +112,12 @@ def chosen_options(arguments: argparse.Namespace) -> dict[str, str]:
     return {option: value for option, value in values.items() if value is not None}
 
 
+def chosen_variant(arguments: argparse.Namespace) -> str:
+    """The backend with the options that were typed, as in ``whisper:decode=constrained``."""
+    options = ",".join(f"{name}={value}" for name, value in chosen_options(arguments).items())
+    return f"{arguments.backend}:{options}" if options else str(arguments.backend)
+
+
 def _backend_options() -> dict[str, tuple[str, ...]]:
     """Every option of the table with the values that some backend allows."""
     merged: dict[str, tuple[str, ...]] = {}

@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "predict": Subcommand("inference.predict", "words in audio files"),
         "listen": Subcommand("inference.live.__main__", "words from the microphone, or a replayed recording"),
         "serve": Subcommand("inference.app.__main__", "a page in the browser, and an HTTP service"),
+        "wyoming": Subcommand("inference.wyoming", "speech to text for Home Assistant's satellites"),
         "weights": Subcommand("inference.weights.__main__", "fetch public weights, or list what lies here"),
     },
     "make a model": {

@@ -17,6 +17,7 @@ EXTRA_OF_MODULE = {
     "prometheus_client": "app",
     "starlette": "app",
     "uvicorn": "app",
+    "wyoming": "wyoming",
     "ctranslate2": "whisper",
     "faster_whisper": "whisper",
     "filelock": "whisper",

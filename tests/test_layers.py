@@ -69,6 +69,7 @@ HELP_WITHOUT_TORCH = (
     "inference.live",
     "inference.app",
     "inference.record",
+    "inference.wyoming",
     "finetune.corpus",
     "finetune.evaluation",
     "finetune.export",

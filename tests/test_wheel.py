@@ -58,6 +58,7 @@ def test_the_wheel_holds_what_is_needed_and_no_conversions(wheel: Path) -> None:
         "inference/checkpoints/speech-embedding/model.onnx",
         "inference/checkpoints/wav2vec2/model.safetensors",
         "inference/app/examples/seven.flac",
+        "inference/app/recorder.js",
         "finetune/web/index.html",
         "finetune/web/recogniser.js",
         "finetune/configs/wav2vec2-small.yaml",

@@ -15,7 +15,7 @@ from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
     add_backend_arguments,
-    chosen_options,
+    chosen_variant,
     path_argument,
     port_argument,
     positive_int,
@@ -66,13 +66,32 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="benchmark runs; the newest is shown (default: results)",
     )
+    parser.add_argument(
+        "--recordings",
+        type=path_argument,
+        metavar="FOLDER",
+        help="lets visitors record words, guided, into this folder, as inference.record does (default: not)",
+    )
+    parser.add_argument(
+        "--non-words",
+        type=path_argument,
+        metavar="FOLDER",
+        help="with --recordings, asks them for the sound of the room and for other words too",
+    )
     return parser
 
 
 @reports_user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; see the module for the exit codes."""
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.recordings:
+        from inference.record.prompts import check_folders
+
+        check_folders(options.recordings, options.non_words, "--recordings")
+    elif options.non_words:
+        parser.error("--non-words belongs to recordings: add --recordings FOLDER, or leave it out")
     credentials = _credentials(options.auth_file)
     listener = _listen(options.host, options.port)
     try:
@@ -84,12 +103,8 @@ def main(argv: list[str] | None = None) -> int:
             f"the page needs the package {error.name}, which is not installed.",
             "Install it: pip install 'spoken-digits[app]'",
         ) from error
-    variant = options.backend
-    typed = chosen_options(options)
-    if typed:
-        variant += ":" + ",".join(f"{name}={value}" for name, value in typed.items())
     checkpoints = {options.backend: options.checkpoint} if options.checkpoint else {}
-    app = build_server(options, variant, checkpoints, credentials)
+    app = build_server(options, chosen_variant(options), checkpoints, credentials)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     sys.stderr.write(f"listening on http://{shown}:{port}/ (Ctrl-C ends)\n")

@@ -1,5 +1,6 @@
 """The HTTP routes, described in OpenAPI: ``/predict``, ``/health``, ``/metrics``, and those below ``/v1``."""
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Query, Request
@@ -7,11 +8,14 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from inference.app.guard import error_content
 from inference.app.pcm_socket import pcm_socket
 from inference.app.recogniser import ClipAnswer, ClipRecogniser
+from inference.app.recorder import recorder
 from inference.app.service import FAILURES, Service, read_upload, status_of
+from inference.app.streaming import ClientStream
 from inference.app.transcriptions import add_transcriptions
 from inference.backends.table import BACKENDS
 
@@ -49,7 +53,14 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, workers: int) -> FastAPI:
+def build_api(
+    recogniser: ClipRecogniser,
+    default: str,
+    max_waiting: int,
+    workers: int,
+    recordings: Path | None = None,
+    non_words: Path | None = None,
+) -> FastAPI:
     """Builds the routes.
 
     Args:
@@ -58,6 +69,8 @@ def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, worker
         max_waiting: Requests that may wait or be in work, and streams that may be open; further ones are
             told to come back.
         workers: Requests in work at a time.
+        recordings: Where visitors may record words, None where they may not.
+        non_words: Where the sound of the room and other words are kept, None if they are not wanted.
     """
     # The interactive pages of FastAPI would fetch scripts from another server.
     app = FastAPI(
@@ -92,7 +105,14 @@ def build_api(recogniser: ClipRecogniser, default: str, max_waiting: int, worker
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     add_transcriptions(app, service, default)
-    app.router.routes.append(WebSocketRoute("/v1/stream", pcm_socket(service, default)))
+
+    def stream(websocket: WebSocket) -> ClientStream:
+        return recogniser.stream(websocket.query_params.get("backend", default), "the WebSocket")
+
+    app.router.routes.append(WebSocketRoute("/v1/stream", pcm_socket(service, stream)))
+    if recordings is not None:
+        record = pcm_socket(service, recorder(recordings, non_words))
+        app.router.routes.append(WebSocketRoute("/v1/record", record))
     # The page takes every other path, and would answer that there is none of these with other methods.
     for path, allowed in (
         ("/predict", "POST"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from inference.app.pictures import draw_recording
 from inference.app.recogniser import ClipAnswer, ClipRecogniser
+from inference.app.recorder import TAB, TAB_SCRIPT, TAB_STYLE
 from inference.app.results import newest_run
 from inference.app.streaming import BLOCK_SECONDS, STREAM_SECONDS, ClientStream
 from inference.audio import SAMPLING_RATE, collect_warnings
@@ -57,13 +58,14 @@ def build_theme() -> gr.themes.Base:
     return gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
-def build_page(recogniser: ClipRecogniser, default: str, results: Path) -> gr.Blocks:
+def build_page(recogniser: ClipRecogniser, default: str, results: Path, records: bool = False) -> gr.Blocks:
     """Builds the page.
 
     Args:
         recogniser: Answers.
         default: Backend that is chosen at first.
         results: Folder of benchmark runs.
+        records: Whether visitors may record words.
     """
     names = list(dict.fromkeys((default, *BACKENDS)))
 
@@ -131,6 +133,11 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path) -> gr.Bl
             microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", elem_id="live")
             line = gr.HTML(_spoken(""), elem_id="spoken")
             clear = gr.Button("Clear", size="sm")
+        if records:
+            with gr.Tab("Record"):
+                gr.HTML(
+                    TAB, css_template=TAB_STYLE, js_on_load=TAB_SCRIPT.read_text("utf-8"), elem_id="record"
+                )
         with gr.Tab("History"):
             table = gr.Dataframe(headers=list(HISTORY_COLUMNS), interactive=False, elem_id="history")
             gr.DownloadButton("Download as CSV", value=_write_history, inputs=[history])

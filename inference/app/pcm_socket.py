@@ -1,16 +1,17 @@
-"""The WebSocket ``/v1/stream``: 16-bit PCM in, what ``inference.live --jsonl`` prints out."""
+"""WebSockets that take 16-bit PCM and answer it while it comes: ``/v1/stream`` and ``/v1/record``."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from inference.app.guard import BODY_SECONDS
 from inference.app.service import FAILURES, BadRequestError, Service, status_of
-from inference.app.streaming import BLOCK_SECONDS, STREAM_SECONDS, ClientStream
+from inference.app.streaming import BLOCK_SECONDS, STREAM_SECONDS
 from inference.audio import SAMPLING_RATE
 from inference.errors import AudioError
 from inference.live.engine.events import Event, Hint, to_json
@@ -36,19 +37,34 @@ class Failure(Event):
         return "error"
 
 
-def pcm_socket(service: Service, default: str) -> Callable[[WebSocket], Awaitable[None]]:
+class ClientListener(Protocol):
+    """Hears one client; what it returns is sent, events as JSON and bytes as they are."""
+
+    def push(self, sampling_rate: int, block: np.ndarray) -> Sequence[Event | bytes]:
+        """Takes 16-bit samples ``(num_samples,)`` at a rate in Hz."""
+
+    def press(self, key: str) -> Sequence[Event | bytes]:
+        """Takes a text message; AudioError if none is expected."""
+
+    def end(self) -> Sequence[Event | bytes]:
+        """Takes the end, where the client said that there is no more."""
+
+
+def pcm_socket(
+    service: Service, begin: Callable[[WebSocket], ClientListener]
+) -> Callable[[WebSocket], Awaitable[None]]:
     """Builds the endpoint.
 
     Args:
-        service: Answers.
-        default: Backend of clients that name none.
+        service: Bounds how many are open, and lends its threads.
+        begin: Makes who hears a client; UserError or BadRequestError if that is not possible.
     """
 
     async def listen(websocket: WebSocket) -> None:
         await websocket.accept()
         try:
             with service.streams:
-                await _Conversation(websocket, service, default).run()
+                await _Conversation(websocket, service, begin).run()
             await websocket.close()
         except WebSocketDisconnect:
             return
@@ -70,13 +86,13 @@ async def _fail(websocket: WebSocket, error: Exception) -> None:
 class _Conversation:
     """One client from its first message to its last."""
 
-    def __init__(self, websocket: WebSocket, service: Service, default: str):
+    def __init__(self, websocket: WebSocket, service: Service, begin: Callable[[WebSocket], ClientListener]):
         self._websocket = websocket
         self._service = service
-        self._variant = websocket.query_params.get("backend", default)
+        self._begin = begin
         self._rate_text = websocket.query_params.get("rate", str(SAMPLING_RATE))
         self._ends_at = time.monotonic() + STREAM_SECONDS
-        self._stream: ClientStream
+        self._listener: ClientListener
 
     async def run(self) -> None:
         """Answers until the client says that there is no more, by an empty message.
@@ -86,9 +102,7 @@ class _Conversation:
             BadRequestError, UserError: If the stream cannot go on.
         """
         rate = self._sampling_rate()
-        self._stream = await self._service.in_thread(
-            self._service.recogniser.stream, self._variant, "the WebSocket"
-        )
+        self._listener = await self._service.in_thread(self._begin, self._websocket)
         await self._push(rate, np.zeros(0, _SAMPLE))
         try:
             rest = await self._hear(rate)
@@ -100,13 +114,16 @@ class _Conversation:
             await self._send([Hint("the last byte is half a sample, and was left out.")])
 
     async def _finish(self) -> None:
-        await self._send(await self._service.in_thread(self._stream.end))
+        await self._send(await self._service.in_thread(self._listener.end))
 
     async def _hear(self, rate: int) -> bytes:
         """Takes audio to its end; returns what is less than a sample."""
         size = round(BLOCK_SECONDS * rate)
         rest = b""
         while data := await self._receive():
+            if isinstance(data, str):
+                await self._send(await self._service.in_thread(self._listener.press, data))
+                continue
             data = rest + data
             num_samples = len(data) // _SAMPLE.itemsize
             samples = np.frombuffer(data, _SAMPLE, num_samples)
@@ -116,7 +133,7 @@ class _Conversation:
                 await self._push(rate, samples[first : first + size])
         return rest
 
-    async def _receive(self) -> bytes:
+    async def _receive(self) -> bytes | str:
         left_s = self._ends_at - time.monotonic()
         try:
             if left_s <= 0:
@@ -132,16 +149,17 @@ class _Conversation:
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         data = message.get("bytes")
-        if data is None:
-            raise AudioError("a text message came, expected binary ones of 16-bit little-endian PCM, mono.")
-        return bytes(data)
+        return str(message["text"]) if data is None else bytes(data)
 
     async def _push(self, rate: int, samples: np.ndarray) -> None:
-        await self._send(await self._service.in_thread(self._stream.push, rate, samples))
+        await self._send(await self._service.in_thread(self._listener.push, rate, samples))
 
-    async def _send(self, events: Sequence[Event]) -> None:
+    async def _send(self, events: Sequence[Event | bytes]) -> None:
         for event in events:
-            await self._websocket.send_text(to_json(event))
+            if isinstance(event, bytes):
+                await self._websocket.send_bytes(event)
+            else:
+                await self._websocket.send_text(to_json(event))
 
     def _sampling_rate(self) -> int:
         text = self._rate_text

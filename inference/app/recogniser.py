@@ -17,6 +17,8 @@ from inference.stage_timer import collect_stages
 
 #: Clips up to this long are taken whole, as files are; longer recordings are cut at the word.
 WHOLE_CLIP_SECONDS = 1.5
+#: Stands for a word among others that was not understood, as in strings of digits.
+UNKNOWN_WORD = "?"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,17 @@ class ClipAnswer(WordAnswer):
     latency_ms: dict[str, float]
     words: list[WordAnswer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def spoken(self) -> list[WordAnswer]:
+        """Its words one by one, none where nothing was spoken."""
+        return self.words or ([] if self.reason == "no_speech" else [self])
+
+    @property
+    def text(self) -> str:
+        """The labels, as everywhere in the project; empty where there is none."""
+        labels = [word.label for word in self.spoken]
+        return " ".join(label or UNKNOWN_WORD for label in labels) if any(labels) else ""
 
 
 class ClipRecogniser:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from typing import Any
 
 import gradio
@@ -10,6 +11,7 @@ from inference.app.api import build_api
 from inference.app.guard import Guard
 from inference.app.page import HEAD, STYLE, build_page, build_theme
 from inference.app.recogniser import ClipRecogniser
+from inference.errors import CheckpointError
 
 
 def build_server(
@@ -27,12 +29,19 @@ def build_server(
         credentials: User and password, None for an open service.
 
     Raises:
-        UserError: If the default backend cannot be loaded.
+        UserError: If the default backend cannot be loaded. Where words are to be recorded there may be none
+            of them yet; that is only said.
     """
     recogniser = ClipRecogniser(checkpoints, options.threads, options.max_seconds)
-    recogniser.backend(default)
-    api = build_api(recogniser, default, options.max_waiting, workers=os.cpu_count() or 1)
-    page = build_page(recogniser, default, options.results)
+    try:
+        recogniser.backend(default)
+    except CheckpointError as error:
+        if options.recordings is None:
+            raise
+        sys.stderr.write(f"the page records, but does not answer yet: {error}\n")
+    workers = os.cpu_count() or 1
+    api = build_api(recogniser, default, options.max_waiting, workers, options.recordings, options.non_words)
+    page = build_page(recogniser, default, options.results, options.recordings is not None)
     page.queue(max_size=options.max_waiting, api_open=False)
     app = gradio.mount_gradio_app(
         api,

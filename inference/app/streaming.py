@@ -7,6 +7,7 @@ import numpy as np
 
 from inference.audio import Downmix
 from inference.backends.base import Backend
+from inference.errors import AudioError
 from inference.live.engine.events import Event, Level, Utterance, Word
 from inference.live.recognition import UtteranceRecogniser, build_engine
 from inference.live.session import Session
@@ -51,6 +52,14 @@ class ClientStream:
         now = time.perf_counter()
         self._session.take(Block(self._downmix(to_channels(block)), captured_at=now, delivered_at=now))
         return self._taken()
+
+    def press(self, key: str) -> list[Event]:
+        """Refuses a text message.
+
+        Raises:
+            AudioError: Always.
+        """
+        raise AudioError("a text message came, expected binary ones of 16-bit little-endian PCM, mono.")
 
     def end(self) -> list[Event]:
         """Answers what was still being spoken when the stream stopped, and sums up."""

@@ -3,21 +3,17 @@
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from inference.app.recogniser import UNKNOWN_WORD, ClipAnswer
 from inference.app.service import FAILURES, BadRequestError, Service, read_upload, status_of
 from inference.backends.table import BACKENDS
 from inference.vocabulary import DIGITS, vocabulary
 
-if TYPE_CHECKING:
-    from inference.app.recogniser import ClipAnswer, WordAnswer
-
 FORMATS = ("json", "text", "verbose_json")
-#: Stands for a word among others that was not understood, as in strings of digits.
-UNKNOWN_WORD = "?"
 #: What is here a status of its own -> what OpenAI's clients expect.
 _STATUSES = {415: 400, 422: 404}
 _FIELDS: dict[str, dict[str, Any]] = {
@@ -74,10 +70,10 @@ def add_transcriptions(app: FastAPI, service: Service, default: str) -> None:
             status = status_of(error)
             return service.refuse(path, variant, _STATUSES.get(status, status), error)
         if fields.get("response_format") == "text":
-            return PlainTextResponse(_text(answer))
+            return PlainTextResponse(answer.text)
         if fields.get("response_format") == "verbose_json":
             return JSONResponse(_details(answer, fields.get("language", "")))
-        return JSONResponse({"text": _text(answer)})
+        return JSONResponse({"text": answer.text})
 
     @app.get("/v1/models")
     def list_models() -> dict[str, Any]:
@@ -105,28 +101,17 @@ def _check_fields(fields: Mapping[str, str]) -> None:
         raise BadRequestError("stream: an answer comes as a whole; the WebSocket /v1/stream is for streams.")
 
 
-def _words(answer: "ClipAnswer") -> "list[WordAnswer]":
-    """One by one, none where nothing was spoken."""
-    return answer.words or ([] if answer.reason == "no_speech" else [answer])
-
-
-def _text(answer: "ClipAnswer") -> str:
-    """The labels, as everywhere in the project; empty where there is none."""
-    labels = [word.label for word in _words(answer)]
-    return " ".join(label or UNKNOWN_WORD for label in labels) if any(labels) else ""
-
-
-def _details(answer: "ClipAnswer", language: str) -> dict[str, Any]:
+def _details(answer: ClipAnswer, language: str) -> dict[str, Any]:
     """What OpenAI's clients know, and beside it what ``/predict`` says."""
     words = [
         {"word": word.label or UNKNOWN_WORD, "start": word.start_s, "end": word.end_s}
         | {name: getattr(word, name) for name in ("label", "reason", "score", "probabilities", "hypothesis")}
-        for word in _words(answer)
+        for word in answer.spoken
     ]
     return asdict(answer) | {
         "task": "transcribe",
         "language": "english" if vocabulary() is DIGITS else language,
         "duration": answer.duration_s,
-        "text": _text(answer),
+        "text": answer.text,
         "words": words,
     }

@@ -6,10 +6,8 @@ all. What lies in the folder already is not asked for: the same command goes on 
 
 import argparse
 import contextlib
-import re
 import signal
 import sys
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,11 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit codes are in ``--help``."""
     options = build_parser().parse_args(argv)
     settings = endpoint_settings(options, PROFILES["isolated"])
-    _check_folders(options.out, options.non_words)
     from inference.live.output.terminal import write_line
     from inference.live.source.devices import MicrophoneError
-    from inference.record.prompts import missing_prompts
+    from inference.record.prompts import check_folders, missing_prompts
 
+    check_folders(options.out, options.non_words, "--out")
     wanted = (options.speaker, options.takes, options.out, options.non_words, options.seed)
     prompts = missing_prompts(*wanted)
     try:
@@ -128,21 +126,6 @@ def _screen(speaker: str, resources: contextlib.ExitStack) -> "Output":
     return resources.enter_context(Screen(console, speaker, KEYS_HELP))
 
 
-def _check_folders(folder: Path, non_words: Path | None) -> None:
-    """Makes the folders; UserError if they cannot be used."""
-    from inference.live.source.recording import check_folder
-
-    if non_words:
-        one, other = folder.resolve(), non_words.resolve()
-        if one.is_relative_to(other) or other.is_relative_to(one):
-            raise UserError(
-                f"--non-words {non_words} and --out {folder} share files: name two folders side by side, "
-                "or a training would take the one for the other."
-            )
-        check_folder(non_words, f"--non-words {non_words}")
-    check_folder(folder, f"--out {folder}")
-
-
 def _next_command(options: argparse.Namespace) -> str:
     vocabulary = f" --vocabulary {options.vocabulary}" if options.vocabulary else ""
     non_words = f" --reject --non-words {options.non_words}" if options.non_words else ""
@@ -150,13 +133,12 @@ def _next_command(options: argparse.Namespace) -> str:
 
 
 def _speaker(text: str) -> str:
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
-        return text
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    likely = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "anna"
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is to be part of file names: use lower-case letters, digits and '-', as in {likely}"
-    )
+    from inference.record.prompts import check_speaker
+
+    try:
+        return check_speaker(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -61,15 +61,30 @@ class GuidedRecording:
         with contextlib.closing(source.stream()) as stream:
             try:
                 for item in stream:
-                    self._hear(item)
+                    self.hear(item)
                     for key in self._pressed():
-                        self._obey(key)
-                    if self._has_quit or self._next >= len(self._prompts):
+                        self.obey(key)
+                    if self._has_quit or self.is_finished:
                         break
             finally:
                 self._stop_player()
 
-    def _hear(self, item: Item) -> None:
+    @property
+    def is_finished(self) -> bool:
+        """Whether every prompt was kept or skipped."""
+        return self._next >= len(self._prompts)
+
+    @property
+    def last_take(self) -> np.ndarray:
+        """What was kept last, float32 of shape ``(num_samples,)`` at 16 kHz; empty before that."""
+        return self._last
+
+    def hear(self, item: Item) -> None:
+        """Takes the next item of a source; after the last prompt nothing is heard.
+
+        Raises:
+            UserError: If a file cannot be written.
+        """
         if isinstance(item, Opening):
             self._listener.open(item.sampling_rate)
             if self._lost_at is None:
@@ -77,26 +92,32 @@ class GuidedRecording:
             else:
                 seconds = time.perf_counter() - self._lost_at
                 self._show(Recovered(item.name, item.sampling_rate, seconds))
-            self._ask()
+            self.ask()
         elif isinstance(item, Loss):
             self._lost_at = time.perf_counter()
             self._show(Lost(item.reason))
-        elif isinstance(item, Block) and not self._is_playing():
+        elif isinstance(item, Block) and not self.is_finished and not self._is_playing():
             events, take = self._listener.push(item.waveform, item.missing)
             for event in events:
                 self._show(event)
             if take is not None:
                 self._decide(take)
 
-    def _ask(self) -> None:
-        if self._next < len(self._prompts):
+    def ask(self) -> None:
+        """Shows the prompt that is due, if one is left, and listens for it from now on."""
+        if not self.is_finished:
             prompt = self._prompts[self._next]
             self._show(Asked(f"[{self._next + 1} of {len(self._prompts)}] {prompt.text}"))
             self._listener.ask(for_silence=prompt.is_silence)
 
     def _decide(self, take: Take) -> None:
-        if take.problem is None:
-            path = self._prompts[self._next].path
+        path = self._prompts[self._next].path
+        if take.problem is None and path.exists():
+            self._show(
+                Hint(f"{path.name} came from elsewhere meanwhile and stays: does another use this name?")
+            )
+            self._next += 1
+        elif take.problem is None:
             try:
                 write_bytes(path, wave_bytes(take.waveform))
             except OSError as error:
@@ -110,21 +131,22 @@ class GuidedRecording:
             self._show(Taken(path.name, None, take.waveform.size / SAMPLING_RATE, peak_dbfs))
         else:
             self._show(Taken("", take.problem))
-        self._ask()
+        self.ask()
 
-    def _obey(self, key: str) -> None:
+    def obey(self, key: str) -> None:
+        """Does what a key of ``KEYS_HELP`` stands for."""
         if key == "q":
             self._has_quit = True
         elif self._is_playing():
             return
         elif key == "s":
             self._next += 1
-            self._ask()
+            self.ask()
         elif key == "a":
             if self._kept and not self._listener.has_heard:
                 self._next = self._kept.pop()
                 self._prompts[self._next].path.unlink(missing_ok=True)
-            self._ask()
+            self.ask()
         elif key == "p" and self._kept:
             self._show(Asked(f"playing {self._prompts[self._kept[-1]].path.name}: wait for the end"))
             # In a process of its own, as the microphone: the sound library may hang.
@@ -140,7 +162,7 @@ class GuidedRecording:
         if isinstance(message, Failed):
             self._show(Hint(message.message))
         self._stop_player()
-        self._ask()
+        self.ask()
         return False
 
     def _stop_player(self) -> None:

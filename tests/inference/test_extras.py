@@ -135,6 +135,7 @@ def test_the_core_recognises_a_file_and_a_stream() -> None:
 #: Program -> what to type so that it must do its work, and the extra that this needs.
 NEED_AN_EXTRA = {
     "inference.app": ([], "app"),
+    "inference.wyoming": ([], "wyoming"),
     "finetune.corpus": (["recordings"], "finetune"),
     "finetune.train": ([], "finetune"),
     "finetune.fit_baseline": (["--dataset", "synthetic"], "finetune"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from inference.audio import SAMPLING_RATE, decode_audio, resample
 from inference.backends.table import BACKENDS
@@ -32,26 +32,33 @@ def spoken(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
+def browse(
+    playwright: Playwright, chromium: str, microphone: Path, server: Server, **options: Any
+) -> Iterator[Page]:
+    """The page of a server, in a browser whose microphone is fed from a file; nothing else may be asked."""
     switches = (
         "--no-sandbox",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={spoken}",
+        f"--use-file-for-fake-audio-capture={microphone}",
     )
+    browser = playwright.chromium.launch(executable_path=chromium, args=list(switches))
+    context = browser.new_context(permissions=["microphone"], **options)
+    page = context.new_page()
+    foreign: list[str] = []
+    page.on("request", lambda request: foreign.append(request.url))
+    page.goto(server.url)
+    expect(page.locator("#clip")).to_be_visible(timeout=120_000)
+    yield page
+    outside = [url for url in foreign if not url.startswith((server.url, "data:", "blob:"))]
+    assert not outside, "the page asked elsewhere"
+    browser.close()
+
+
+@pytest.fixture
+def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(switches))
-        context = browser.new_context(permissions=["microphone"])
-        page = context.new_page()
-        foreign: list[str] = []
-        page.on("request", lambda request: foreign.append(request.url))
-        page.goto(server.url)
-        expect(page.locator("#clip")).to_be_visible(timeout=120_000)
-        yield page
-        outside = [url for url in foreign if not url.startswith((server.url, "data:", "blob:"))]
-        assert not outside, "the page asked elsewhere"
-        browser.close()
+        yield from browse(playwright, chromium, spoken, server)
 
 
 def digit(page: Page) -> Any:
