@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 SETTINGS = FeatureSettings()
 AS_SHIPPED = "as shipped"
 NUM_SHUFFLES = 5
-Vary = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -139,7 +138,12 @@ def other_pitch(waveform: np.ndarray, generator: np.random.Generator) -> np.ndar
     return shift_formants(change_speed(waveform, speed), 1.0 / speed)
 
 
-def statistics_of(clips: Sequence[Clip], vary: Vary = lambda waveform, _: waveform) -> dict[str, np.ndarray]:
+def as_it_is(waveform: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """No other pitch, speed or noise."""
+    return waveform
+
+
+def statistics_of(clips: Sequence[Clip], vary: Callable[..., np.ndarray] = as_it_is) -> dict[str, np.ndarray]:
     """``feature_variants`` of a varied copy of each clip: ``(num_clips, num_statistics)`` by name."""
     from tqdm import tqdm
 
@@ -148,30 +152,28 @@ def statistics_of(clips: Sequence[Clip], vary: Vary = lambda waveform, _: wavefo
     contract, settings = find_baseline("mfcc-svm", 0).contract, replace(SETTINGS, floor_db=np.inf)
     rows = []
     for clip in tqdm(clips, desc="statistics", unit="clip", disable=None):
-        waveform = vary(clip.waveform(), clip_generator(0, 0, clip.clip_id))
+        waveform = vary(clip.waveform(), generator=clip_generator(0, 0, clip.clip_id))
         rows.append(feature_variants(word_log_mel(prepare(waveform, contract), settings)))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def variants_of(clips: Sequence[Clip]) -> dict[str, list[np.ndarray]]:
     """Statistics of the clips, and of the copies that are learned from beside them, by name."""
-    from finetune.augmentation import augment
+    from finetune.augmentation import AugmentationSettings, augment
     from finetune.baselines.svm import VARIATIONS
+
+    def varied(settings: AugmentationSettings) -> np.ndarray:
+        return statistics_of(clips, partial(augment, settings=settings))[AS_SHIPPED]
 
     variants = {name: [rows] for name, rows in statistics_of(clips).items()}
     (plain,) = variants[AS_SHIPPED]
-    speed, noise = (
-        statistics_of(
-            clips, lambda waveform, generator, settings=settings: augment(waveform, settings, generator)
-        )
-        for settings in VARIATIONS
-    )
+    speed, noise = map(varied, VARIATIONS)
     return {
         **variants,
         "and copies at another pitch": [plain, statistics_of(clips, other_pitch)[AS_SHIPPED]],
-        "and copies at another speed": [plain, speed[AS_SHIPPED]],
-        "and copies in noise": [plain, noise[AS_SHIPPED]],
-        "and copies at another speed and in noise (as fit)": [plain, speed[AS_SHIPPED], noise[AS_SHIPPED]],
+        "and copies at another speed": [plain, speed],
+        "and copies in noise": [plain, noise],
+        "and copies at another speed and in noise (as fit)": [plain, speed, noise],
     }
 
 

@@ -54,7 +54,8 @@ def test_dvc_repro_runs_all_stages(spoken_corpus: Path, tmp_path: Path) -> None:
     assert "didn't change" in run("dvc", "repro")
     # What a commit of dvc.lock has measured is kept, and held against what lies here.
     run("git", "add", "dvc.lock")
-    run("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "commit", "--quiet", "-m", "measured")
+    author = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
+    run("git", *author, "commit", "--quiet", "-m", "measured")
     changes = json.loads(run("dvc", "metrics", "diff", "--all", "--json"))
     accuracy = changes["runs/pipeline/mfcc/figures.json"]["test_accuracy"]
     assert accuracy["old"] == accuracy["new"] is not None

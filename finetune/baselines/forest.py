@@ -5,8 +5,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from inference.backends.mfcc import ForestClassifier
 
-NUM_TREES = 200
-#: Rows in a leaf, at least: on held-out training speakers as good as 1, in a third of the space.
+#: On held-out training speakers as good as twice as many.
+NUM_TREES = 100
+#: Rows in a leaf, at least: as good there as 1, with three nodes in ten fewer.
 ROWS_IN_LEAF = 3
 
 
