@@ -21,7 +21,7 @@ from inference.backends.encoder.backend import EncoderBackend, find_folder
 from inference.backends.encoder.checkpoint import SETTINGS_FILES, read_encoder_checkpoint
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import RuntimeChoice
-from inference.backends.mfcc import CHECKPOINT_FILES, MfccBackend
+from inference.backends.mfcc import CHECKPOINT_FILES, LinearClassifier, MfccBackend
 from inference.backends.table import BACKENDS
 from inference.errors import CheckpointError, UserError
 from inference.extras import require_packages
@@ -132,6 +132,10 @@ def _parts(backend: Backend, folder: Path) -> "tuple[PreparedWaveform, onnx.Mode
         return waveform_graph.WordWindow(contract, window), onnx.load(folder / MODEL_NAME)
     if isinstance(backend, MfccBackend):
         settings = FeatureSettings(**read_json(folder / _FEATURES_FILE))
+        if not isinstance(backend.classifier, LinearClassifier):
+            raise CheckpointError(
+                f"{folder} is a random forest, which no export writes; fit mfcc-svm or mfcc-logreg instead."
+            )
         classifier = waveform_graph.StatisticsClassifier(backend.classifier)
         example = torch.zeros(1, num_statistics(settings))
         network = waveform_graph.trace(classifier, example, ["statistics"], ["logits"], _OPSET)

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 LEAST_PROBABILITY = 1e-12
 #: Option -> what it is of a ``StatisticsGrid``.
 _GRID_OPTIONS = {"n_mfcc": "n_mfcc", "C": "regularisation", "gamma": "gammas", "folds": "folds"}
+#: Models of statistics -> options of the grid that are not for them.
+_NOT_OF = {"mfcc-logreg": {"gamma"}, "mfcc-forest": {"C", "gamma"}}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -148,9 +150,11 @@ def _grid(options: argparse.Namespace) -> StatisticsGrid:
     typed = {name: value for name in _GRID_OPTIONS if (value := getattr(options, name)) is not None}
     if typed and options.model not in STATISTICS_TITLES:
         raise UserError(
-            f"--n-mfcc, --C, --gamma and --folds are for {' and '.join(STATISTICS_TITLES)}, not for "
+            f"--n-mfcc, --C, --gamma and --folds are for {', '.join(STATISTICS_TITLES)}, not for "
             f"{options.model}."
         )
+    for name in sorted(_NOT_OF.get(options.model, set()) & set(typed)):
+        raise UserError(f"{options.model} has no --{name}: leave it out.")
     grid = StatisticsGrid(**{_GRID_OPTIONS[name]: value for name, value in typed.items()})
     most = FeatureSettings.n_mels - 1
     if grid.n_mfcc > most or grid.folds < 2:

@@ -66,6 +66,7 @@ GROUPS: dict[str, dict[str, Subcommand]] = {
         "bench-learning": Subcommand(
             "benchmarks.learning_curve", "how much must be recorded? accuracy by clips of each word"
         ),
+        "bench-features": Subcommand("benchmarks.ablation", "what each part of the MFCC models is worth"),
         "records": Subcommand("benchmarks.records.__main__", "layout of the records of a run"),
         "throughput": Subcommand("benchmarks.training_throughput.__main__", "clips a second in fine-tuning"),
     },

@@ -262,9 +262,6 @@ def mfcc_statistics(waveform: np.ndarray, settings: FeatureSettings) -> np.ndarr
 def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     """Statistics of level, MFCCs and their slopes, segment means, duration.
 
-    The level of a frame is that relative to the loudest: its course tells a stop from a vowel, while
-    its height would tell the speaker and the distance of the microphone.
-
     Args:
         bands: Log-mel matrix ``(num_frames, n_mels)``.
         settings: Feature settings.
@@ -272,14 +269,36 @@ def band_statistics(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     Returns:
         Float32 vector of shape ``(num_statistics(settings),)``.
     """
+    static = level_and_mfcc(bands, settings)
+    return frame_statistics(np.hstack([static, deltas(static)]), settings.num_segments)
+
+
+def level_and_mfcc(bands: np.ndarray, settings: FeatureSettings) -> np.ndarray:
+    """Level and MFCCs of each frame, ``(num_frames, 1 + n_mfcc)``, of a log-mel matrix.
+
+    The level of a frame is that relative to the loudest: its course tells a stop from a vowel, while
+    its height would tell the speaker and the distance of the microphone.
+    """
     static = bands @ _level_and_cosines(settings.n_mels, settings.n_mfcc)
     static[:, 0] -= static[:, 0].max()
-    frames = np.hstack([static, deltas(static)])
+    return static
+
+
+def frame_statistics(frames: np.ndarray, num_segments: int) -> np.ndarray:
+    """Mean, deviation, least, greatest, segment means one after the other, and the logarithm of the duration.
+
+    Args:
+        frames: Shape ``(num_frames, num_features)``.
+        num_segments: See ``FeatureSettings``.
+
+    Returns:
+        Float32 vector of shape ``(num_features * (4 + num_segments) + 1,)``.
+    """
     mean = frames.mean(axis=0)
     centred = frames - mean
     # numpy's own standard deviation takes the mean once more.
     deviation = np.sqrt(np.vecdot(centred.T, centred.T) / np.float32(len(frames)))
-    segments = segment_weights(len(frames), settings.num_segments) @ frames
+    segments = segment_weights(len(frames), num_segments) @ frames
     parts = [mean, deviation, frames.min(axis=0), frames.max(axis=0)]
     return np.concatenate([*parts, segments.ravel(), [np.log(len(frames))]], dtype=np.float32)
 

@@ -77,6 +77,7 @@ HELP_WITHOUT_TORCH = (
     "finetune.preview",
     "finetune.pretrain",
     "benchmarks.run",
+    "benchmarks.ablation",
     "benchmarks.against_libraries",
     "benchmarks.report",
     "benchmarks.live",

@@ -1,4 +1,4 @@
-"""Principal components of MFCC statistics, and an RBF machine or a logistic regression on them."""
+"""MFCC statistics and an RBF machine or a logistic regression of their principal components, or a forest."""
 
 import functools
 from collections.abc import Sequence
@@ -20,10 +20,16 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from finetune.augmentation import AugmentationSettings, augment, clip_generator
+from finetune.baselines.forest import fit_forest, new_forest
 from finetune.baselines.table import StatisticsGrid, class_ids
 from finetune.corpus.clip import Clip
 from finetune.corpus.splits import grouped_folds, speaker_groups
-from inference.backends.mfcc import KernelClassifier, LinearClassifier, logits_of_margins
+from inference.backends.mfcc import (
+    ArrayClassifier,
+    KernelClassifier,
+    LinearClassifier,
+    logits_of_margins,
+)
 from inference.crop import CropContract, prepare
 from inference.errors import CorpusError
 from inference.features import FeatureSettings, band_statistics, cut_floor, mfcc_statistics, word_log_mel
@@ -59,8 +65,16 @@ CACHE_MB = 1000.0
 MAX_GRID_WORDS = 3000
 #: The grid, unless another is asked for. Every combination is cross-validated over the training speakers.
 NUM_SEGMENTS = (4, 5)
-REGULARISATION = {"mfcc-svm": (4.0, 10.0), "mfcc-logreg": (0.01, 0.1)}
-GAMMAS = {"mfcc-svm": (1.0, 1.5), "mfcc-logreg": (1.0,)}
+REGULARISATION: dict[str, tuple[float | None, ...]] = {
+    "mfcc-svm": (4.0, 10.0),
+    "mfcc-logreg": (0.01, 0.1),
+    "mfcc-forest": (None,),
+}
+GAMMAS: dict[str, tuple[float | None, ...]] = {
+    "mfcc-svm": (1.0, 1.5),
+    "mfcc-logreg": (None,),
+    "mfcc-forest": (None,),
+}
 
 
 @dataclass(frozen=True)
@@ -69,13 +83,13 @@ class GridPoint:
 
     Attributes:
         settings: Features; the pooling varies.
-        regularisation: C of the machine or the regression.
-        gamma: Width of the kernel, in units of one over the number of statistics.
+        regularisation: C of the machine or the regression, None for a forest.
+        gamma: Width of the machine's kernel, in units of one over the number of statistics, else None.
     """
 
     settings: FeatureSettings
-    regularisation: float
-    gamma: float
+    regularisation: float | None
+    gamma: float | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class FittedStatistics:
         history: Empty: there are no epochs.
     """
 
-    classifier: LinearClassifier
+    classifier: ArrayClassifier
     point: GridPoint
     contract: CropContract
     cross_validation: float
@@ -104,12 +118,13 @@ class FittedStatistics:
     @property
     def choices(self) -> dict[str, float]:
         """The chosen point of the grid and its cross-validated accuracy, for the card."""
-        return {
+        chosen = {
             "chosen_segments": self.point.settings.num_segments,
             "chosen_C": self.point.regularisation,
             "chosen_gamma (over number of statistics)": self.point.gamma,
             "cross_validated_accuracy": self.cross_validation,
         }
+        return {name: value for name, value in chosen.items() if value is not None}
 
     def probabilities(self, clips: Sequence[Clip]) -> np.ndarray:
         """Probabilities ``(num_clips, num_classes)``."""
@@ -134,7 +149,7 @@ def fit_statistics(
     """Chooses from the grid by cross-validation over speakers, then fits clips and varied copies of them.
 
     Args:
-        model: "mfcc-svm" or "mfcc-logreg".
+        model: One of ``STATISTICS_TITLES``.
         clips: What to learn from. Clips of the reject class make the model have one.
         validation: Not looked at: the grid is chosen over the training speakers.
         contract: The crop the model is made for.
@@ -157,8 +172,14 @@ def fit_statistics(
         model, [bands[row] for row in words], label_ids[rows[words]], speakers[rows[words]], grid
     )
     statistics = _statistics(bands, point.settings)
-    fit = fit_kernel if model == "mfcc-svm" else fit_linear
-    classifier = fit(statistics, label_ids[rows], speaker_groups(speakers, label_ids)[rows], point)
+    groups = speaker_groups(speakers, label_ids)[rows]
+    classifier: ArrayClassifier
+    if model == "mfcc-forest":
+        classifier = fit_forest(statistics, label_ids[rows])
+    elif model == "mfcc-svm":
+        classifier = fit_kernel(statistics, label_ids[rows], groups, point)
+    else:
+        classifier = fit_linear(statistics, label_ids[rows], point)
     return FittedStatistics(classifier, point, contract, accuracy)
 
 
@@ -183,7 +204,7 @@ def choose_point(
         statistics = _statistics(bands, settings)
         for strength, gamma in product(regularisation, gammas):
             point = GridPoint(settings, strength, gamma)
-            pipeline = make_pipeline(*_front(), _estimator(model, point, statistics.shape[1]))
+            pipeline = statistics_pipeline(model, point, statistics.shape[1])
             scores = cross_val_score(pipeline, statistics, label_ids, groups=groups, cv=folds)
             found.append((float(scores.mean()), point))
     accuracy, point = max(found, key=lambda pair: pair[0])
@@ -246,9 +267,7 @@ def _towards_first(margins: np.ndarray) -> np.ndarray:
     return -margins if margins.shape[-1] == 1 else margins
 
 
-def fit_linear(
-    statistics: np.ndarray, label_ids: np.ndarray, groups: np.ndarray, point: GridPoint
-) -> LinearClassifier:
+def fit_linear(statistics: np.ndarray, label_ids: np.ndarray, point: GridPoint) -> LinearClassifier:
     """Fits a multinomial logistic regression; the arguments are those of ``fit_kernel``."""
     front = make_pipeline(*_front())
     regression = _estimator("mfcc-logreg", point, statistics.shape[1])
@@ -258,6 +277,13 @@ def fit_linear(
         weights=regression.coef_.T.astype(np.float32),
         bias=regression.intercept_.astype(np.float32),
     )
+
+
+def statistics_pipeline(model: str, point: GridPoint, width: int) -> Pipeline:
+    """An unfitted model of so many statistics."""
+    if model == "mfcc-forest":
+        return make_pipeline(new_forest())
+    return make_pipeline(*_front(), _estimator(model, point, width))
 
 
 def _front() -> tuple[StandardScaler, PCA]:
@@ -274,7 +300,7 @@ def _projection(front: Pipeline) -> dict[str, np.ndarray]:
 
 
 def _estimator(model: str, point: GridPoint, width: int) -> LogisticRegression | SVC:
-    if model == "mfcc-logreg":
+    if point.gamma is None:
         return LogisticRegression(C=point.regularisation, max_iter=2000)
     return SVC(
         C=point.regularisation,

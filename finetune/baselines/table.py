@@ -23,6 +23,7 @@ MIN_MS = 100
 SYNTHETIC_SHARES = {
     "mfcc-svm": 0.0,
     "mfcc-logreg": 0.0,
+    "mfcc-forest": 0.0,
     "mfcc-cnn": 0.4,
     "logmel-dscnn": 0.4,
     "speech-embedding": 0.4,
@@ -31,6 +32,7 @@ SYNTHETIC_SHARES = {
 STATISTICS_TITLES = {
     "mfcc-svm": "MFCC statistics and an RBF support vector machine",
     "mfcc-logreg": "MFCC statistics and logistic regression",
+    "mfcc-forest": "MFCC statistics and a random forest",
 }
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inference.errors import UserError
@@ -52,7 +52,8 @@ def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, object]) 
 
     Args:
         names: Some of ``TRACKERS``; none for a report that goes nowhere.
-        folder: The run's folder; its path is the run's name, and MLflow keeps a copy of what lies there.
+        folder: The run's folder; its path is the run's name. MLflow keeps a copy of what lies there, and
+            registers it as a model under the folder's name.
         settings: What distinguishes the run: model, seed, hyper-parameters.
 
     Yields:
@@ -85,5 +86,22 @@ def tracked(names: Sequence[str], folder: Path, settings: Mapping[str, object]) 
             import mlflow
 
             mlflow.log_artifacts(str(folder), "checkpoint")
+            # A fold is for a table and not for use.
+            if not settings.get("fold"):
+                _register(folder.name)
     finally:
         accelerator.end_training()
+
+
+def _register(name: str) -> None:
+    """Makes the checkpoint of the run at hand the newest version of a model.
+
+    ``mlflow.register_model`` takes only what MLflow itself has packed.
+    """
+    import mlflow
+
+    client, run = mlflow.MlflowClient(), mlflow.active_run()
+    assert run
+    with suppress(mlflow.MlflowException):  # there is one of that name
+        client.create_registered_model(name)
+    client.create_model_version(name, mlflow.get_artifact_uri("checkpoint"), run.info.run_id)

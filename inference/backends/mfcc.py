@@ -1,8 +1,8 @@
-"""MFCC statistics and a support vector machine or a regression: small, well under a millisecond per clip."""
+"""MFCC statistics and a support vector machine, a regression or a forest, as arrays: small and fast."""
 
 import functools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 
@@ -32,7 +32,39 @@ CHECKPOINT_FILES = ("model.safetensors", "labels.json", "features.json", "crop.j
 
 
 @dataclass(frozen=True, eq=False)
-class LinearClassifier:
+class ArrayClassifier:
+    """A model of MFCC statistics whose fields are the arrays that are stored."""
+
+    @property
+    def num_statistics(self) -> int:
+        """Statistics of a clip that are expected."""
+        raise NotImplementedError
+
+    def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """Probabilities ``(num_clips, num_labels)`` of statistics ``(num_clips, num_statistics)``."""
+        raise NotImplementedError
+
+    def fits_together(self) -> bool:
+        """Whether the shapes agree with each other and with the labels, a reject class included."""
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is stored, by name."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of stored values."""
+        return sum(array.size for array in self.arrays().values())
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Of one clip."""
+        return self.num_parameters
+
+
+@dataclass(frozen=True, eq=False)
+class LinearClassifier(ArrayClassifier):
     """A logistic regression as arrays: ``softmax(x @ weights + bias)`` of components x.
 
     Attributes:
@@ -48,8 +80,13 @@ class LinearClassifier:
     weights: np.ndarray
     bias: np.ndarray
 
+    @property
+    def num_statistics(self) -> int:
+        """See ``ArrayClassifier``."""
+        return self.mean.size
+
     def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-        """Probabilities ``(num_clips, num_labels)`` of statistics ``(num_clips, num_statistics)``."""
+        """See ``ArrayClassifier``."""
         logits = self._logits((statistics - self.mean) @ self.projection) / temperature
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -58,7 +95,7 @@ class LinearClassifier:
         return components @ self.weights + self.bias
 
     def fits_together(self) -> bool:
-        """Whether the shapes agree with each other and with the labels, a reject class included."""
+        """See ``ArrayClassifier``."""
         num_labels = len(vocabulary().labels)
         return (
             self.mean.ndim == self.bias.ndim == 1
@@ -75,15 +112,6 @@ class LinearClassifier:
 
     def _num_columns(self, num_labels: int) -> int:
         return num_labels
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What is stored, by name."""
-        return {name: np.asarray(value) for name, value in asdict(self).items()}
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of stored values."""
-        return sum(array.size for array in self.arrays().values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +144,7 @@ class KernelClassifier(LinearClassifier):
         return logits_of_margins(rows @ self.weights + self.bias)
 
     def fits_together(self) -> bool:
-        """See ``LinearClassifier.fits_together``."""
+        """See ``ArrayClassifier``."""
         return self.support_vectors.ndim == 2 and self.gamma.shape == () and super().fits_together()
 
     def _num_components(self) -> int:
@@ -127,6 +155,68 @@ class KernelClassifier(LinearClassifier):
 
     def _num_columns(self, num_labels: int) -> int:
         return num_labels * (num_labels - 1) // 2
+
+
+@dataclass(frozen=True, eq=False)
+class ForestClassifier(ArrayClassifier):
+    """A random forest as arrays: the mean over its trees of what the leaf that a clip reaches says.
+
+    The nodes of all trees lie in one row, each before those below it.
+
+    Attributes:
+        roots: First node of each tree, ``(num_trees,)``.
+        statistic: Which statistic a node looks at, ``(num_nodes,)``.
+        threshold: A clip with at most so much of it goes on to the first of the node's two children, any
+            other to the second; ``(num_nodes,)``.
+        children: Nodes that follow, ``(num_nodes, 2)``; both are the node itself for a leaf.
+        shares: Share of each label among the clips that a node has learned from, ``(num_nodes, num_labels)``.
+        width: Length of the vector of statistics, a scalar.
+    """
+
+    roots: np.ndarray
+    statistic: np.ndarray
+    threshold: np.ndarray
+    children: np.ndarray
+    shares: np.ndarray
+    width: np.ndarray
+
+    @property
+    def num_statistics(self) -> int:
+        """See ``ArrayClassifier``."""
+        return int(self.width)
+
+    def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """See ``ArrayClassifier``; all trees go down a step at once."""
+        clips = np.arange(len(statistics))[:, None]
+        nodes = np.tile(self.roots, (len(statistics), 1))
+        while (self.children[nodes, 0] != nodes).any():
+            is_more = statistics[clips, self.statistic[nodes]] > self.threshold[nodes]
+            nodes = self.children[nodes, is_more.astype(int)]
+        tempered = self.shares[nodes].mean(axis=1) ** (1.0 / temperature)
+        return tempered / tempered.sum(axis=1, keepdims=True)
+
+    def fits_together(self) -> bool:
+        """See ``ArrayClassifier``; no walk through a tree may leave the arrays or have no end."""
+        num_nodes, num_labels = self.shares.shape
+        below = self.children - np.arange(num_nodes)[:, None]
+        return (
+            self.statistic.shape == self.threshold.shape == (num_nodes,)
+            and below.shape == (num_nodes, 2)
+            and _are_indices(self.roots, num_nodes)
+            and _are_indices(self.children, num_nodes)
+            and _are_indices(self.statistic, self.num_statistics)
+            and bool(((below > 0).all(axis=1) | (below == 0).all(axis=1)).all())
+            and num_labels - len(vocabulary().labels) in (0, 1)
+        )
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Of one clip: the leaves are added up, the rest is comparisons."""
+        return self.roots.size * self.shares.shape[1]
+
+
+def _are_indices(array: np.ndarray, size: int) -> bool:
+    return bool(array.dtype.kind == "i" and array.size and array.min() >= 0 and array.max() < size)
 
 
 def logits_of_margins(margins: np.ndarray) -> np.ndarray:
@@ -160,7 +250,7 @@ def places_in_pairs(num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
 class MfccBackend(Backend):
     """Runs a model fitted by ``python -m finetune.fit_baseline``; needs numpy alone."""
 
-    def __init__(self, classifier: LinearClassifier, settings: FeatureSettings, contract: CropContract):
+    def __init__(self, classifier: ArrayClassifier, settings: FeatureSettings, contract: CropContract):
         self.classifier = classifier
         self._settings = settings
         self.crop_contract = contract
@@ -181,7 +271,7 @@ class MfccBackend(Backend):
         except TypeError as error:
             raise CheckpointError(f"{folder / 'features.json'} holds no feature settings: {error}") from error
         backend = cls(_read_classifier(folder / "model.safetensors"), settings, read_crop_contract(folder))
-        width, expected = backend.classifier.mean.size, num_statistics(settings)
+        width, expected = backend.classifier.num_statistics, num_statistics(settings)
         if width != expected:
             raise CheckpointError(
                 f"{folder}: features.json gives {expected} statistics per clip, the weights expect {width}; "
@@ -196,7 +286,7 @@ class MfccBackend(Backend):
     def multiply_accumulates(self, num_samples: int) -> int:
         """See ``Backend.multiply_accumulates``; silence at the ends is not cut off."""
         features = count_log_mel(num_samples, self._settings.n_mels, self._settings.n_mfcc)
-        return features + self.classifier.num_parameters
+        return features + self.classifier.multiply_accumulates
 
     def predict(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """See ``Backend.predict``."""
@@ -214,13 +304,14 @@ class MfccBackend(Backend):
         return [prediction_from_probabilities(row) for row in probabilities]
 
 
-def _read_classifier(path: Path) -> LinearClassifier:
+def _read_classifier(path: Path) -> ArrayClassifier:
     try:
         arrays = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
-    kinds = {
-        frozenset(field.name for field in fields(kind)): kind for kind in (KernelClassifier, LinearClassifier)
+    kinds: dict[frozenset[str], type[ArrayClassifier]] = {
+        frozenset(field.name for field in fields(kind)): kind
+        for kind in (KernelClassifier, LinearClassifier, ForestClassifier)
     }
     kind = kinds.get(frozenset(arrays))
     if kind is None:
@@ -229,7 +320,7 @@ def _read_classifier(path: Path) -> LinearClassifier:
     try:
         classifier = kind(**arrays)
         fits_together = classifier.fits_together()
-    except (ValueError, IndexError):  # arrays of other dimensions
+    except (ValueError, IndexError, TypeError):  # arrays of other dimensions
         fits_together = False
     if not fits_together:
         raise CheckpointError(

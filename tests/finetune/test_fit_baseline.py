@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from finetune import evaluation, fit_baseline
+from finetune import evaluation, export, fit_baseline
+from finetune.baselines.forest import as_arrays, new_forest
 from finetune.baselines.svm import MAX_ROWS, _learned_rows, best_steepness, choose_point, collapse
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import load_corpus
@@ -38,6 +40,17 @@ def network(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("fit") / "logmel-dscnn"
     arguments = ["--model", "logmel-dscnn", "--steps", "60", "--synthetic_share", "0"]
     assert fit_baseline.main([*arguments, "--dataset", str(spoken_corpus), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def forest(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a class for what is no word."""
+    folder = tmp_path_factory.mktemp("fit") / "forest"
+    words = ["--model", "mfcc-forest", "--reject", "--dataset", str(spoken_corpus), "--out", str(folder)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "MIN_NON_WORDS", 40)
+        assert fit_baseline.main(words) == 0
     return folder
 
 
@@ -65,6 +78,60 @@ def test_collapsed_arrays_equal_the_library(num_labels: int) -> None:
     assert unbeaten.sum() > 20
     answers = classifier.probabilities(fresh).argmax(axis=1)
     np.testing.assert_array_equal(answers[unbeaten], machine.predict(front.transform(fresh))[unbeaten])
+
+
+@pytest.mark.parametrize("num_labels", [2, 10])
+def test_the_arrays_of_a_forest_equal_the_library(num_labels: int) -> None:
+    """To the last bit of a threshold: half of the clips lie on values that the forest has learned from."""
+    generator = np.random.default_rng(0)
+    label_ids = np.repeat(np.arange(num_labels), 30)
+    centres = generator.standard_normal((num_labels, 20))
+    statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
+    forest = new_forest().fit(statistics, label_ids)
+    fresh = np.vstack([statistics, generator.choice(statistics, 100) + np.float32(0.3)])
+    expected = forest.predict_proba(fresh)
+    classifier = as_arrays(forest)
+    np.testing.assert_allclose(classifier.probabilities(fresh), expected, atol=1e-6)
+    sharper = classifier.probabilities(fresh, temperature=0.5)
+    np.testing.assert_allclose(sharper, expected**2 / (expected**2).sum(axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("children", lambda children: children - 1),  # a walk without an end
+        ("children", lambda children: children + 1),  # a walk beyond the last node
+        ("children", lambda children: children.astype(float)),
+        ("roots", lambda roots: roots + 10**6),
+        ("statistic", lambda statistic: statistic - 1),
+        ("threshold", lambda threshold: threshold[:-1]),
+        ("shares", lambda shares: shares[:, :3]),
+        ("width", lambda width: np.repeat(width, 2)),
+    ],
+)
+def test_a_damaged_forest_is_refused(forest: Path, tmp_path: Path, name: str, change) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(forest, folder)
+    arrays = load_file(folder / "model.safetensors")
+    save_file({**arrays, name: change(arrays[name])}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="do not fit together"):
+        load_backend("mfcc", str(folder))
+
+
+def test_a_forest_refuses_what_is_no_word_and_stays_out_of_one_file(
+    forest: Path, spoken_corpus: Path, capsys: pytest.CaptureFixture
+) -> None:
+    backend = load_backend("mfcc", str(forest))
+    test = make_split(load_corpus(str(spoken_corpus)).clips).test
+    predictions = backend.predict([clip.waveform() for clip in test])
+    assert all(prediction.none_probability is not None for prediction in predictions)
+    accuracy = np.mean([p.label == clip.label for p, clip in zip(predictions, test, strict=True)])
+    assert accuracy == json.loads((forest / "figures.json").read_text())["test_accuracy"] > 0.5
+    noise = np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32)
+    assert backend.operating_point.decide(backend.predict([noise])[0]).label is None
+    assert "chosen_C" not in (forest / "README.md").read_text()
+    assert export.main([str(forest), "--format", "onnx", "--end-to-end", "--out", "one"]) == 2
+    assert "is a random forest, which no export writes" in capsys.readouterr().err
 
 
 def test_steepness_is_that_of_the_greatest_likelihood() -> None:
@@ -337,6 +404,8 @@ def test_what_the_grid_is_chosen_from(spoken_corpus: Path, tmp_path: Path, capsy
     assert json.loads((tmp_path / "out" / "figures.json").read_text())["chosen_C"] == 0.5
     capsys.readouterr()
     assert fit_baseline.main(["--model", "mfcc-cnn", *command, *grid]) == 2
-    assert "are for mfcc-svm and mfcc-logreg, not for mfcc-cnn" in capsys.readouterr().err
+    assert "are for mfcc-svm, mfcc-logreg, mfcc-forest, not for mfcc-cnn" in capsys.readouterr().err
+    assert fit_baseline.main(["--model", "mfcc-forest", *command, *grid]) == 2
+    assert "mfcc-forest has no --C: leave it out" in capsys.readouterr().err
     assert fit_baseline.main([*command, "--n-mfcc", "40"]) == 2
     assert "--n-mfcc is at most 39" in capsys.readouterr().err

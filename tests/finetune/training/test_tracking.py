@@ -1,11 +1,14 @@
 """Curves arrive where they were sent: read back from the stores themselves."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from finetune import fit_baseline, train
 from finetune.training.tracking import tracked
+from inference.audio import decode_audio
+from inference.backends.table import load_backend
 from inference.errors import UserError
 
 
@@ -39,6 +42,25 @@ def test_fine_tuning_and_baselines_report_to_one_mlflow_store(
     assert runs[str(tmp_path / "out")].params["learning_rate"] == "0.002"
     assert runs[str(tmp_path / "svm")].metrics == {"validation_accuracy": 0.75, "from 95  Wilson": 0.5}
     assert runs[str(tmp_path / "svm")].params["seed"] == "3"
+
+
+def test_a_registered_model_is_read_back_by_its_name(
+    fitted_mfcc: Path, spoken_corpus: Path, tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    mlflow.set_tracking_uri(mlflow_store)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(fitted_mfcc, tmp_path / "words")
+    for settings in ({"seed": 3}, {"seed": 4}, {"seed": 4, "fold": "ann"}):
+        with tracked(["mlflow"], tmp_path / "words", settings) as report:
+            report({"validation_accuracy": 0.5}, 0)
+    assert [version.version for version in mlflow.search_model_versions()] == [2, 1]
+    (folder := tmp_path / "read").mkdir()
+    found = mlflow.artifacts.download_artifacts("models:/words/2", dst_path=str(folder))
+    clip = decode_audio(min(spoken_corpus.glob("7_*.wav")))
+    (answer,) = load_backend("mfcc", found).predict([clip])
+    (expected,) = load_backend("mfcc", str(fitted_mfcc)).predict([clip])
+    assert (answer.label, answer.probabilities) == ("7", expected.probabilities)
 
 
 def test_tensorboard_of_a_baseline(tmp_path: Path) -> None:
