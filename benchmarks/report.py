@@ -177,7 +177,7 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
         heading = [] if table.name == "main" else [f"## {table.title}", ""]
         sections.append([*heading, *(markdown(table) if len(table) else ["None."])])
     sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.png)"] for name in pictures]
-    environment = environment_line(report.records.environment)
+    environment = environment_line(report.records.run.environment)
     sections.append(["## Reproduce", "", environment, "", "```", report.records.run.command, "```"])
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -194,7 +194,7 @@ def readme_section(report: "Report") -> str:
         *remarks(table),
         *captions(report.records.run, report.answers),
         f"In brackets: 95 % intervals. Relative time: against the first row, {threads} thread(s). "
-        + environment_line(report.records.environment),
+        + environment_line(report.records.run.environment),
     ]
     lines = [
         _watermark(report),

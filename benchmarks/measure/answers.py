@@ -1,7 +1,7 @@
 """The answers: every backend is asked once about every clip of every job, and what is there is kept.
 
-Answers are appended to part files, one per backend and process, and merged when all are there; whoever
-starts again asks only for what is missing.
+Answers are appended to part files, one per process, and merged when all are there; whoever starts again
+asks only for what is missing.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.records.files import (
-    answers_name,
+    ANSWERS_FILE,
     merge_lines,
     parse_record,
     part_path,
@@ -58,19 +58,20 @@ def answer_all(
     """
     from tqdm import tqdm
 
-    files = answer_files(statuses, jobs, results)
-    open_jobs = {name: file.open_jobs(processes.split) for name, file in files.items()}
+    file = AnswerFile(results / ANSWERS_FILE, jobs)
+    open_jobs = file.open_jobs(processes.split)
     # Nobody may answer before everybody has seen what is missing.
     processes.wait_for_everyone()
     for status in statuses:
-        own, earlier = open_jobs[status.name], files[status.name].failed
+        own = {job: clips for job, clips in open_jobs.items() if job.entry.name == status.name}
+        earlier = file.failed_of(status.name)
         if not status.is_running or not own or is_given_up(earlier):
             continue
         number = sum(map(len, own.values()))
         say(f"{status.name}: {number} answers")
         with (
             status.catch_failures("accuracy"),
-            record_writer(part_path(files[status.name].path, processes.rank)) as write,
+            record_writer(part_path(file.path, processes.rank)) as write,
             tqdm(total=number, unit="clip", leave=False, disable=None) as bar,
         ):
             answer_jobs(own, earlier, settings, write, bar.update)
@@ -79,30 +80,29 @@ def answer_all(
 
 def collect_answers(statuses: Sequence[EntryStatus], jobs: Sequence[Job], results: Path) -> None:
     """Merges the answers of all processes and ends the entries that failed on too many clips."""
-    files = answer_files(statuses, jobs, results)
+    file = AnswerFile(results / ANSWERS_FILE, jobs)
+    file.merge()
     for status in statuses:
-        file = files[status.name]
-        file.merge()
-        failed = list(failures_in(file.failed))
-        if status.is_running and failed and any(file.missing(job) for job in file.jobs):
+        failed = list(failures_in(file.failed_of(status.name)))
+        asked = [job for job in jobs if job.entry.name == status.name]
+        if status.is_running and failed and any(map(file.missing, asked)):
             status.fail(failed[-1].phase, BackendFailure(failed[-1].kind, failed[-1].reason))
             status.failures.pop()  # It is among those of the clips.
         status.failures += failed
 
 
 class AnswerFile:
-    """The answers of one backend so far, of all processes; only where they lie is kept in memory.
+    """The answers so far, of all processes; only where they lie is kept in memory.
 
     Args:
         path: Its final name.
-        jobs: What the backend is asked.
+        jobs: What is asked.
     """
 
     def __init__(self, path: Path, jobs: Sequence[Job]):
         self.path = path
-        self.jobs = jobs
-        #: Records of clips without a proper answer.
-        self.failed: list[AnswerRecord] = []
+        self._jobs = jobs
+        self._failed: list[AnswerRecord] = []
         self._places: dict[tuple[str, str], tuple[Path, int]] = {}
         self._is_final = path.is_file()
         keys = {job.key for job in jobs}
@@ -117,7 +117,11 @@ class AnswerFile:
                     self._places[place] = (part, offset)
                     if record["status"] != "ok":
                         where = f"the line at {offset} of {part.name}"
-                        self.failed.append(parse_record(line.decode(), AnswerRecord, where, part.parent))
+                        self._failed.append(parse_record(line.decode(), AnswerRecord, where, part.parent))
+
+    def failed_of(self, backend: str) -> list[AnswerRecord]:
+        """A backend's records of clips without a proper answer."""
+        return [record for record in self._failed if record.backend == backend]
 
     def missing(self, job: Job) -> list[str]:
         """The clips that were not asked, whatever came of the others."""
@@ -129,7 +133,7 @@ class AnswerFile:
         Args:
             split: This process's share of some clips.
         """
-        return {job: frozenset(split(missing)) for job in self.jobs if (missing := self.missing(job))}
+        return {job: frozenset(split(missing)) for job in self._jobs if (missing := self.missing(job))}
 
     def merge(self) -> None:
         """Puts all answers into the final file, in the order of the jobs and their clips."""
@@ -137,24 +141,11 @@ class AnswerFile:
             return
         places = [
             self._places[job.key, clip_id]
-            for job in self.jobs
+            for job in self._jobs
             for clip_id in job.clip_ids
             if (job.key, clip_id) in self._places
         ]
         merge_lines(self.path, places)
-
-
-def answer_files(
-    statuses: Sequence[EntryStatus], jobs: Sequence[Job], results: Path
-) -> dict[str, AnswerFile]:
-    """The answers so far, by the name of the entry."""
-    return {
-        status.name: AnswerFile(
-            results / answers_name(status.entry.file_name),
-            [job for job in jobs if job.entry.name == status.name],
-        )
-        for status in statuses
-    }
 
 
 def answer_jobs(

@@ -133,7 +133,6 @@ class EntryRecord:
         backend: Its name in every record: ``mfcc``, ``whisper:decode=constrained``, or the user's label.
         family: Name in the table of backends.
         options: Ways to run it.
-        answers: The file of its answers.
         checkpoint: What was loaded.
         summary: One line on it.
         fixture: What its weights stand in for; null for real ones.
@@ -147,7 +146,6 @@ class EntryRecord:
     backend: str
     family: str
     options: Mapping[str, str]
-    answers: str
     checkpoint: str
     summary: str
     fixture: str | None
@@ -156,60 +154,6 @@ class EntryRecord:
     reason: str | None
     fix: str | None
     failures: tuple[FailureRecord, ...]
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What was asked and what became of each backend.
-
-    Attributes:
-        run: Id of the run.
-        command: What to type for the same run.
-        suite: ``smoke``, ``standard``, ``full`` or null.
-        complete: False if it was interrupted.
-        phases: Of ``accuracy``, ``latency``, ``cold``, ``memory``, ``size``, ``robustness``.
-        settings: How often and how patiently.
-        mapping_version: Of the mapping from text to digits at the run.
-        skipped_for_budget: Sentences: what was left out to stay in the budget.
-        protocols: The test sets.
-        conditions: What the clips went through.
-        backends: In the order of the tables; the first one timed is the reference of the ratios.
-        asked: Hash of what was asked, by which ``--resume`` knows its plan.
-    """
-
-    run: str
-    command: str
-    suite: str | None
-    complete: bool
-    phases: tuple[str, ...]
-    settings: Settings
-    mapping_version: str
-    skipped_for_budget: tuple[str, ...]
-    protocols: tuple[ProtocolRecord, ...]
-    conditions: tuple[ConditionRecord, ...]
-    backends: tuple[EntryRecord, ...]
-    asked: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("protocols", "backends"):
-            if not getattr(self, name):
-                raise ValueError(f"{name}: expected at least one")
-
-    @property
-    def backend_names(self) -> list[str]:
-        """What the backends are called, in the order of the tables."""
-        return [entry.backend for entry in self.backends]
-
-
-@dataclass(frozen=True)
-class SplitsRecord:
-    """The clips that were measured.
-
-    Attributes:
-        protocols: Protocol -> held-out speaker, or ``all`` -> clip -> hash of its samples.
-    """
-
-    protocols: Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -278,6 +222,51 @@ class Environment:
     uncommitted_changes: bool | None = None
     load_before: MachineLoad | None = None
     load_after: MachineLoad | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What was asked and what became of each backend.
+
+    Attributes:
+        run: Id of the run.
+        command: What to type for the same run.
+        suite: ``smoke``, ``standard``, ``full`` or null.
+        complete: False if it was interrupted.
+        phases: Of ``accuracy``, ``latency``, ``cold``, ``memory``, ``size``, ``robustness``.
+        settings: How often and how patiently.
+        mapping_version: Of the mapping from text to digits at the run.
+        skipped_for_budget: Sentences: what was left out to stay in the budget.
+        protocols: The test sets.
+        conditions: What the clips went through.
+        backends: In the order of the tables; the first one timed is the reference of the ratios.
+        environment: Where it was made.
+        asked: Hash of what was asked, by which ``--resume`` knows its plan.
+    """
+
+    run: str
+    command: str
+    suite: str | None
+    complete: bool
+    phases: tuple[str, ...]
+    settings: Settings
+    mapping_version: str
+    skipped_for_budget: tuple[str, ...]
+    protocols: tuple[ProtocolRecord, ...]
+    conditions: tuple[ConditionRecord, ...]
+    backends: tuple[EntryRecord, ...]
+    environment: Environment
+    asked: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("protocols", "backends"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: expected at least one")
+
+    @property
+    def backend_names(self) -> list[str]:
+        """What the backends are called, in the order of the tables."""
+        return [entry.backend for entry in self.backends]
 
 
 #: What a cell of a table of ``summary.json`` holds.

@@ -102,7 +102,7 @@ def page(report: Report, pictures: "Sequence[Picture]") -> str:
         report=report,
         tables=[_content(table, placed.get(name, [])) for name, table in report.tables.items()],
         verdict=Markup("<p>%s</p>") % _bold(" ".join(report.verdict)),
-        environment=environment_line(report.records.environment),
+        environment=environment_line(report.records.run.environment),
     )
 
 

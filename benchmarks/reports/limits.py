@@ -175,7 +175,7 @@ def _upper_verdict(
     )
     if key in LATENCY_KEYS and not accurate:
         return Verdict(name, promise, INVALID, measured, "latency of a model that misses its accuracy")
-    if key == "p95_ms_max" and limits.hardware not in (None, report.records.environment.hw):
+    if key == "p95_ms_max" and limits.hardware not in (None, report.records.run.environment.hw):
         return Verdict(name, promise, UNDECIDED, measured, "measured on other hardware than the limit")
     return Verdict(
         name, promise, _straddles(bounds[0] / unit, bounds[1] / unit, limit, lower=False), measured

@@ -103,7 +103,7 @@ def make_report(records: RunRecords, requirements: Requirements | None = None) -
         conditions,
         noise_tables.rejection_table(run, answers),
         failure_table(run),
-        environment_table(records.environment),
+        environment_table(run.environment),
     ]
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}

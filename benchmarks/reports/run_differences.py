@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.records.run_record import ProtocolRecord
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.report_tables import Report
-from benchmarks.reports.scores import of_condition
+from benchmarks.reports.scores import CLEAN, of_condition
 from benchmarks.reports.table import digits, is_missing, p_value, percent, points
 from benchmarks.reports.uncertainty import paired_share_interval
 from finetune.intervals import Interval
@@ -107,27 +107,28 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
 
 
 def _common_protocols(before: Report, after: Report) -> list[ProtocolRecord]:
-    splits = [report.records.splits.protocols for report in (before, after)]
-    common = [row for row in before.records.run.protocols if row.protocol in splits[0].keys() & splits[1]]
+    names = [[row.protocol for row in report.records.run.protocols] for report in (before, after)]
+    common = [row for row in before.records.run.protocols if row.protocol in names[1]]
     if not common:
         raise UserError(
-            f"the runs have no protocol in common ({', '.join(splits[0])} against {', '.join(splits[1])}): "
+            f"the runs have no protocol in common ({', '.join(names[0])} against {', '.join(names[1])}): "
             "measure both with the same --protocol."
         )
     for row in common:
-        first, second = (split[row.protocol] for split in splits)
-        if first != second:
-            clips = [
-                {clip: sha for fold in split.values() for clip, sha in fold.items()}
-                for split in (first, second)
-            ]
-            same = len(clips[0].items() & clips[1].items())
+        first, second = (_asked_clips(report, row.protocol) for report in (before, after))
+        if first and second and first != second:
             raise UserError(
-                f"the runs were made on different splits: under {row.protocol} run A has {len(clips[0])} "
-                f"clips, run B {len(clips[1])}, and {same} are the same recording in both (or the folds "
-                "differ). Measure both on the same --dataset, --seed and --limit."
+                f"the runs were made on different splits: under {row.protocol} run A has {len(first)} "
+                f"clips, run B {len(second)}, and {len(first & second)} are the same recording of the same "
+                "fold in both. Measure both on the same --dataset, --seed and --limit."
             )
     return common
+
+
+def _asked_clips(report: Report, protocol: str) -> set[tuple[str, str, str]]:
+    """Fold, clip and hash of its samples."""
+    asked = report.answers[(report.answers["protocol"] == protocol) & (report.answers["condition"] == CLEAN)]
+    return set(asked[["fold", "clip", "pcm_sha"]].fillna("").itertuples(index=False, name=None))
 
 
 def _change(
@@ -198,10 +199,10 @@ def _listed(rows: pd.DataFrame, column: str) -> list[tuple[str, str, str]]:
 def _latency(
     before: Report, after: Report, rows: Sequence[pd.Series]
 ) -> tuple[dict[str, tuple[float | None, float | None]], list[str]]:
-    environments = [report.records.environment for report in (before, after)]
+    environments = [report.records.run.environment for report in (before, after)]
     notes = []
     if environments[0].sw != environments[1].sw:
-        notes.append("The software differs: see environment.json of both.")
+        notes.append("The software differs: see environment in run.json of both.")
     if environments[0].hw is not None and environments[0].hw == environments[1].hw:
         return {f"{name} ms": _two(rows, f"{name}_ms") for name in ("p50", "p95")}, notes
     references = {row["reference"] for row in rows}

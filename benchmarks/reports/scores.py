@@ -25,6 +25,7 @@ COLUMNS = (
     "fold",
     "condition",
     "clip",
+    "pcm_sha",
     "speaker",
     "reference",
     "status",

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.records.files import SUMMARY_JSON_FILE, read_document
+from benchmarks.records.files import ANSWERS_FILE, SUMMARY_JSON_FILE, read_document
 from benchmarks.records.run_record import RunSummary
 from benchmarks.report import README_END, README_START, main, readme_section, with_results, write_report
 from benchmarks.reports import formats
@@ -280,9 +280,7 @@ def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -
         run["backends"][2] |= {"status": "unavailable", "reason": "no weights | here", "fix": "Fetch them"}
 
     folder = make_run(tmp_path / "run")
-    (folder / "records" / "whisper-decode-constrained.jsonl.gz").unlink()
-    for name in ("latency", "cold", "loads", "footprint"):
-        path = folder / f"{name}.jsonl"
+    for path in folder.glob("*.jsonl*"):
         write_lines(path, [line for line in read_lines(path) if not line["backend"].startswith("whisper")])
     made = read_report(edited(folder, "run.json", unavailable))
     text = "\n".join(formats.markdown(made.tables["main"]))
@@ -293,9 +291,10 @@ def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -
 
 def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    path = folder / "records" / "mfcc.jsonl.gz"
+    path = folder / ANSWERS_FILE
     lines = read_lines(path)
-    loso = [line for line in lines if (line["protocol"], line["condition"]) == ("loso", "clean")]
+    kind = ("mfcc", "loso", "clean")
+    loso = [line for line in lines if (line["backend"], line["protocol"], line["condition"]) == kind]
     for line in loso[:13]:
         line |= {"status": "timeout", "label": None, "score": None, "error": "too slow"}
     write_lines(path, lines)
@@ -308,9 +307,10 @@ def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: 
 
 def test_incomplete_answers_give_no_accuracy(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    path = folder / "records" / "mfcc.jsonl.gz"
+    path = folder / ANSWERS_FILE
     lines = read_lines(path)
-    last = max(place for place, line in enumerate(lines) if line["condition"] == "clean")
+    kinds = [(line["backend"], line["protocol"], line["condition"]) for line in lines]
+    last = kinds.index(("mfcc", "loso", "clean"))
     write_lines(path, lines[:last] + lines[last + 1 :])
     row = read_report(folder).tables["main"].frame.set_index("backend").loc["mfcc"]
     assert pd.isna(row["accuracy"])
@@ -327,7 +327,7 @@ def test_a_run_of_one_phase_still_gives_a_report(tmp_path: Path) -> None:
 
 
 def test_another_mapping_than_at_the_run_is_said(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "run", rounds=2, changes={"mapping_version": "older"})
+    folder = make_run(tmp_path / "run", rounds=2, mapping_version="older")
     notes = " ".join(read_report(folder).tables["main"].notes)
     assert "older at the run" in notes
     assert "0 answers changed" in notes
