@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmarks.records.files import read_records, read_run, record_writer
@@ -120,8 +121,13 @@ def test_killed_and_resumed(
     while not part.is_file() or part.read_bytes().count(b"\n") < num_lines:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
+    workers = psutil.Process(process.pid).children()
+    assert workers
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    # Each is in the middle of an answer that never comes, and ends nevertheless.
+    while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
+        time.sleep(0.1)
     assert json.loads((out / "run.json").read_text())["complete"] is False
     with part.open("a") as torn:
         torn.write('{"v": 5, "job": "torn')
