@@ -7,6 +7,7 @@ Exit code: 0 if every comparison was made, 1 if some could not be, 2 after a mis
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
-from benchmarks.against_libraries.start_up import time_start_up
 from benchmarks.records.checked import from_json, to_json
 from inference.backends.table import BACKENDS
 from inference.command_line import (
@@ -89,14 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     checkpoints = _chosen_checkpoints(args.checkpoint, args.backends)
     # Takes seconds that --help does not need.
-    from benchmarks.against_libraries.table import (
-        PRECISION_HEADING,
-        PRECISION_LEGEND,
-        markdown_lines,
-        screen_lines,
-    )
+    from benchmarks.against_libraries.table import precision_lines, table_lines
     from benchmarks.measure.environment import describe_environment, environment_line
-    from benchmarks.text_table import align, markdown_grid
 
     environment = describe_environment(args.threads)
     description, clips = _test_clips(args.dataset)
@@ -105,31 +99,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def keep(results: "Sequence[Result]") -> None:
         if args.out:
-            document["comparisons"] = [result.as_record() for result in results]
+            document["comparisons"] = [to_json(result) for result in results]
             _write(args.out / f"{SUMMARY}.json", document)
 
     done = _read_done(args.out / f"{SUMMARY}.json", document) if args.out else []
     results, failures = _compare_all(chosen, checkpoints, clips, args, done, keep)
-    start_ups = [time_start_up(START_UP_BACKEND, clips[0].read()) for _ in range(START_UPS)]
+    start_ups = [time_start_up(clips[0]) for _ in range(START_UPS)]
     start_up = (
         f"python -m inference.predict with {START_UP_BACKEND}, from a new process to the answer and its end: "
         f"{statistics.median(start_ups):.2f} s (median of {START_UPS})."
     )
-    for line in (*screen_lines(results, failures), start_up):
-        print(line)
-    markdown = [
-        *markdown_lines(results, failures),
-        "",
-        start_up,
-        "",
-        description,
-        environment_line(environment),
-    ]
+    lines = [*table_lines(results, failures), "", start_up, "", description, environment_line(environment)]
     precisions = _precisions(chosen, checkpoints)
     if precisions:
-        for line in (*align([PRECISION_HEADING, *precisions]), PRECISION_LEGEND):
-            print(line)
-        markdown += ["", *markdown_grid(PRECISION_HEADING, precisions), "", PRECISION_LEGEND]
+        lines += ["", *precision_lines(precisions)]
     document |= {"failures": failures, "start_up_s": {START_UP_BACKEND: start_ups}, "precisions": precisions}
     if args.growth:
         from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
@@ -138,16 +121,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)[0]) for comparison in made]
         growth = measure_growth(pairs, clips[0].waveform(), args.threads)
         document["growth"] = growth
-        for line in growth_lines(growth, markdown=False):
-            print(line)
-        markdown += ["", *growth_lines(growth, markdown=True)]
+        lines += ["", *growth_lines(growth)]
         if args.out:
             plot_growth(growth, args.out)
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
     if args.out:
         keep(results)
-        write_text(args.out / f"{SUMMARY}.md", "\n".join(markdown) + "\n")
+        write_text(args.out / f"{SUMMARY}.md", text)
         sys.stderr.write(f"written: {args.out}\n")
     return EXIT_SOME_FAILED if failures else EXIT_OK
+
+
+def time_start_up(clip: "Clip") -> float:
+    """Seconds of ``python -m inference.predict`` on one clip, from the call to its end.
+
+    Raises:
+        UserError: If the command fails.
+    """
+    source = clip.read()
+    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
+        path = Path(scratch) / "clip"
+        if isinstance(source, bytes):
+            path.write_bytes(source)
+        else:
+            path = Path(source)
+        command = [sys.executable, "-m", "inference.predict", "--backend", START_UP_BACKEND, str(path)]
+        start = time.perf_counter()
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+    if done.returncode:
+        raise UserError(f"{' '.join(command[1:])} failed: {done.stderr.strip()}")
+    return seconds
 
 
 def _precisions(comparisons: Sequence[Comparison], checkpoints: dict[str, str]) -> list[list[str]]:
@@ -174,7 +179,7 @@ def _precisions(comparisons: Sequence[Comparison], checkpoints: dict[str, str]) 
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    write_text(path, json.dumps(document, indent=1, default=vars) + "\n")
+    write_text(path, json.dumps(document, indent=1) + "\n")
 
 
 def _read_done(path: Path, document: dict[str, Any]) -> "list[Result]":
@@ -296,7 +301,7 @@ def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> t
     if comparison.backend in checkpoints:
         return checkpoints[comparison.backend], False
     if comparison.stand_in is not None:
-        from benchmarks.against_libraries.random_weights import stand_in
+        from benchmarks.against_libraries.stand_in import stand_in
 
         return str(stand_in()), True
     checkpoint = BACKENDS[comparison.backend].default_checkpoint

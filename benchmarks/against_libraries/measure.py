@@ -5,9 +5,8 @@ import random
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -83,16 +82,6 @@ class Result:
     @property
     def _log_ratios(self) -> list[float]:
         return [math.log(plain / ours) for plain, ours in zip(self.plain_ms, self.ours_ms, strict=True)]
-
-    def as_record(self) -> dict[str, Any]:
-        """A JSON document: the fields and what follows from them."""
-        return {
-            **asdict(self),
-            "ours_p50_ms": statistics.median(self.ours_ms),
-            "plain_p50_ms": statistics.median(self.plain_ms),
-            "ratio": self.ratio,
-            "ratio_interval": self.ratio_bounds,
-        }
 
 
 @dataclass

@@ -7,6 +7,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,12 @@ from inference.errors import UserError
 if TYPE_CHECKING:
     from benchmarks.live.figures import Figure
     from benchmarks.live.stream import LabelledStream
+    from finetune.corpus.clip import Clip
     from inference.backends.base import Backend
 
 PARTS = ("stream", "strangers", "speech", "timing", "load", "idle", "callback", "noise", "words", "memory")
+#: Parts that play through a virtual microphone.
+PLAYED = {"stream", "timing", "load", "idle"}
 #: Parts that use no clips of the corpus.
 WITHOUT_CLIPS = {"strangers", "speech", "callback", "idle", "noise"}
 #: Part -> option that names the recordings it needs.
@@ -79,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--dataset {options.dataset}: no clips are used by --parts {' '.join(options.parts)}."
         )
     options.dataset = options.dataset or "auto"
-    from benchmarks.live.parts import read_parts, summary, write_part
+    from benchmarks.live.figures import read_parts, summary, write_part
     from benchmarks.measure.environment import describe_environment, environment_line
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -102,40 +106,35 @@ def main(argv: list[str] | None = None) -> int:
 def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
     from benchmarks.live import played, replayed
 
-    if part == "callback":
-        return played.callback_figures()
-    if part in ("stream", "timing", "load", "idle"):
+    names = options.backends
+
+    def of_each(measure: "Callable[..., list[Figure]]", *inputs: Any) -> "list[Figure]":
+        return [figure for name in names for figure in measure(load_backend(name), name, *inputs)]
+
+    if part in PLAYED:
         _check_pulse()
-    if part == "idle":
-        return [
-            figure for name in options.backends for figure in played.idle_figures(name, ["--backend", name])
-        ]
-    if part == "noise":
-        return [fig for name in options.backends for fig in replayed.noise_figures(load_backend(name), name)]
-    if part == "strangers":
-        clips = _one_word_each(options.unheard)
-        return [
-            fig
-            for name in options.backends
-            for fig in replayed.stranger_figures(load_backend(name), name, clips)
-        ]
-    if part == "speech":
-        others = [clip.waveform() for clip in recorded_non_words([options.other_words])]
-        return [
-            fig
-            for name in options.backends
-            for fig in replayed.speech_figures(load_backend(name), name, others)
-        ]
-    clips = [(clip.label, clip.waveform()) for clip in _test_clips(options.dataset)]
-    if part == "stream":
-        return _stream(clips, options)
-    if part == "timing":
-        return _timing(clips, options)
-    if part == "load":
-        return _load(clips, options)
-    measure = {"words": replayed.word_figures, "memory": replayed.memory_figures}[part]
-    names = options.backends[:1] if part == "memory" else options.backends
-    return [figure for name in names for figure in measure(load_backend(name), name, clips)]
+    match part:
+        case "stream":
+            return _stream(_test_clips(options.dataset), options)
+        case "timing":
+            return _timing(_test_clips(options.dataset), options)
+        case "load":
+            return _load(_test_clips(options.dataset), options)
+        case "idle":
+            return [figure for name in names for figure in played.idle_figures(name)]
+        case "noise":
+            return of_each(replayed.noise_figures)
+        case "strangers":
+            return of_each(replayed.stranger_figures, _one_word_each(options.unheard))
+        case "speech":
+            others = [clip.waveform() for clip in recorded_non_words([options.other_words])]
+            return of_each(replayed.speech_figures, others)
+        case "words":
+            return of_each(replayed.word_figures, _test_clips(options.dataset))
+        case "memory":
+            clips = _test_clips(options.dataset)
+            return replayed.memory_figures(load_backend(names[0]), names[0], clips)
+    return played.callback_figures()
 
 
 def _stream(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
@@ -166,7 +165,7 @@ def _accuracies(
 
 
 def _timing(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
-    from benchmarks.against_libraries.random_weights import stand_in
+    from benchmarks.against_libraries.stand_in import stand_in
     from benchmarks.live import played
     from benchmarks.live.stream import build_stream
 
@@ -197,23 +196,25 @@ def _write_records(path: Path, records: list[dict[str, Any]]) -> None:
     partial.replace(path)
 
 
-def _test_clips(dataset: str) -> list[Any]:
-    """The corpus' test clips in an order of their own, the same each time."""
-    import numpy as np
-
-    clips = list(make_split(load_corpus(dataset).clips).test)
-    np.random.default_rng(SEED).shuffle(clips)
-    return clips
+def _test_clips(dataset: str) -> "list[tuple[str, Any]]":
+    """Label and waveform of the corpus' test clips."""
+    clips = _shuffled(make_split(load_corpus(dataset).clips).test)
+    return [(clip.label, clip.waveform()) for clip in clips]
 
 
 def _one_word_each(folder: str) -> "list[tuple[str, Any]]":
-    """A word of each of ``NUM_STRANGERS`` people, in an order of their own."""
+    """A word of each of ``NUM_STRANGERS`` people."""
+    by_speaker = {clip.speaker: clip for clip in _shuffled(load_corpus(folder).clips)}
+    return [(clip.label, clip.waveform()) for clip in list(by_speaker.values())[:NUM_STRANGERS]]
+
+
+def _shuffled(clips: "Sequence[Clip]") -> "list[Clip]":
+    """In an order of their own, the same each time."""
     import numpy as np
 
-    clips = list(load_corpus(folder).clips)
-    np.random.default_rng(SEED).shuffle(clips)
-    by_speaker = {clip.speaker: clip for clip in clips}
-    return [(clip.label, clip.waveform()) for clip in list(by_speaker.values())[:NUM_STRANGERS]]
+    mixed = list(clips)
+    np.random.default_rng(SEED).shuffle(mixed)  # type: ignore[arg-type]
+    return mixed
 
 
 def _check_pulse() -> None:

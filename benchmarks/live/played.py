@@ -104,8 +104,9 @@ def busy_cores() -> Iterator[None]:
             process.wait()
 
 
-def idle_figures(name: str, options: Sequence[str]) -> list[Figure]:
+def idle_figures(name: str) -> list[Figure]:
     """Processor time while nobody speaks, and the time until the command listens."""
+    options = ["--backend", name]
     with tempfile.TemporaryDirectory() as folder, PulseServer(Path(folder)) as server:
         listeners = [Listener(options, server.environment)]
         try:
