@@ -8,14 +8,17 @@ separate measurements.
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from benchmarks.measure.contention import Counters, is_contended
 from benchmarks.records.measurements import TimedCall
+from benchmarks.records.run_record import Settings
+from benchmarks.run.progress import progress
+from benchmarks.run.status import EntryStatus
 from benchmarks.run.subset import stratified_subset
-from benchmarks.worker.client import BackendFailure, BackendProcess
+from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 
 Item = TypeVar("Item")
@@ -70,65 +73,53 @@ def warm_up(process: BackendProcess, pool: Sequence[StoredClip]) -> int:
 
 
 def time_rounds(
-    processes: Mapping[str, BackendProcess],
+    loaded: Sequence[tuple[EntryStatus, BackendProcess]],
     pool: Sequence[StoredClip],
     rounds: Sequence[int],
-    seed: int,
+    settings: Settings,
     write: Callable[[TimedCall], None],
-    threads: int = 1,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> dict[str, BackendFailure]:
+) -> None:
     """Times all backends on the same clips, one call each per round.
 
     Every timed call follows a discarded one on other clips, which brings the backend's code and
     data back into the caches that its neighbours have used.
 
     Args:
-        processes: Loaded and warm backends by name; all of them idle while one works.
+        loaded: Warm backends, all of them idle while one works; one that fails ends and takes no part in the
+            rest.
         pool: Clips to draw from, without replacement until all were used.
         rounds: Numbers of the rounds.
-        seed: Seed of the order of clips and backends.
+        settings: Seed of the order of clips and backends; threads for the records.
         write: Receives one record per timed call.
-        threads: What the backends were loaded with, for the records.
-        progress: Wraps the iteration over rounds.
-
-    Returns:
-        The failures; a backend that fails takes no part in the rest.
     """
-    schedule = random.Random(seed)
+    schedule = random.Random(settings.seed)
     clips = _shuffled_forever(pool, schedule)
-    orders = _shuffled_forever(balanced_orders(len(processes)), schedule)
-    names = list(processes)
-    failures: dict[str, BackendFailure] = {}
-    for number in progress(rounds):
+    orders = _shuffled_forever(balanced_orders(len(loaded)), schedule)
+    for number in progress(rounds, "round"):
         settle_clip, timed_clip = next(clips), next(clips)
         for position, place in enumerate(next(orders)):
-            name = names[place]
-            if name in failures:
+            status, process = loaded[place]
+            if not status.is_running:
                 continue
-            try:
+            with status.catch_failures("latency"):
                 before = Counters.now()
-                processes[name].predict(settle_clip)
-                reply = processes[name].predict(timed_clip)
+                process.predict(settle_clip)
+                reply = process.predict(timed_clip)
                 lost = Counters.now().since(before)
-            except BackendFailure as failure:
-                failures[name] = failure
-                continue
-            write(
-                TimedCall(
-                    backend=name,
-                    round=number,
-                    position=position,
-                    clip=timed_clip.clip_id,
-                    duration_s=timed_clip.duration_s,
-                    threads=threads,
-                    t_ns=reply["t_ns"],
-                    stages_agree=stages_agree(reply["t_ns"]),
-                    contention=replace(lost, involuntary_switches=reply["involuntary_switches"]),
-                    contended=is_contended(lost),
+                write(
+                    TimedCall(
+                        backend=status.name,
+                        round=number,
+                        position=position,
+                        clip=timed_clip.clip_id,
+                        duration_s=timed_clip.duration_s,
+                        threads=settings.threads,
+                        t_ns=reply["t_ns"],
+                        stages_agree=stages_agree(reply["t_ns"]),
+                        contention=replace(lost, involuntary_switches=reply["involuntary_switches"]),
+                        contended=is_contended(lost),
+                    )
                 )
-            )
-    return failures
 
 
 def stages_agree(t_ns: Mapping[str, int]) -> bool | None:

@@ -1,6 +1,6 @@
 """The timed phases over all entries: interleaved rounds, cold starts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from benchmarks.records.measurements import ColdSeconds, ColdStart, LoadRecord, 
 from benchmarks.records.run_record import Settings
 from benchmarks.run.entries import Entry
 from benchmarks.run.progress import progress, say
-from benchmarks.run.status import EntryStatus, mark_failed
-from benchmarks.worker.client import BackendFailure, BackendProcess, BackendUnavailable
+from benchmarks.run.status import EntryStatus
+from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 
 #: Of the free memory that loaded backends may fill together; beyond it they are timed in pairs.
@@ -62,47 +62,16 @@ def resident_groups(
 def time_cold(
     statuses: Sequence[EntryStatus], clips: Sequence[StoredClip], settings: Settings, results: Path
 ) -> None:
-    """Starts all entries several times, in turn."""
-    is_running = [status for status in statuses if status.is_running]
-    say(f"cold starts: {settings.cold_starts} of each backend")
-    with fresh_record_writer(results / COLD_FILE) as write:
-        failures = time_cold_starts(
-            [status.entry for status in is_running],
-            clips[0],
-            settings,
-            write,
-            lambda starts: progress(starts, "start"),
-        )
-    mark_failed(is_running, failures, "cold")
-
-
-def time_cold_starts(
-    entries: Sequence[Entry],
-    clip: StoredClip,
-    settings: Settings,
-    write: Callable[[ColdStart], None],
-    progress: Callable[[Sequence[tuple[int, Entry]]], Iterable[tuple[int, Entry]]] = iter,
-) -> Mapping[str, BackendFailure]:
-    """Starts every backend several times, in turn, so that all of them meet the same machine.
+    """Starts all entries several times, in turn, so that all of them meet the same machine.
 
     The page cache is warm: the files were read before.
-
-    Returns:
-        The failures by entry.
     """
-    failures: dict[str, BackendFailure] = {}
-    for repeat, entry in progress(
-        [(repeat, entry) for repeat in range(settings.cold_starts) for entry in entries]
-    ):
-        if entry.name in failures:
-            continue
-        try:
-            write(ColdStart(entry.name, repeat, cold_start(entry, clip, settings)))
-        except BackendFailure as failure:
-            failures[entry.name] = failure
-        except BackendUnavailable as missing:
-            failures[entry.name] = BackendFailure("refused", str(missing))
-    return failures
+    say(f"cold starts: {settings.cold_starts} of each backend")
+    with fresh_record_writer(results / COLD_FILE) as write:
+        for repeat in progress(range(settings.cold_starts), "start"):
+            for status in (status for status in statuses if status.is_running):
+                with status.catch_failures("cold"):
+                    write(ColdStart(status.name, repeat, cold_start(status.entry, clips[0], settings)))
 
 
 def cold_start(entry: Entry, clip: StoredClip, settings: Settings) -> ColdSeconds:
@@ -132,24 +101,16 @@ def _time_group(
 ) -> None:
     """Loads some entries side by side and times them."""
     with ExitStack() as stack:
-        processes: dict[str, BackendProcess] = {}
-        for status in group:
+        loaded = []
+        for status in (status for status in group if status.is_running):
             with status.catch_failures("latency"):
                 process = stack.enter_context(BackendProcess(status.entry, settings, offline=True))
                 write_load(_load(process, status.name, settings.threads, pool))
-                processes[status.name] = process
-        if processes:
-            say(f"latency: {settings.rounds} rounds of {', '.join(processes)}, {settings.threads} thread(s)")
-            failures = time_rounds(
-                processes,
-                pool,
-                range(first_round, first_round + settings.rounds),
-                settings.seed,
-                write,
-                settings.threads,
-                lambda numbers: progress(numbers, "round"),
-            )
-            mark_failed(group, failures, "latency")
+                loaded.append((status, process))
+        if loaded:
+            names = ", ".join(status.name for status, _ in loaded)
+            say(f"latency: {settings.rounds} rounds of {names}, {settings.threads} thread(s)")
+            time_rounds(loaded, pool, range(first_round, first_round + settings.rounds), settings, write)
 
 
 def _load(process: BackendProcess, name: str, threads: int, pool: Sequence[StoredClip]) -> LoadRecord:

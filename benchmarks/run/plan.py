@@ -50,45 +50,20 @@ class Plan:
 
 def make_jobs(plan: Plan, inputs: Inputs) -> list[Job]:
     """Every job of the accuracy and robustness phases, entry after entry."""
-    loaded = {
-        (entry.name, checkpoint): replace(entry, checkpoint=checkpoint)
-        for entry in inputs.entries
+    code = code_hash("inference")
+    return [job for entry in inputs.entries for job in _entry_jobs(plan, inputs, entry, code)]
+
+
+def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, code: str) -> list[Job]:
+    from benchmarks.conditions.table import VERSION
+
+    weights = {
+        checkpoint: weights_hash(replace(entry, checkpoint=checkpoint))
         for test_set in inputs.test_sets
         for checkpoint in inputs.checkpoints[entry.name, test_set.protocol].by_fold.values()
     }
-    weights = {key: weights_hash(entry) for key, entry in loaded.items()}
-    versions = _ContentHashes(code_hash("inference"), weights)
-    return [job for entry in inputs.entries for job in _entry_jobs(plan, inputs, entry, versions)]
+    options = ",".join(f"{name}={value}" for name, value in sorted(entry.options.items()))
 
-
-@dataclass(frozen=True)
-class _ContentHashes:
-    """Hashes of the code, and of the weights by entry and checkpoint."""
-
-    code: str
-    weights: Mapping[tuple[str, str], str]
-
-    def key(
-        self,
-        entry: Entry,
-        checkpoint: str,
-        protocol: str,
-        fold: str | None,
-        condition: str,
-        clips: Sequence[StoredClip],
-    ) -> str:
-        """Hash of everything that an answer depends on; the fold's own clips stand for the corpus."""
-        from benchmarks.conditions.table import VERSION
-
-        options = ",".join(f"{name}={value}" for name, value in sorted(entry.options.items()))
-        samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in clips))
-        version = f"{mapping_version()} {VERSION if condition not in NOT_NOISY else ''}"
-        weights = self.weights[entry.name, checkpoint]
-        names = (entry.name, entry.spec.import_path, options, weights, protocol, str(fold))
-        return combined_hash(self.code, version, *names, condition, samples)
-
-
-def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHashes) -> list[Job]:
     def job(
         protocol: str,
         fold: str | None,
@@ -97,6 +72,10 @@ def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHash
         noisy: NoisyTestSet | None = None,
     ) -> Job:
         checkpoint = inputs.checkpoints[entry.name, protocol].by_fold[fold]
+        # Everything that an answer depends on; the fold's own clips stand for the corpus.
+        samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in sources))
+        version = f"{mapping_version()} {VERSION if noisy else ''}"
+        names = (entry.name, entry.spec.import_path, options, weights[checkpoint], protocol, str(fold))
         return Job(
             entry=entry,
             protocol=protocol,
@@ -105,7 +84,7 @@ def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHash
             checkpoint=checkpoint,
             clip_ids=noisy.clip_ids[fold] if noisy else [clip.clip_id for clip in sources],
             clips=noisy.clips[fold] if noisy else partial(list, sources),
-            key=versions.key(entry, checkpoint, protocol, fold, condition, sources),
+            key=combined_hash(code, version, *names, condition, samples),
         )
 
     jobs: list[Job] = []

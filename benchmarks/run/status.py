@@ -1,6 +1,6 @@
 """What became of each entry of a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -92,10 +92,3 @@ class EntryStatus:
             self.fail(phase, end.failure, end.job)
         except BackendFailure as failure:
             self.fail(phase, failure)
-
-
-def mark_failed(statuses: Sequence[EntryStatus], failures: Mapping[str, BackendFailure], phase: str) -> None:
-    """Ends the entries that failed in a phase of all of them together."""
-    for status in statuses:
-        if status.name in failures:
-            status.fail(phase, failures[status.name])
