@@ -11,11 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.records.files import (
-    SUMMARY_JSON_FILE,
-    SUMMARY_MD_FILE,
-    write_document,
-)
+from benchmarks.records.files import SUMMARY_JSON_FILE, SUMMARY_MD_FILE
 from inference.command_line import EXIT_OK, CommandLineParser, positive_float, reports_user_errors
 from inference.errors import UserError
 from inference.files import write_bytes, write_text
@@ -109,7 +105,6 @@ def write_report(
             a limit is on.
     """
     from benchmarks.reports import formats
-    from benchmarks.reports.formats import page
     from benchmarks.reports.pictures import draw
     from benchmarks.reports.report_tables import read_report
 
@@ -117,13 +112,13 @@ def write_report(
     pictures = draw(report)
     files: dict[str, str | bytes] = {
         SUMMARY_MD_FILE: markdown_report(report, [picture.name for picture in pictures]),
-        PAGE_FILE: page(report, pictures),
+        SUMMARY_JSON_FILE: formats.summary(report),
+        PAGE_FILE: formats.page(report, pictures),
     }
     for picture in pictures:
         files[f"{PLOTS_FOLDER}/{picture.name}.png"] = picture.png()
     for name, content in files.items():
         write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
-    write_document(folder / SUMMARY_JSON_FILE, formats.summary(report))
     for made in folder.glob(f"{PLOTS_FOLDER}/*"):
         # A picture of an earlier report in this folder would be a lie.
         if made.relative_to(folder).as_posix() not in files:

@@ -23,7 +23,6 @@ FILES: Mapping[str, type] = {
     files.LOADS_FILE: measurements.LoadRecord,
     files.COLD_FILE: measurements.ColdStart,
     files.FOOTPRINT_FILE: measurements.Footprint,
-    files.SUMMARY_JSON_FILE: run_record.RunSummary,
 }
 
 

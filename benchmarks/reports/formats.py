@@ -1,5 +1,6 @@
 """A report as JSON, Markdown and one HTML page: no request leaves it, pictures inside, tables that sort."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from benchmarks.measure.environment import environment_line
-from benchmarks.records.run_record import Cell, RunSummary, SummaryTable
+from benchmarks.records.files import RECORD_VERSION
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import headline_protocol
 from benchmarks.reports.table import Table, is_missing, shown
@@ -19,36 +20,39 @@ if TYPE_CHECKING:
     from benchmarks.reports.picture import Picture
 
 
-def summary(report: Report) -> RunSummary:
-    """Every table of a report as one record."""
+def summary(report: Report) -> str:
+    """Every table of a report in full precision, as one JSON document."""
     run = report.records.run
-    return RunSummary(
-        run=run.run,
-        command=run.command,
-        complete=run.complete,
-        fixture=bool(report.fixtures),
-        headline_protocol=headline_protocol(run).protocol,
-        mapping_version=mapping_version(),
-        tables={name: _summary_table(table) for name, table in report.tables.items()},
-    )
+    document = {
+        "v": RECORD_VERSION,
+        "run": run.run,
+        "command": run.command,
+        "complete": run.complete,
+        "fixture": bool(report.fixtures),
+        "headline_protocol": headline_protocol(run).protocol,
+        "mapping_version": mapping_version(),
+        "tables": {
+            name: {
+                "title": table.title,
+                "notes": table.notes,
+                "columns": [*table.frame.columns],
+                "rows": [{key: _plain(value) for key, value in row.items()} for row in _rows(table)],
+            }
+            for name, table in report.tables.items()
+        },
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _summary_table(table: Table) -> SummaryTable:
-    rows = table.frame.to_dict("records")
-    return SummaryTable(
-        title=table.title,
-        notes=tuple(table.notes),
-        columns=tuple(str(name) for name in table.frame.columns),
-        rows=tuple({str(key): _plain(value) for key, value in row.items()} for row in rows),
-    )
+def _rows(table: Table) -> list[dict[Any, Any]]:
+    return table.frame.to_dict("records")
 
 
-def _plain(value: Any) -> Cell:
+def _plain(value: Any) -> Any:
     """A value of a frame as JSON knows it."""
     if is_missing(value):
         return None
-    plain: Cell = value.item() if hasattr(value, "item") else value
-    return plain
+    return value.item() if hasattr(value, "item") else value
 
 
 def markdown(table: Table, keys: Sequence[str] | None = None, with_notes: bool = True) -> list[str]:
@@ -60,16 +64,8 @@ def markdown(table: Table, keys: Sequence[str] | None = None, with_notes: bool =
         with_notes: Whether its notes follow.
     """
     text = shown(table, keys)
-    columns = [column for column in table.columns if keys is None or column.key in keys]
-    numeric = [column.numeric for column in columns]
-    rows = [
-        [
-            f"**{cell}**" if (number, column.key) in table.bold else cell
-            for column, cell in zip(columns, row, strict=True)
-        ]
-        for number, row in enumerate(text.rows)
-    ]
-    lines = markdown_grid(text.headings, rows, numeric)
+    numeric = [column.numeric for column in table.columns if keys is None or column.key in keys]
+    lines = markdown_grid(text.headings, text.rows, numeric)
     if text.footnotes:
         lines += ["", *(f"- [{number}] {note}" for number, note in enumerate(text.footnotes, start=1))]
     notes = table.notes if with_notes else ()
@@ -82,7 +78,6 @@ PLACES = {
     "unheard_curves": "unheard",
     "reliability": "unheard",
     "accuracy_latency": "main",
-    "speakers": "speakers",
     "confusion": "confusion",
     "snr": "robustness_summary",
 }
@@ -114,13 +109,12 @@ def _bold(text: str) -> Markup:
 def _content(table: Table, pictures: list[dict[str, Any]]) -> dict[str, Any]:
     text = shown(table)
     rows = []
-    for number, (cells, values) in enumerate(zip(text.rows, table.frame.to_dict("records"), strict=True)):
+    for cells, values in zip(text.rows, _rows(table), strict=True):
         rows.append(
             [
                 {
                     "text": cell,
                     "numeric": column.numeric,
-                    "bold": (number, column.key) in table.bold,
                     "value": None if is_missing(values[column.key]) else values[column.key],
                 }
                 for column, cell in zip(table.columns, cells, strict=True)

@@ -33,7 +33,6 @@ def draw(report: Report) -> list[Picture]:
         unheard_curves(report),
         reliability(report),
         accuracy_latency(report),
-        speaker_dots(report),
         confusions(report),
         snr_curves(report),
     ]
@@ -207,51 +206,9 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 def _is_dominated(row: pd.Series, rows: pd.DataFrame) -> bool:
     """Whether another backend is at least as good in accuracy, latency and size, and better in one."""
-    good = (
-        (rows["accuracy"] >= row["accuracy"])
-        & (rows["cost_ms"] <= row["cost_ms"])
-        & (rows["opened_bytes"] <= row["opened_bytes"])
-    )
-    better = (
-        (rows["accuracy"] > row["accuracy"])
-        | (rows["cost_ms"] < row["cost_ms"])
-        | (rows["opened_bytes"] < row["opened_bytes"])
-    )
-    return bool((good & better).any())
-
-
-def speaker_dots(report: Report) -> Picture | None:
-    """One dot per backend and speaker under the headline protocol, the mean as a bar."""
-    protocol = headline_protocol(report.records.run).protocol
-    table = report.tables["speakers"].frame
-    rows = table[table["protocol"] == protocol]
-    speakers = [name for name in table.columns if name not in ("backend", "protocol")]
-    if rows.empty or len(speakers) < 2:
-        return None
-    figure = new_figure(report.watermark, height=1.2 + 0.5 * len(rows))
-    axes = figure.add_subplot()
-    style = _styles(report)
-    told = []
-    for place, (_, row) in enumerate(rows.iterrows()):
-        values = 100 * row[speakers].to_numpy(dtype=float)
-        color = style[row["backend"]]["color"]
-        axes.scatter(values, np.full(len(values), place), color=color, alpha=0.75, s=30)
-        axes.plot([np.nanmean(values)] * 2, [place - 0.25, place + 0.25], color=color, linewidth=2)
-        worst = speakers[int(np.nanargmin(values))]
-        axes.annotate(
-            worst,
-            (np.nanmin(values), place),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize="x-small",
-        )
-        told.append(f"{row['backend']}: {np.nanmin(values):.1f} ({worst}) to {np.nanmax(values):.1f} %")
-    axes.set_yticks(range(len(rows)), rows["backend"].tolist())
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"{protocol} accuracy in % of each speaker; bar: mean")
-    axes.grid(visible=True, axis="x", alpha=0.25)
-    return Picture("speakers", "Accuracy by speaker", f"By speaker. {'; '.join(told)}.", figure)
+    costs = ["cost_ms", "opened_bytes"]
+    gains = rows[costs].rsub(row[costs].astype(float)).assign(accuracy=rows["accuracy"] - row["accuracy"])
+    return bool(((gains >= 0).all(axis=1) & (gains > 0).any(axis=1)).any())
 
 
 def confusions(report: Report) -> Picture | None:

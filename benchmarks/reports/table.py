@@ -45,7 +45,6 @@ class Table:
         columns: What people see.
         frame: All values; may hold columns that nobody is shown, such as bounds and reasons.
         notes: Sentences that a reader must know.
-        bold: Cells ``(row, key)`` that stand out because their interval excludes the runner-up.
     """
 
     name: str
@@ -53,7 +52,6 @@ class Table:
     columns: Sequence[Column]
     frame: pd.DataFrame
     notes: Sequence[str] = ()
-    bold: frozenset[tuple[int, str]] = frozenset()
 
     def __len__(self) -> int:
         return len(self.frame)

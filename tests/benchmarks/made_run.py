@@ -123,7 +123,9 @@ def run_record(rounds: int) -> RunRecord:
         )
         for protocol, new_speakers in PROTOCOLS
     ]
-    noisy = [ConditionRecord(f"{family}@{level:g}", family, level, "loso", 60) for family, level in CONDITIONS]
+    noisy = [
+        ConditionRecord(f"{family}@{level:g}", family, level, "loso", 60) for family, level in CONDITIONS
+    ]
     return RunRecord(
         run="made",
         command="python -m benchmarks.run",

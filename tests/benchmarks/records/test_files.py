@@ -27,6 +27,16 @@ def _leave_out(*path: str | int) -> Callable[[Any], None]:
         ("run.json", _leave_out("backends", 0, "protocols"), "backends.0"),
         ("run.json", put([], "backends"), "backends"),
         ("run.json", put("many", "settings", "rounds"), "settings.rounds"),
+        (
+            "run.json",
+            put(1.5, "settings", "rounds"),
+            "settings.rounds: Input should be a valid integer, found 1.5",
+        ),
+        (
+            "run.json",
+            put(True, "settings", "seed"),
+            "settings.seed: Input should be a valid integer, found true",
+        ),
         ("run.json", put(None, "backends", 1, "protocols", "loso"), "backends.1.protocols.loso"),
         ("run.json", put({}, "protocols", 0), "protocols.0"),
         ("run.json", put("soon", "conditions", 1, "level"), "conditions.1.level"),

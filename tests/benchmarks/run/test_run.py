@@ -49,7 +49,7 @@ def test_one_good_one_constant_one_writer_one_missing(
     table = entries(folder)
     assert list(table) == ["perfect", "constant", "writer", "missing"]
 
-    assert table["perfect"][["status", "n", "accuracy", "unmapped"]].tolist() == ["ok", 60, 1.0, 0.0]
+    assert table["perfect"][["status", "answered", "accuracy", "unmapped"]].tolist() == ["ok", 60, 1.0, 0.0]
     assert table["constant"]["accuracy"] == pytest.approx(0.1)
     assert pd.isna(table["constant"]["parameters"])
     # Its own labels are all wrong; the text counts, and "to" is no digit.
@@ -62,7 +62,7 @@ def test_one_good_one_constant_one_writer_one_missing(
         assert table[name]["load_seconds"] > 0
         assert table[name]["macs_second"] == 16_000
     assert table["missing"]["status"] == "unavailable"
-    assert table["missing"][["accuracy", "n", "p50_ms"]].isna().all()
+    assert table["missing"][["accuracy", "answered", "p50_ms"]].isna().all()
     assert "Fetch them: fetch weights" in table["missing"]["reason"]
 
     screen = capsys.readouterr().out
@@ -126,7 +126,7 @@ def test_a_late_failure_keeps_what_was_complete(benchmark: Benchmark) -> None:
     code, folder = benchmark("LateCrash", "Offline", options=options)
     assert code == 3
     entry = entries(folder)["latecrash"]
-    assert entry[["status", "n", "accuracy"]].tolist() == ["failed", 25, 1.0]
+    assert entry[["status", "answered", "accuracy"]].tolist() == ["failed", 25, 1.0]
     assert "exit code 9" in (entry.reason or "")
     assert entries(folder)["offline"]["accuracy"] == 1.0
     timed = [record.backend for record in read_records(folder / "latency.jsonl", TimedCall)]
@@ -191,7 +191,7 @@ def test_small_samples_are_called_small_everywhere(
 ) -> None:
     _, folder = benchmark("Perfect", options=("--limit", "10"))
     entry = entries(folder)["perfect"]
-    assert entry[["n", "test_clips"]].tolist() == [10, 60]
+    assert entry[["answered", "test_clips"]].tolist() == [10, 60]
     assert "subset" in entry["flags"]
     assert entry["p50_ms"] > 0
     assert pd.isna(entry["p95_ms"])
@@ -239,7 +239,7 @@ def test_the_right_split_of_that_checkpoint_is_no_leak(benchmark: Benchmark, lea
     code, folder = benchmark("Perfect", checkpoint=str(leaky_checkpoint), options=options)
     assert code == 0
     entry = entries(folder)["perfect"]
-    assert entry["n"] == 50
+    assert entry["answered"] == 50
     assert flags_of(entry) == set()
 
 
