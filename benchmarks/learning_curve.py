@@ -24,7 +24,6 @@ from finetune.corpus.splits import Split, fingerprint
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
-    natural_number,
     path_argument,
     positive_int,
     reports_user_errors,
@@ -105,7 +104,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--synthetic-share", type=float, help="share of synthetic voices (default: each model's own)"
     )
     parser.add_argument("--steps", type=positive_int, help="optimizer steps of the networks")
-    parser.add_argument("--seed", type=natural_number, default=0, help="of the first draw (default: 0)")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to write")
     add_vocabulary_argument(parser)
     return parser
@@ -120,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = combined_hash(fingerprint(pool), fingerprint(test), settings)
     fits = _read(options.out / FITS_FILE, asked)
     places = [
-        (model, clips, speakers, options.seed + draw)
+        (model, clips, speakers, draw)
         for clips in options.clips_per_label
         for speakers in options.speakers
         for draw in range(options.draws)

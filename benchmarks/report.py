@@ -126,12 +126,12 @@ def write_report(
     return report
 
 
-def print_report(report: "Report", folder: Path | None) -> None:
+def print_report(report: "Report", folder: Path) -> None:
     """Prints the main table with its footnotes and captions for a terminal of 100 columns.
 
     Args:
         report: The tables.
-        folder: Where they were written; None if they were not.
+        folder: Where they were written.
     """
     from benchmarks.reports.main_table import remarks, screen_keys
     from benchmarks.reports.table import shown
@@ -147,11 +147,7 @@ def print_report(report: "Report", folder: Path | None) -> None:
         lines += textwrap.wrap(sentence.replace("**", ""), SCREEN_WIDTH, break_on_hyphens=False)
     lines += ["", *grid, ""]
     notes = [f"[{number}] {note}" for number, note in enumerate(text.footnotes, start=1)]
-    written = (
-        []
-        if folder is None
-        else [f"Written to {folder}", f"For the whole report open {folder / PAGE_FILE} in a browser."]
-    )
+    written = [f"Written to {folder}", f"For the whole report open {folder / PAGE_FILE} in a browser."]
     for paragraph in [*notes, *remarks(table), *table.notes, *written]:
         lines += textwrap.wrap(paragraph, SCREEN_WIDTH, break_long_words=False, break_on_hyphens=False)
     sys.stdout.write("\n".join(lines) + "\n")

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.records.checked import from_json, to_json
+from finetune.corpus.loading import DATASET_HELP
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
-    natural_number,
     path_argument,
     positive_int,
     reports_user_errors,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 WINDOWS_S = (1.0, 1.5, 2.0, 3.0, 5.0, 30.0)
 LEADS_S = (0.0, 0.1, 0.2, 0.3, 0.5)
 #: At 30 s a clip takes a second, and the lead matters little.
-STANDARD_S = 30.0
+STANDARD_S, STANDARD_CLIPS = 30.0, 40
 STANDARD_LEADS_S = (0.0, 0.3)
 #: What the decoder is told came before: nothing, the list of the words, or one after the other.
 PREVIOUS_TEXTS = ("none", "words", "both")
@@ -78,18 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.whisper_windows",
         description="Window, lead of silence and previous text of Whisper against accuracy and time.",
     )
-    parser.add_argument("--dataset", default="auto", help="words to ask about, see finetune.train --help")
+    parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     parser.add_argument("--checkpoint", default="tiny.en", help="Whisper weights (default: %(default)s)")
     parser.add_argument("--clips", type=positive_int, default=200, help="clips drawn (default: %(default)s)")
-    parser.add_argument(
-        "--standard-clips",
-        type=natural_number,
-        default=40,
-        help="the first of them are asked in 30 s windows, too (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=natural_number, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--threads", type=positive_int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--out", type=path_argument, default=Path("results/whisper-windows"))
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("results/whisper-windows"), help="folder to write"
+    )
     return parser
 
 
@@ -105,12 +100,12 @@ def main(argv: list[str] | None = None) -> int:
     from inference.backends.whisper.folder import find_folder
 
     corpus = load_corpus(options.dataset)
-    clips = random.Random(options.seed).sample(corpus.clips, min(options.clips, len(corpus.clips)))
-    standard = clips[: options.standard_clips]
+    clips = random.Random(0).sample(corpus.clips, min(options.clips, len(corpus.clips)))
+    standard = clips[:STANDARD_CLIPS]
     model = load_model(find_folder(options.checkpoint), options.threads)
     caption = (
         f"Whisper {options.checkpoint}, {len(clips)} clips drawn from {corpus.description} "
-        f"(seed {options.seed}), {len(standard)} of them in 30 s windows; {options.threads} thread(s), "
+        f"(seed 0), {len(standard)} of them in 30 s windows; {options.threads} thread(s), "
         "one clip at a time."
     )
     cells = read_cells(options.out / CELLS_FILE, caption)
@@ -138,7 +133,7 @@ def _jobs(
     for window_s in WINDOWS_S:
         asked = standard if window_s == STANDARD_S else clips
         for lead_s in STANDARD_LEADS_S if window_s == STANDARD_S else LEADS_S:
-            if asked and lead_s < window_s:
+            if lead_s < window_s:
                 keys = {(window_s, lead_s, text, len(asked)) for text in PREVIOUS_TEXTS}
                 yield keys, partial(score, model, asked, window_s, lead_s)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
 from benchmarks.records.checked import from_json, to_json
+from benchmarks.run.entries import choose_entries
 from inference.backends.table import BACKENDS
 from inference.command_line import (
     EXIT_OK,
@@ -54,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FOLDER",
-        help="weights for both sides (default: those of the backend, and random ones of the size of "
-        "wav2vec2-base)",
+        help="weights for both sides (default: those of the backend, for wav2vec2 also random ones of its "
+        "public size)",
     )
     parser.add_argument("--dataset", default="auto", help="where the clips come from (default: auto)")
     parser.add_argument(
@@ -68,7 +69,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=positive_int, default=1, help="CPU threads of each side (default: 1)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the order of clips (default: 0)")
     parser.add_argument(
         "--growth",
         action="store_true",
@@ -209,16 +209,11 @@ def _chosen_checkpoints(assignments: Sequence[str], backends: Sequence[str]) -> 
     Raises:
         UserError: If an assignment is malformed or names a backend that is not compared.
     """
-    chosen = {}
-    for assignment in assignments:
-        name, separator, folder = assignment.partition("=")
-        if not separator or not folder or name not in backends:
-            raise UserError(
-                f"--checkpoint {assignment}: expected NAME=FOLDER with a name of: {', '.join(backends)}."
-            )
-        if not Path(folder).expanduser().is_dir():
-            raise UserError(f"--checkpoint {assignment}: {folder} is no folder; both sides must load it.")
-        chosen[name] = str(Path(folder).expanduser())
+    entries = choose_entries(backends, assignments)
+    chosen = {entry.name: entry.checkpoint for entry in entries if not entry.is_default}
+    for name, folder in chosen.items():
+        if not Path(folder).is_dir():
+            raise UserError(f"--checkpoint {name}={folder}: {folder} is no folder; both sides must load it.")
     return chosen
 
 
@@ -275,7 +270,6 @@ def _compare_all(
                     others=() if stand_in else whole,
                     budget_s=max(deadline - time.monotonic(), 0.0) / (len(comparisons) - number),
                     threads=args.threads,
-                    seed=args.seed,
                 )
             except (BackendFailure, BackendUnavailable, UserError) as error:
                 hint = (

@@ -116,7 +116,6 @@ def compare(
     others: Sequence[StoredClip],
     budget_s: float,
     threads: int,
-    seed: int,
 ) -> Result:
     """Times both sides, each in a process that sleeps while the other works.
 
@@ -131,7 +130,6 @@ def compare(
         others: Further clips whose answers are compared, and not timed.
         budget_s: Time for all of it: decides how often both are timed and how many of the others are asked.
         threads: CPU threads of each side.
-        seed: Of the order of clips.
 
     Raises:
         BackendFailure: If a side cannot be loaded, or gives no answer.
@@ -140,7 +138,7 @@ def compare(
     started = time.monotonic()
     settings = Settings(threads=threads, clip_timeout_s=CALL_TIMEOUT_S)
     own, foreign = comparison.entries(checkpoint)
-    draw = _shuffled(clips, random.Random(seed))
+    draw = _shuffled(clips, random.Random(0))
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     tally = Tally()
     # What a backend prepares at its very first load, such as an exported network, is in no figure.

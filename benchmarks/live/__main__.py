@@ -25,6 +25,7 @@ from inference.command_line import (
     shareable_command,
 )
 from inference.errors import UserError
+from inference.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.live.figures import Figure
@@ -98,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
             command = environment_prefix(options.dataset) + words
             write_part(options.out, part, _measure(part, options), command, environment)
     text, figures = summary(options.out, PARTS)
-    (options.out / "summary.md").write_text(text, encoding="utf-8")
+    write_text(options.out / "summary.md", text)
     sys.stdout.write(f"{text}\nwrote {options.out}\n")
     return EXIT_MISSED if any(figure.is_met is False for figure in figures) else EXIT_OK
 
@@ -191,9 +192,7 @@ def _load(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[
 
 
 def _write_records(path: Path, records: list[dict[str, Any]]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def _test_clips(dataset: str) -> "list[tuple[str, Any]]":

@@ -73,14 +73,6 @@ def markdown(table: Table, keys: Sequence[str] | None = None, with_notes: bool =
 
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-#: Picture -> the table below which it stands.
-PLACES = {
-    "unheard_curves": "unheard",
-    "reliability": "unheard",
-    "accuracy_latency": "main",
-    "confusion": "confusion",
-    "snr": "robustness_summary",
-}
 
 
 def page(report: Report, pictures: "Sequence[Picture]") -> str:
@@ -89,13 +81,13 @@ def page(report: Report, pictures: "Sequence[Picture]") -> str:
 
     environment = Environment(autoescape=True, trim_blocks=False, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    placed: dict[str, list[dict[str, Any]]] = {}
-    for picture in pictures:
-        content = {"title": picture.title, "alt": picture.alt, "svg": Markup(_inline(picture))}
-        placed.setdefault(PLACES[picture.name], []).append(content)
     return template.render(
         report=report,
-        tables=[_content(table, placed.get(name, [])) for name, table in report.tables.items()],
+        pictures=pictures,
+        shown=shown,
+        rows_of=_rows,
+        is_missing=is_missing,
+        inline=_inline,
         verdict=Markup("<p>%s</p>") % _bold(" ".join(report.verdict)),
         environment=environment_line(report.records.run.environment),
     )
@@ -106,33 +98,8 @@ def _bold(text: str) -> Markup:
     return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text))))
 
 
-def _content(table: Table, pictures: list[dict[str, Any]]) -> dict[str, Any]:
-    text = shown(table)
-    rows = []
-    for cells, values in zip(text.rows, _rows(table), strict=True):
-        rows.append(
-            [
-                {
-                    "text": cell,
-                    "numeric": column.numeric,
-                    "value": None if is_missing(values[column.key]) else values[column.key],
-                }
-                for column, cell in zip(table.columns, cells, strict=True)
-            ]
-        )
-    return {
-        "name": table.name,
-        "title": table.title,
-        "headings": [(column.heading, column.numeric) for column in table.columns],
-        "rows": rows,
-        "footnotes": text.footnotes,
-        "notes": table.notes,
-        "pictures": pictures,
-    }
-
-
-def _inline(picture: "Picture") -> str:
+def _inline(picture: "Picture") -> Markup:
     """The drawing as an element: what precedes it and its metadata mean nothing inside a page."""
     drawing = picture.svg().decode()
     drawing = drawing[drawing.index("<svg") :]
-    return re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    return Markup(re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL))

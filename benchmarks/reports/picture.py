@@ -30,12 +30,14 @@ class Picture:
         title: Heading.
         alt: What a reader who cannot see it is told; holds the figures.
         figure: The drawing.
+        table: The table of the report below which a page shows it.
     """
 
     name: str
     title: str
     alt: str
     figure: Figure
+    table: str = "main"
 
     def svg(self) -> bytes:
         """As SVG, for a page; the same bytes every time."""

@@ -67,7 +67,7 @@ def unheard_curves(report: Report) -> Picture | None:
     axes.grid(visible=True, alpha=0.25)
     add_legend(figure)
     alt = f"Right and shown against false accepts. {'; '.join(told)}."
-    return Picture("unheard_curves", "Voices that no model heard", alt, figure)
+    return Picture("unheard_curves", "Voices that no model heard", alt, figure, "unheard")
 
 
 def _point(shown: float, right: float) -> str:
@@ -114,7 +114,7 @@ def reliability(report: Report) -> Picture | None:
         told.append(f"{name}: expected calibration error {percent(gap)} %")
     alt = f"Reliability. {'; '.join(told)}."
     title = "Confidence against the share of right words; bars and numbers: words in the bin"
-    return Picture("reliability", title, alt, figure)
+    return Picture("reliability", title, alt, figure, "unheard")
 
 
 def accuracy_latency(report: Report) -> Picture | None:
@@ -252,6 +252,7 @@ def confusions(report: Report) -> Picture | None:
         f"Confusion, {protocol}, % of the digit spoken",
         f"Confusion matrices. {'; '.join(told) or 'No errors'}.",
         figure,
+        "confusion",
     )
 
 
@@ -288,9 +289,8 @@ def snr_curves(report: Report) -> Picture | None:
         axes.set_ylim(0, 102)
         axes.grid(visible=True, alpha=0.25)
     add_legend(figure)
-    return Picture(
-        "snr", "Accuracy in noise; dotted: chance", f"Accuracy by noise level. {'; '.join(told)}.", figure
-    )
+    alt = f"Accuracy by noise level. {'; '.join(told)}."
+    return Picture("snr", "Accuracy in noise; dotted: chance", alt, figure, "robustness_summary")
 
 
 def _styles(report: Report) -> dict[str, dict[str, Any]]:

@@ -68,7 +68,7 @@ def result(ours_ms, plain_ms, **changes) -> Result:
 
 def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch, stored) -> None:
     monkeypatch.setattr("benchmarks.against_libraries.measure.MOST_ROUNDS", 6)
-    made = compare(MFCC, CHECKPOINT, False, stored, stored, budget_s=1e6, threads=1, seed=0)
+    made = compare(MFCC, CHECKPOINT, False, stored, stored, budget_s=1e6, threads=1)
     assert len(made.ours_ms) == len(made.plain_ms) == 6
     assert (made.same_labels, made.num_clips) == (10, 10)  # six timed, and each once more
     assert made.max_probability_difference == 0.0
@@ -77,7 +77,7 @@ def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch,
 
 
 def test_a_spent_budget_leaves_what_an_interval_needs(stored) -> None:
-    made = compare(MFCC, CHECKPOINT, True, stored, stored, budget_s=0.0, threads=1, seed=0)
+    made = compare(MFCC, CHECKPOINT, True, stored, stored, budget_s=0.0, threads=1)
     assert len(made.ours_ms) == len(made.plain_ms) == made.num_clips == 6
     assert made.ratio_bounds is not None
     assert made.ours_right is None  # random weights
@@ -86,7 +86,7 @@ def test_a_spent_budget_leaves_what_an_interval_needs(stored) -> None:
 def test_a_batch_is_one_call(monkeypatch, stored) -> None:
     monkeypatch.setattr("benchmarks.against_libraries.measure.LEAST_ROUNDS", 2)
     batch = Comparison("mfcc", MFCC.plain_path, "itself", batch_size=3)
-    made = compare(batch, CHECKPOINT, False, stored, (), budget_s=0.0, threads=1, seed=0)
+    made = compare(batch, CHECKPOINT, False, stored, (), budget_s=0.0, threads=1)
     assert (made.same_labels, made.num_clips, len(made.ours_ms)) == (6, 6, 2)
     assert made.ratio_bounds is None  # too few rounds for an interval
 

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks.records.files import read_records, read_run, record_writer
-from benchmarks.records.measurements import AnswerRecord, Cost
+from benchmarks.records.files import read_run
+from benchmarks.records.measurements import AnswerRecord
 from inference.features import FeatureSettings, num_statistics
 from tests.conftest import PROJECT
 
@@ -153,11 +153,3 @@ def test_two_processes_give_the_records_of_one(
     assert re.findall(r"nearest: (\d+) answers", output) == ["105", "105"]
     assert answers(out) == answers(undisturbed)
     assert not list(out.rglob("*.part-*"))
-
-
-def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "lines.jsonl"
-    path.write_text('{"v": 5, "load_s": 1.0, "call_s": 1.0}\n{"v": 5, "load_s"')
-    with record_writer(path) as write:
-        write(Cost(2.0, 2.0))
-    assert list(read_records(path, Cost)) == [Cost(1.0, 1.0), Cost(2.0, 2.0)]

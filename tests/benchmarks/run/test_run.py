@@ -271,34 +271,6 @@ def test_a_fixture_note_without_its_text_is_refused(
     assert 'has no text under "fixture"' in capsys.readouterr().err
 
 
-def test_the_report_is_made_again_byte_for_byte(benchmark: Benchmark, tmp_path: Path) -> None:
-    _, folder = benchmark("Writer", "Missing", "Raises", options=("--rounds", "72"), pictures=True)
-    made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    for path in (*folder.glob("summary.*"), *folder.glob("plots/*")):
-        path.unlink()
-    assert report.main([str(folder)]) == 0
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == made
-
-
-def test_the_report_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report.main([str(tmp_path)]) == 2
-    assert "python -m benchmarks.run" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--backends", "siri"], "unknown backend 'siri'"),
-        (["--protocol", "kfold"], "--protocol kfold: expected one of"),
-    ],
-)
-def test_unknown_names_are_refused(
-    arguments: list[str], message: str, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*arguments, "--dataset", str(corpus_folder)]) == 2
-    assert message in capsys.readouterr().err
-
-
 def test_the_plan_is_printed_and_nothing_is_written(
     benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
 ) -> None:
