@@ -52,7 +52,6 @@ class Cell:
         clips: Number of clips.
         right: How many were right.
         p50_ms: Median time of one clip, decoded audio to answer, in milliseconds.
-        label_mass: Mean probability of all labels together.
     """
 
     window_s: float
@@ -61,7 +60,6 @@ class Cell:
     clips: int
     right: int
     p50_ms: float
-    label_mass: float
 
     @property
     def key(self) -> "Key":
@@ -169,7 +167,6 @@ def score(model: Any, clips: "Sequence[Clip]", window_s: float, lead_s: float) -
             clips=len(clips),
             right=sum(found.label == label for found, label in zip(answers[name][1:], labels, strict=True)),
             p50_ms=float(np.median(times_ms[name][1:])),
-            label_mass=1 - float(np.mean([found.none_probability for found in answers[name][1:]])),
         )
         for name in scorers
     ]

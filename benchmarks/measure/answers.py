@@ -22,12 +22,11 @@ from benchmarks.records.files import (
 )
 from benchmarks.records.measurements import AnswerRecord
 from benchmarks.records.run_record import FailureRecord, Settings
-from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Job
 from benchmarks.run.processes import Processes
 from benchmarks.run.progress import say
 from benchmarks.run.status import EntryStatus, GivenUp
-from benchmarks.worker.client import DEADLY, BackendFailure, BackendProcess, Reply
+from benchmarks.worker.client import DEADLY, BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 from inference.transcripts import mapping_version
 
@@ -65,7 +64,7 @@ def answer_all(
     for status in statuses:
         own = {job: clips for job, clips in open_jobs.items() if job.entry.name == status.name}
         earlier = file.failed_of(status.name)
-        if not status.is_running or not own or is_given_up(earlier):
+        if not status.is_running or not own or is_given_up([record.status for record in earlier]):
             continue
         number = sum(map(len, own.values()))
         say(f"{status.name}: {number} answers")
@@ -172,87 +171,40 @@ def answer_jobs(
         BackendFailure: If it cannot be loaded for another reason.
         GivenUp: If it failed on too many clips.
     """
-    patience = _Patience(earlier)
+    kinds = [record.status for record in earlier]
     ordered = sorted(jobs, key=lambda job: job.checkpoint)
     for checkpoint, group in groupby(ordered, key=lambda job: job.checkpoint):
-        with _RestartedBackend(ordered[0].entry, settings, checkpoint) as backend:
-            for job in group:
-                for clip in (clip for clip in job.clips() if clip.clip_id in jobs[job]):
-                    record, failure = _answer(backend, job, clip)
-                    write(record)
-                    tick()
-                    if failure is not None:
-                        patience.endure(job, failure)
+        with ExitStack() as stack:
+            process: BackendProcess | None = None
+            asked = ((job, clip) for job in group for clip in job.clips() if clip.clip_id in jobs[job])
+            for job, clip in asked:
+                if process is None:
+                    process = BackendProcess(job.entry, settings, checkpoint, offline=True)
+                    stack.enter_context(process).open()
+                record, failure = _answer(process, job, clip)
+                write(record)
+                tick()
+                kinds += [failure.kind] if failure else []
+                if failure and is_given_up(kinds):
+                    raise GivenUp(job, failure)
+                if failure and failure.is_deadly:
+                    stack.close()
+                    process = None
 
 
-class _Patience:
-    """Counts the failures of a backend, those of an earlier start of the run included."""
-
-    def __init__(self, failed: Iterable[AnswerRecord]):
-        kinds = [record.status for record in failed]
-        self._deaths = sum(kind in DEADLY for kind in kinds)
-        self._errors = len(kinds)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether the backend is given up."""
-        return self._deaths >= MAX_DEATHS or self._errors >= MAX_ERRORS
-
-    def endure(self, job: Job, failure: BackendFailure) -> None:
-        """Raises ``GivenUp`` if that was one failure too many."""
-        self._deaths += failure.is_deadly
-        self._errors += 1
-        if self.is_exhausted:
-            raise GivenUp(job, failure)
-
-
-def is_given_up(failed: Iterable[AnswerRecord]) -> bool:
-    """Whether a backend with these records of failures was given up."""
-    return _Patience(failed).is_exhausted
-
-
-class _RestartedBackend:
-    """A loaded backend that is started again after its process died."""
-
-    def __init__(self, entry: Entry, settings: Settings, checkpoint: str):
-        self._entry, self._settings, self._checkpoint = entry, settings, checkpoint
-        self._stack = ExitStack()
-        self._process: BackendProcess | None = None
-
-    def __enter__(self) -> "_RestartedBackend":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def start(self) -> None:
-        """Loads the backend unless it is."""
-        if self._process is None:
-            process = BackendProcess(self._entry, self._settings, self._checkpoint, offline=True)
-            self._stack.enter_context(process).open()
-            self._process = process
-
-    def predict(self, clip: StoredClip) -> Reply:
-        """One answer of the loaded backend."""
-        assert self._process is not None, "predict before start"
-        try:
-            return self._process.predict(clip)
-        except BackendFailure as failure:
-            if failure.is_deadly:
-                self._stack.close()
-                self._process = None
-            raise
+def is_given_up(kinds: Sequence[str]) -> bool:
+    """Whether a backend with these kinds of failures was given up, those of an earlier start included."""
+    return sum(kind in DEADLY for kind in kinds) >= MAX_DEATHS or len(kinds) >= MAX_ERRORS
 
 
 def _answer(
-    backend: _RestartedBackend, job: Job, clip: StoredClip
+    process: BackendProcess, job: Job, clip: StoredClip
 ) -> tuple[AnswerRecord, BackendFailure | None]:
     """The record of one clip, and the failure if there was one."""
-    backend.start()
     answer: dict[str, Any] = {}
     failure = None
     try:
-        reply = backend.predict(clip)
+        reply = process.predict(clip)
     except BackendFailure as caught:
         failure = caught
     else:

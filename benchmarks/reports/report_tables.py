@@ -33,7 +33,6 @@ class Report:
     Attributes:
         records: What they are made of.
         answers: One row per answer, scored.
-        timings: One row per timed call.
         unheard: Answers to voices that no model heard, by backend; empty without other words.
         verdict: What to ship, sentence by sentence, as Markdown.
         tables: By name, in the order of the report; tables without rows are left out.
@@ -42,7 +41,6 @@ class Report:
 
     records: RunRecords
     answers: pd.DataFrame
-    timings: pd.DataFrame
     unheard: unheard.AllUnheard
     verdict: list[str]
     tables: dict[str, Table]
@@ -108,7 +106,7 @@ def make_report(records: RunRecords, requirements: Requirements | None = None) -
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}
     sentences = verdict(run, answers, kept["main"], found, requirements)
-    return Report(records, answers, timings, found, sentences, kept, _fixtures(records))
+    return Report(records, answers, found, sentences, kept, _fixtures(records))
 
 
 def _fixtures(records: RunRecords) -> list[str]:

@@ -1,7 +1,7 @@
 """What changed from one run to another: clips, accuracy, latency, size and memory of a row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,10 @@ SIZES = {
 }
 
 
+#: Clip, label before, label after.
+Clips = list[tuple[str, str, str]]
+
+
 @dataclass(frozen=True)
 class ProtocolChange:
     """The answers of a row under one protocol, before and after.
@@ -35,7 +39,7 @@ class ProtocolChange:
         difference: After minus before; over speakers where they are new.
         interval: Of the difference; None where it cannot be told.
         p_value: That nothing changed: t over new speakers, otherwise McNemar's test.
-        fixed: Clips right only after: ``(clip, before, after)``.
+        fixed: Clips right only after.
         broken: Clips right only before.
         mapping_only: Whether the raw answers are the same and only the mapping at the runs differs.
         remapped: Clips whose label at the runs differs though the raw text is the same.
@@ -47,10 +51,33 @@ class ProtocolChange:
     difference: float
     interval: Interval | None
     p_value: float
-    fixed: list[tuple[str, str, str]]
-    broken: list[tuple[str, str, str]]
+    fixed: Clips
+    broken: Clips
     mapping_only: bool
-    remapped: list[tuple[str, str, str]]
+    remapped: Clips
+
+    def lines(self, most: int) -> list[str]:
+        """As text, with so many clips at most of each kind."""
+        between = "no interval: the differences do not vary between speakers, or there is one speaker"
+        if self.interval:
+            low, high, method = self.interval
+            between = f"[{points(low)}, {points(high)}], {method}"
+        lines = [
+            f"  {self.protocol}: {' -> '.join(map(percent, self.accuracy))} % of {self.clips} clips, "
+            f"{points(self.difference)} points {between}, p {p_value(self.p_value)}"
+        ]
+        kinds = {"fixed": self.fixed, "broken": self.broken}
+        if self.mapping_only:
+            lines.append(
+                "    The answers are the same and only the mapping of text to digits changed between the "
+                f"runs: {len(self.remapped)} labels were others. Scored by the present mapping nothing differs."
+            )
+            kinds = {"remapped": self.remapped, **kinds}
+        for kind, clips in kinds.items():
+            lines.append(f"    {kind}: {len(clips)}")
+            lines += [f"      {clip}: {before} -> {after}" for clip, before, after in clips[:most]]
+            lines += [f"      and {len(clips) - most} more"] if len(clips) > most else []
+        return lines
 
 
 @dataclass(frozen=True)
@@ -67,16 +94,17 @@ class Change:
     rows: tuple[str, str]
     protocols: list[ProtocolChange]
     figures: dict[str, tuple[float | None, float | None]]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
     def lines(self, most: int) -> list[str]:
         """As text, with so many clips at most of each kind."""
-        name = self.rows[0] if self.rows[0] == self.rows[1] else " -> ".join(self.rows)
-        lines = [name]
+        lines = [" -> ".join(dict.fromkeys(self.rows))]
         for change in self.protocols:
-            lines += _protocol_lines(change, most)
+            lines += change.lines(most)
         for heading, (before, after) in self.figures.items():
-            lines.append(f"  {heading}: {_figure(before)} -> {_figure(after)}{_relative(before, after)}")
+            told = ["-" if value is None else digits(value) for value in (before, after)]
+            relative = f" ({100 * (after / before - 1):+.1f} %)" if before and after is not None else ""
+            lines.append(f"  {heading}: {' -> '.join(told)}{relative}")
         return [*lines, *(f"  {note}" for note in self.notes)]
 
 
@@ -215,37 +243,3 @@ def _latency(
 def _two(rows: Sequence[pd.Series], key: str, unit: float = 1.0) -> tuple[float | None, float | None]:
     before, after = (None if is_missing(row[key]) else float(row[key]) / unit for row in rows)
     return before, after
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else digits(value)
-
-
-def _relative(before: float | None, after: float | None) -> str:
-    return "" if not before or after is None else f" ({100 * (after / before - 1):+.1f} %)"
-
-
-def _protocol_lines(change: ProtocolChange, most: int) -> list[str]:
-    accuracy = " -> ".join(percent(share) for share in change.accuracy)
-    between = (
-        f"[{points(change.interval.low)}, {points(change.interval.high)}], {change.interval.method}"
-        if change.interval
-        else "no interval: the differences do not vary between speakers, or there is one speaker"
-    )
-    lines = [
-        f"  {change.protocol}: {accuracy} % of {change.clips} clips, "
-        f"{points(change.difference)} points {between}, p {p_value(change.p_value)}"
-    ]
-    if change.mapping_only:
-        lines.append(
-            "    The answers are the same and only the mapping of text to digits changed between the runs: "
-            f"{len(change.remapped)} labels were others. Scored by the present mapping nothing differs."
-        )
-        lines += _clip_lines("remapped", change.remapped, most)
-    return [*lines, *_clip_lines("fixed", change.fixed, most), *_clip_lines("broken", change.broken, most)]
-
-
-def _clip_lines(kind: str, clips: Sequence[tuple[str, str, str]], most: int) -> list[str]:
-    shown = [f"      {clip}: {before} -> {after}" for clip, before, after in clips[:most]]
-    more = [f"      and {len(clips) - most} more"] if len(clips) > most else []
-    return [f"    {kind}: {len(clips)}", *shown, *more]

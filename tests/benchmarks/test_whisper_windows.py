@@ -53,7 +53,7 @@ def test_a_run_is_whole_and_a_second_one_measures_only_what_is_missing(
 @pytest.mark.usefixtures("few_windows")
 def test_other_conditions_begin_anew(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
-    cell = whisper_windows.Cell(2.0, 0.3, "none", 3, 2, 50.0, 0.5)
+    cell = whisper_windows.Cell(2.0, 0.3, "none", 3, 2, 50.0)
     whisper_windows.write_cells(path, "three clips", [cell])
     assert whisper_windows.read_cells(path, "three clips") == [cell]
     assert whisper_windows.read_cells(path, "four clips") == []
