@@ -46,15 +46,12 @@ class Fit:
 
     Attributes:
         asked: Hash of the clips and settings; a folder holds fits of one.
-        model: What was fitted.
         clips_per_label: Clips of each label that were asked for.
         of_speakers: Speakers that they were drawn from; None: as many as possible.
         draw: Number of the draw, seed of the clips and of the model.
         num_speakers: Speakers among them.
         fewest_clips: Clips of the label with the fewest, where there were no more.
-        accuracy: Share of right answers on the new voices.
         num_test_clips: How many were asked about.
-        seconds: What fitting took.
     """
 
     asked: str

@@ -96,7 +96,6 @@ def write_report(
     """Writes the tables, pictures and the page of a run from its records.
 
     Args:
-        folder: What ``benchmarks.run`` wrote.
         allow_fixture: Whether figures of stand-in weights are reported, watermarked.
         requirements: What the recommended recogniser has to keep.
 
@@ -127,12 +126,7 @@ def write_report(
 
 
 def print_report(report: "Report", folder: Path) -> None:
-    """Prints the main table with its footnotes and captions for a terminal of 100 columns.
-
-    Args:
-        report: The tables.
-        folder: Where they were written.
-    """
+    """Prints the main table with its footnotes and captions for a terminal of 100 columns."""
     from benchmarks.reports.main_table import remarks, screen_keys
     from benchmarks.reports.table import shown
     from benchmarks.text_table import align
@@ -157,7 +151,6 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
     """The whole report of a run as Markdown.
 
     Args:
-        report: The tables.
         pictures: Names of the pictures that lie beside it.
     """
     from benchmarks.measure.environment import environment_line

@@ -49,8 +49,6 @@ class Cell:
         window_s: What the encoder is given, in seconds.
         lead_s: Silence before the word, in seconds.
         previous_text: One of ``PREVIOUS_TEXTS``.
-        clips: Number of clips.
-        right: How many were right.
         p50_ms: Median time of one clip, decoded audio to answer, in milliseconds.
     """
 

@@ -47,7 +47,6 @@ def measure_growth(comparisons: Sequence[tuple[Comparison, str]], clip: np.ndarr
     Args:
         comparisons: What to time, with the checkpoint; each variant once.
         clip: Waveform that is cut or repeated to the lengths.
-        threads: CPU threads.
 
     Returns:
         ``rates`` of the machine and ``points``, a JSON document.

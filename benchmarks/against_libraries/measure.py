@@ -38,13 +38,10 @@ class Result:
     """What one comparison gave.
 
     Attributes:
-        comparison: The row.
         checkpoint: What both sides loaded, without the folders of the machine; a stand-in by its name.
-        stand_in: Whether that is random weights.
         ours_ms: Milliseconds per call, one per round.
         plain_ms: The same of the plain call.
         same_labels: Clips that both gave the same label, or none.
-        num_clips: Clips whose answers were compared.
         max_probability_difference: Largest difference of a label's probability; None where one side
             has no probabilities.
         ours_peak_rss_bytes: Peak resident memory of our process.
@@ -123,13 +120,9 @@ def compare(
     caches that the other side has used. The sides take turns in going first.
 
     Args:
-        comparison: What is compared.
-        checkpoint: What both load.
-        stand_in: Whether that is random weights.
         clips: What to draw from, without replacement until all were used.
         others: Further clips whose answers are compared, and not timed.
         budget_s: Time for all of it: decides how often both are timed and how many of the others are asked.
-        threads: CPU threads of each side.
 
     Raises:
         BackendFailure: If a side cannot be loaded, or gives no answer.

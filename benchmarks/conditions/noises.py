@@ -41,8 +41,6 @@ class Draw:
     """What a disturbance may depend on besides the speech.
 
     Attributes:
-        generator: Source of every random choice.
-        speaker: Who speaks.
         talkers: Clips of others, for babble; none of them of the test, in any order.
     """
 

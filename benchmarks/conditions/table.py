@@ -128,7 +128,6 @@ def corrupt(
 
     Args:
         waveform: Float32 at 16 kHz, shape ``(num_samples,)``.
-        condition: One of ``CONDITIONS``.
         clip_id: Its name, which seeds every random choice.
         speaker: Who speaks; babble is made of others.
         talkers: Clips for babble: of training folds, never of the test.

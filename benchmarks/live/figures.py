@@ -30,7 +30,6 @@ class Figure:
         part: The part of the measurement it belongs to.
         backend: Whose it is; empty where it is nobody's.
         name: What was measured, the same words for every backend.
-        value: The figure.
         unit: Its unit, empty for a count.
         most: The target: at most this; None where there is none.
         count: Values behind the figure, 1 for a single observation.
@@ -113,15 +112,7 @@ def read_parts(folder: Path) -> dict[str, Any]:
 
 
 def write_part(folder: Path, part: str, figures: Sequence[Figure], command: str, environment: str) -> None:
-    """Keeps the figures of a part, so that it need not be measured again.
-
-    Args:
-        folder: Where the parts lie.
-        part: Its name.
-        figures: What was measured.
-        command: What to type for it.
-        environment: One sentence on the machine.
-    """
+    """Keeps the figures of a part, so that it need not be measured again."""
     content = {
         "command": command,
         "environment": environment,
@@ -134,7 +125,6 @@ def summary(folder: Path, parts: Sequence[str]) -> tuple[str, list[Figure]]:
     """The tables of all parts that were measured, with their commands and machines.
 
     Args:
-        folder: Where the parts lie.
         parts: Their names in the order of the table.
     """
     figures: list[Figure] = []

@@ -55,8 +55,6 @@ def stream_figures(
     """Plays a stream once to all backends at the same time.
 
     Args:
-        part: What the figures belong to.
-        stream: What is played.
         backends: Name -> options of the live command.
         accuracies: Share of right answers to the clips themselves, and to the same words cut out of
             the stream where they truly lie; no accuracy is reported of a backend that is not in it.

@@ -50,10 +50,6 @@ def answer_all(
 
     Args:
         statuses: One per entry; those that fail end here.
-        jobs: All that is asked in this run.
-        results: The result folder.
-        settings: Threads and time limits.
-        processes: The processes that share the work.
     """
     from tqdm import tqdm
 
@@ -91,12 +87,7 @@ def collect_answers(statuses: Sequence[EntryStatus], jobs: Sequence[Job], result
 
 
 class AnswerFile:
-    """The answers so far, of all processes; only where they lie is kept in memory.
-
-    Args:
-        path: Its final name.
-        jobs: What is asked.
-    """
+    """The answers so far, of all processes; only where they lie is kept in memory."""
 
     def __init__(self, path: Path, jobs: Sequence[Job]):
         self.path = path
@@ -162,9 +153,6 @@ def answer_jobs(
     Args:
         jobs: What is asked, with the clips that are open.
         earlier: Its records without a proper answer so far; they count.
-        settings: Threads and time limits.
-        write: Receives every record.
-        tick: Called after every clip.
 
     Raises:
         BackendUnavailable: If it cannot be loaded because something is missing.

@@ -34,11 +34,8 @@ def measure_sizes(
 
     Args:
         statuses: One per entry; those that cannot run end here.
-        clips: What to draw from.
-        settings: Threads and time limits.
         phases: Memory is read over fewer calls if it is not among them.
         known: Entry -> record of an earlier start of this run.
-        write: Receives every new record.
 
     Returns:
         One record of ``footprint.jsonl`` per entry that can run.
@@ -64,9 +61,7 @@ def measure_footprint(
     The peak is reset between the phases, so that each has its own.
 
     Args:
-        entry: The backend.
         clips: What to draw from; the longest one is always among the calls.
-        settings: Threads and time limits.
         num_calls: Predictions before the steady memory is read.
 
     Returns:

@@ -88,9 +88,7 @@ def time_rounds(
         loaded: Warm backends, all of them idle while one works; one that fails ends and takes no part in the
             rest.
         pool: Clips to draw from, without replacement until all were used.
-        rounds: Numbers of the rounds.
         settings: Seed of the order of clips and backends; threads for the records.
-        write: Receives one record per timed call.
     """
     schedule = random.Random(settings.seed)
     clips = _shuffled_forever(pool, schedule)

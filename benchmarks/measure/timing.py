@@ -29,9 +29,6 @@ def time_latency(
 
     Args:
         statuses: One per entry; those that fail end here.
-        clips: What to draw from.
-        settings: Rounds, threads and time limits.
-        results: The result folder.
         rss_bytes: Entry -> peak resident memory, to see how many fit side by side.
     """
     pool = clip_pool(clips, settings.pool_size)

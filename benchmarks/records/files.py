@@ -39,16 +39,7 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class RunRecords:
-    """All that a run wrote, before anything is scored.
-
-    Attributes:
-        folder: Where.
-        run: ``run.json``.
-        latency: One record per timed call.
-        loads: One per timed worker.
-        cold: One per cold start.
-        footprint: One per backend.
-    """
+    """All that a run wrote, before anything is scored."""
 
     folder: Path
     run: RunRecord
@@ -159,7 +150,6 @@ def merge_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
     """Copies lines into one compressed file, puts it under its final name and removes the part files.
 
     Args:
-        path: The final name.
         places: File and offset of each line, in the order they shall have.
     """
     with ExitStack() as stack:
@@ -229,7 +219,6 @@ def parse_record(text: str, kind: type[Kind], where: str, folder: Path) -> Kind:
     """The one checked reader: a line or document as a typed record.
 
     Args:
-        text: JSON.
         kind: One of the classes of ``run_record`` and ``measurements``.
         where: The place of the text, for the error.
         folder: The result folder, for the error.

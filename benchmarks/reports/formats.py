@@ -56,13 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def markdown(table: Table, keys: Sequence[str] | None = None, with_notes: bool = True) -> list[str]:
-    """Lines: the table, its footnotes and its notes.
-
-    Args:
-        table: What to show.
-        keys: The columns to show; all by default.
-        with_notes: Whether its notes follow.
-    """
+    """Lines: the table, its footnotes and its notes."""
     text = shown(table, keys)
     numeric = [column.numeric for column in table.columns if keys is None or column.key in keys]
     lines = markdown_grid(text.headings, text.rows, numeric)

@@ -26,10 +26,7 @@ class Picture:
     """A drawn figure.
 
     Attributes:
-        name: File name without its ending.
-        title: Heading.
         alt: What a reader who cannot see it is told; holds the figures.
-        figure: The drawing.
         table: The table of the report below which a page shows it.
     """
 
@@ -98,7 +95,6 @@ def panels(
 
     Args:
         watermark: See ``new_figure``.
-        names: Titles of the panels.
         size: Width and height of a panel in inches.
         most_columns: Panels side by side.
         axis: What the horizontal and the vertical axis is called.

@@ -33,7 +33,6 @@ class ProtocolChange:
     """The answers of a row under one protocol, before and after.
 
     Attributes:
-        protocol: Its name.
         clips: Clips that both runs answered.
         accuracy: Share right before and after, on these clips.
         difference: After minus before; over speakers where they are new.
@@ -70,7 +69,7 @@ class ProtocolChange:
         if self.mapping_only:
             lines.append(
                 "    The answers are the same and only the mapping of text to digits changed between the "
-                f"runs: {len(self.remapped)} labels were others. Scored by the present mapping nothing differs."
+                f"runs: {len(self.remapped)} labels were others. By the present mapping nothing differs."
             )
             kinds = {"remapped": self.remapped, **kinds}
         for kind, clips in kinds.items():
@@ -86,7 +85,6 @@ class Change:
 
     Attributes:
         rows: Its name before and after.
-        protocols: Accuracy by protocol.
         figures: Heading -> before, after; None where one is missing.
         notes: What a reader must know.
     """
@@ -112,8 +110,6 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
     """Compares rows of two runs.
 
     Args:
-        before: The earlier run.
-        after: The later one.
         pairs: Rows of other names to compare; rows of the same name by default.
 
     Raises:

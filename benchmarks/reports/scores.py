@@ -109,7 +109,6 @@ class Scores:
 
     Attributes:
         figures: Cells of the tables, see ``score``.
-        by_speaker: Share of right answers by speaker.
         confusion: Rows are the digits spoken, columns those answered and ``none``; counts.
         unmapped_texts: Raw text of answers that are no digit -> count, most frequent first.
     """

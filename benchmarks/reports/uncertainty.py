@@ -26,7 +26,6 @@ def share_on_new_voices(right: Sequence[bool], speakers: Sequence[str]) -> tuple
 
     Args:
         right: One per clip, at least one.
-        speakers: Who spoke it.
     """
     values, (names, owners) = np.asarray(right, dtype=float), np.unique(speakers, return_inverse=True)
     correct, total = int(values.sum()), values.size
@@ -100,7 +99,6 @@ def ratio_interval(log_ratios: Sequence[float], block: int = 10) -> Interval | N
 
     Args:
         log_ratios: One per round, in the order of the rounds.
-        block: Rounds per block.
 
     Returns:
         The interval on the scale of the ratio; None with fewer than ``least_samples(0.5)`` rounds.
@@ -190,7 +188,6 @@ def detectable_difference(spread: float, num_speakers: int, power: float = 0.8) 
     Args:
         spread: Standard deviation of the differences over speakers, in their unit.
         num_speakers: At least 2.
-        power: Probability of finding it.
     """
     freedom = num_speakers - 1
     critical = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)

@@ -22,13 +22,6 @@ def verdict(
 ) -> list[str]:
     """The sentences that a report opens with.
 
-    Args:
-        run: What was measured.
-        answers: All answers, scored.
-        table: The main table.
-        unheard: Answers to voices that no model heard.
-        needs: The limits; none by default.
-
     Returns:
         Markdown; what to ship, what its limits cost, and what could not be judged.
 

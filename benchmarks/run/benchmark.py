@@ -44,10 +44,6 @@ class Benchmark:
     """One run from its plan to its tables; all processes that share it walk through it.
 
     Attributes:
-        request: What was asked for.
-        processes: The processes that share the answers.
-        inputs: Entries, clips and checkpoints.
-        folder: The result folder.
         identity: ``run`` and ``command`` of ``run.json``.
         started: When the command began, on the clock of ``time.monotonic``.
     """

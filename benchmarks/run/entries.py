@@ -96,10 +96,6 @@ def read_fixture_note(path: Path) -> str:
 def refuse_fixtures(names: Sequence[str], allow_fixture: bool) -> None:
     """Stops before figures of stand-in weights look like results.
 
-    Args:
-        names: Entries whose weights are stand-ins.
-        allow_fixture: Whether they were asked for.
-
     Raises:
         UserError: With the entries and the way out.
     """

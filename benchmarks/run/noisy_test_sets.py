@@ -26,10 +26,6 @@ def make_noisy_test_sets(inputs: Inputs, names: Sequence[str]) -> tuple[TestSet,
     They use the first protocol that has training clips, and of each speaker the takes that the official
     test would use.
 
-    Args:
-        inputs: The decoded clips.
-        names: Conditions, as in the records.
-
     Returns:
         The protocol and its noisy test sets; None without such a protocol.
     """

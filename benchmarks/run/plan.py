@@ -30,7 +30,6 @@ class Plan:
 
     Attributes:
         phases: Of ``suites.PHASES``.
-        settings: Rounds, threads and time limits.
         noisy_test_sets: Conditions of the robustness phase, the most important first.
         noisy_protocol: Whose clips they are made of.
         skipped: What was left out to stay in the budget.
@@ -110,8 +109,6 @@ def estimate_seconds(
     """Seconds by phase, from the cost of a first acquaintance.
 
     Args:
-        plan: The work.
-        inputs: Entries and clips.
         costs: Entry -> cost, for entries that can be measured.
         open_clips: Job -> clips that are not answered yet.
     """
@@ -146,10 +143,6 @@ def skip_for_budget(
     """Leaves out what does not fit: levels of the robustness phase, then rounds; never accuracy clips.
 
     Args:
-        plan: The work.
-        budget_s: Seconds that are left.
-        inputs: Entries and clips.
-        costs: Entry -> cost.
         open_clips: Job -> clips that are not answered yet.
     """
 

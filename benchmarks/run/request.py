@@ -13,7 +13,6 @@ class Request:
     Attributes:
         suite: Its name; None for the default.
         speakers: Held-out speakers to measure; None for all.
-        conditions: Which conditions of the robustness phase.
         limit: Most clips per protocol; None for all.
         budget_s: Seconds to stay in; None for as long as it takes.
         out: Result folder; None for a new one.

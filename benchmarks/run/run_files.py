@@ -102,12 +102,7 @@ def run_record(
 
     Args:
         identity: ``run`` and ``command``.
-        request: What was asked for.
         plan: What was measured of it.
-        inputs: Protocols and checkpoints.
-        statuses: What became of the entries.
-        environment: Where it was measured.
-        complete: Whether it came to its end.
     """
     protocols = [
         ProtocolRecord(

@@ -16,12 +16,7 @@ STATUS_INTERRUPTED = "interrupted"
 
 
 class GivenUp(Exception):
-    """A backend failed too often to go on.
-
-    Args:
-        job: Where that was.
-        failure: The last failure.
-    """
+    """A backend failed too often to go on."""
 
     def __init__(self, job: Job, failure: BackendFailure):
         super().__init__(str(failure))

@@ -52,12 +52,7 @@ class BackendFailure(Exception):
 
 
 class BackendUnavailable(Exception):
-    """A backend cannot run here: something is missing.
-
-    Args:
-        reason: What is missing.
-        fix: The command that would mend it.
-    """
+    """A backend cannot run here: something is missing."""
 
     def __init__(self, reason: str, fix: str):
         super().__init__(_one_line(reason))
@@ -68,8 +63,6 @@ class BackendProcess:
     """Starts the worker of a backend; as a context manager it also ends it.
 
     Args:
-        entry: The backend.
-        settings: Threads and time limits.
         checkpoint: What to load instead of the entry's own checkpoint, as for a fold.
         offline: Whether the Hugging Face libraries must do with what is cached.
     """
