@@ -127,12 +127,12 @@ def write_report(
 
 def print_report(report: "Report", folder: Path) -> None:
     """Prints the main table with its footnotes and captions for a terminal of 100 columns."""
-    from benchmarks.reports.main_table import remarks, screen_keys
+    from benchmarks.reports.main_table import remarks, short_keys
     from benchmarks.reports.table import shown
     from benchmarks.text_table import align
 
     table = report.tables["main"]
-    keys = screen_keys(table)
+    keys = short_keys(table)
     text = shown(table, keys, narrow=True)
     numeric = [column.numeric for column in table.columns if column.key in keys]
     grid = [line.rstrip() for line in align([text.headings, *text.rows], numeric)]
@@ -170,20 +170,20 @@ def readme_section(report: "Report") -> str:
     """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
-    from benchmarks.reports.main_table import captions, readme_keys, remarks
+    from benchmarks.reports.main_table import captions, remarks, short_keys
 
     table = report.tables["main"]
     threads = report.records.run.settings.threads
     notes = [
         *remarks(table),
         *captions(report.records.run, report.answers),
-        f"In brackets: 95 % intervals. Relative time: against the first row, {threads} thread(s). "
+        f"In brackets: 95 % intervals. Timed with {threads} thread(s). "
         + environment_line(report.records.run.environment),
     ]
     lines = [
         _watermark(report),
         [" ".join(report.verdict)],
-        [*markdown(table, readme_keys(table), with_notes=False), "", *(f"- {note}" for note in notes)],
+        [*markdown(table, short_keys(table), with_notes=False), "", *(f"- {note}" for note in notes)],
     ]
     return "\n\n".join("\n".join(section) for section in lines if section)
 

@@ -1,11 +1,9 @@
 """The pictures of a report, drawn from its tables: the same records give the same bytes."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatter
 
 from benchmarks.reports.noise_tables import SNR_FAMILIES
@@ -19,8 +17,6 @@ from inference.vocabulary import vocabulary
 #: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
 AREA_PER_MB = 8.0
 MAX_AREA = 1500.0
-#: Of a label with its flags, as a share of the drawing's height.
-LABEL_HEIGHT = 0.11
 #: Right end of the curve of false accepts, and bins of confidence.
 MOST_FALSE_ACCEPTS = 0.2
 NUM_BINS = 10
@@ -123,7 +119,7 @@ def accuracy_latency(report: Report) -> Picture | None:
     rows = table.dropna(subset=NEEDED)
     if rows.empty:
         return None
-    figure = new_figure(report.watermark, width=9.0, height=max(4.5, 0.5 * len(rows)))
+    figure = new_figure(report.watermark, width=11.0, height=5.5)
     axes = figure.add_subplot()
     area_per_mb = min(AREA_PER_MB, MAX_AREA / max(rows["opened_bytes"].max() / 1e6, 1e-9))
     style = _styles(report)
@@ -134,6 +130,7 @@ def accuracy_latency(report: Report) -> Picture | None:
         bounds = 100 * row[["accuracy_low", "accuracy_high"]].to_numpy(dtype=float)
         look = style[row["backend"]]
         dominated = _is_dominated(row, rows)
+        flags = f" ({row['flags'].split(' (')[0]})" if row["flags"] else ""
         axes.scatter(
             row["cost_ms"], accuracy, area_per_mb * megabytes, color=look["color"], alpha=0.25, linewidths=0
         )
@@ -145,13 +142,13 @@ def accuracy_latency(report: Report) -> Picture | None:
             markersize=6,
             markerfacecolor="white" if dominated else look["color"],
             capsize=3,
+            label=f"{row['backend']}, {megabytes:.1f} MB{flags}",
         )
         told.append(f"{row['backend']}: {accuracy:.1f} %, {row['cost_ms']:.3g} ms, {megabytes:.1f} MB")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(LogFormatter())
     axes.margins(x=0.1, y=0.15)
-    _label_beside(axes, rows, style)
     axes.set_xlabel("ms per clip (logarithmic)")
     protocol = headline_protocol(report.records.run)
     axes.set_ylabel(f"{protocol.protocol} accuracy in % with 95 % interval")
@@ -164,44 +161,9 @@ def accuracy_latency(report: Report) -> Picture | None:
     missing = table.loc[~table.index.isin(rows.index), "backend"].tolist()
     if missing:
         figure.supxlabel(f"not drawn, a figure is missing: {', '.join(missing)}", fontsize="small")
-    return Picture(
-        "accuracy_latency", "Accuracy against latency", f"Accuracy, latency, size. {'; '.join(told)}.", figure
-    )
-
-
-def _label_beside(axes: Axes, rows: pd.DataFrame, style: Mapping[str, Mapping[str, Any]]) -> None:
-    """Names the points in a column on the right, each with a line to its point, so that no two overlap."""
-    low, high = axes.get_ylim()
-    ranked = rows.sort_values(["accuracy", "cost_ms"])
-    wanted = ((100 * ranked["accuracy"] - low) / (high - low)).tolist()
-    for (_, row), place in zip(ranked.iterrows(), spread(wanted, LABEL_HEIGHT), strict=True):
-        flags = f"\n{row['flags'].split(' (')[0]}" if row["flags"] else ""
-        axes.annotate(
-            f"{row['backend']}, {row['opened_bytes'] / 1e6:.1f} MB{flags}",
-            (row["cost_ms"], 100 * row["accuracy"]),
-            xytext=(1.04, place),
-            textcoords="axes fraction",
-            verticalalignment="center",
-            fontsize="small",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style[row["backend"]]["color"],
-                "linewidth": 0.7,
-                "relpos": (0.0, 0.5),
-            },
-        )
-
-
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places between 0 and 1, moved apart as little as a gap between neighbours asks for."""
-    gap = min(gap, 1 / max(len(places) - 1, 1))
-    apart: list[float] = []
-    for number, place in enumerate(places):
-        # Those above need room, too.
-        highest = 1 - gap * (len(places) - 1 - number)
-        lowest = apart[-1] + gap if apart else 0.0
-        apart.append(min(max(place, lowest), highest))
-    return apart
+    figure.legend(loc="outside right center", fontsize="small", labelspacing=1.0)
+    alt = f"Accuracy, latency, size. {'; '.join(told)}."
+    return Picture("accuracy_latency", "Accuracy against latency", alt, figure)
 
 
 def _is_dominated(row: pd.Series, rows: pd.DataFrame) -> bool:

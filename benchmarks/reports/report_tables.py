@@ -1,6 +1,5 @@
 """All tables of a report from the records of a run: what every format, picture and page is made of."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,11 @@ def failure_table(run: RunRecord) -> Table:
 
 def environment_table(environment: Environment) -> Table:
     """One row per fact."""
-    rows = [{"fact": key, "value": value} for key, value in _flat(to_json(environment))]
+    facts = pd.json_normalize(to_json(environment)).iloc[0].items()
+    rows = [
+        {"fact": fact, "value": ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else value}
+        for fact, value in facts
+    ]
     return table_of(
         "environment",
         "Environment",
@@ -155,15 +158,3 @@ def environment_table(environment: Environment) -> Table:
         ],
         rows,
     )
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str | None]]:
-    facts: list[tuple[str, str | None]] = []
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            facts += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, tuple):
-            facts.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
-        else:
-            facts.append((f"{prefix}{key}", None if value is None else str(value)))
-    return facts
