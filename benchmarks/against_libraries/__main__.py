@@ -139,7 +139,7 @@ def time_start_up(clip: "Clip") -> float:
     Raises:
         UserError: If the command fails.
     """
-    source = clip.read()
+    source: Any = clip.read()
     with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
         path = Path(scratch) / "clip"
         if isinstance(source, bytes):

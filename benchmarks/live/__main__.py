@@ -212,7 +212,7 @@ def _shuffled(clips: "Sequence[Clip]") -> "list[Clip]":
     import numpy as np
 
     mixed = list(clips)
-    np.random.default_rng(SEED).shuffle(mixed)  # type: ignore[arg-type]
+    np.random.default_rng(SEED).shuffle(mixed)
     return mixed
 
 

@@ -74,21 +74,24 @@ def measure_footprint(
     longest = max(clips, key=lambda clip: clip.num_samples)
     chosen = [longest, *stratified_subset(clips, num_calls - 1)]
     chosen = [chosen[number % len(chosen)] for number in range(num_calls)]
+    memory: dict[str, ResidentMemory] = {}
     with BackendProcess(entry, settings) as process:
+
+        def read_memory(phase: str) -> bool:
+            found = process.memory()
+            memory[phase] = ResidentMemory(found["peak_rss_bytes"], found["rss_bytes"])
+            return bool(found["reset"])
+
         process.start()
-        memory = {"start": _memory(process)}
-        resets = process.reset_peak()
+        resets = read_memory("start")
         imported = process.import_libraries()
-        memory["imports"] = _memory(process)
-        process.reset_peak()
+        read_memory("imports")
         loaded = process.load()
-        memory["load"] = _memory(process)
-        process.reset_peak()
+        read_memory("load")
         process.predict(chosen[0])
-        memory["first_call"] = _memory(process)
-        process.reset_peak()
+        read_memory("first_call")
         call_s = statistics.median(process.predict(clip)["t_ns"]["e2e"] for clip in chosen) / 1e9
-        memory["steady"] = _memory(process)
+        read_memory("steady")
         size = process.size()
         load_s = (imported["at_ns"] - process.asked_for_ns) / 1e9 + loaded["load_seconds"]
     peaks = [phase.peak_rss_bytes for phase in memory.values() if phase.peak_rss_bytes]
@@ -102,8 +105,3 @@ def measure_footprint(
         cost=Cost(load_s, call_s),
         weights=weights_hash(entry),
     )
-
-
-def _memory(process: BackendProcess) -> ResidentMemory:
-    memory = process.memory()
-    return ResidentMemory(memory["peak_rss_bytes"], memory["rss_bytes"])

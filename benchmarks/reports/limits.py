@@ -172,7 +172,8 @@ def _judged(
     unit: float = 1.0,
 ) -> Verdict:
     """The verdict on a figure and its interval: it has to lie above (``is_lower``) or below the limit."""
-    value, low, high = (row.get(f"{column}{end}") for end in ("", "_low", "_high"))
+    figures: list[Any] = [row.get(f"{column}{end}") for end in ("", "_low", "_high")]
+    value, low, high = figures
     if is_missing(value):
         return Verdict(name, promise, UNDECIDED, "-", "not measured")
     if is_missing(low) or is_missing(high):

@@ -172,7 +172,7 @@ class Benchmark:
         Sizes hold for the same weights on the same machine with the same software, times only if the
         same was asked, too: they were measured side by side.
         """
-        before = earlier and earlier.environment
+        before = earlier.environment if earlier else None
         if before is None or (before.hw, before.sw) != (environment.hw, environment.sw):
             return set()
         cut_torn_line(self.folder / FOOTPRINT_FILE)

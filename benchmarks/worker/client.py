@@ -154,13 +154,11 @@ class BackendProcess:
         )
 
     def memory(self) -> Reply:
-        """``peak_rss_bytes`` and ``rss_bytes`` of the process and its children, None where hidden."""
-        return self._ask({"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory")
+        """``peak_rss_bytes`` and ``rss_bytes`` of the process and its children, None where hidden.
 
-    def reset_peak(self) -> bool:
-        """Sets the peak back to the present memory; False where the system does not allow it."""
-        reply = self._ask({"do": "reset_peak"}, self._settings.clip_timeout_s, "when asked for its memory")
-        return bool(reply["reset"])
+        The peak is set back to the present; ``reset`` is False where the system does not allow it.
+        """
+        return self._ask({"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory")
 
     def size(self) -> Reply:
         """Parameters, work and bytes, see ``footprint.jsonl``."""
