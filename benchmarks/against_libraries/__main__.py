@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def keep(results: "Sequence[Result]") -> None:
         if args.out:
             document["comparisons"] = [to_json(result) for result in results]
-            _write(args.out / f"{SUMMARY}.json", document)
+            write_text(args.out / f"{SUMMARY}.json", json.dumps(document, indent=1) + "\n")
 
     done = _read_done(args.out / f"{SUMMARY}.json", document) if args.out else []
     results, failures = _compare_all(chosen, checkpoints, clips, args, done, keep)
@@ -176,10 +176,6 @@ def _precisions(comparisons: Sequence[Comparison], checkpoints: dict[str, str]) 
         if choice.runtime != "torch":
             rows += precision_rows(comparison.backend + "*" * stand_in, *read_selection(place))
     return rows
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    write_text(path, json.dumps(document, indent=1) + "\n")
 
 
 def _read_done(path: Path, document: dict[str, Any]) -> "list[Result]":

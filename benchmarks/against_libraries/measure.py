@@ -4,14 +4,16 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.measure.environment import load_average
+from benchmarks.measure.latency import shuffled_forever
 from benchmarks.records.run_record import Settings
 from benchmarks.reports.uncertainty import least_samples, ratio_interval
 from benchmarks.run.entries import portable_path
@@ -131,7 +133,7 @@ def compare(
     started = time.monotonic()
     settings = Settings(threads=threads, clip_timeout_s=CALL_TIMEOUT_S)
     own, foreign = comparison.entries(checkpoint)
-    draw = _shuffled(clips, random.Random(0))
+    draw = shuffled_forever(clips, random.Random(0))
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     tally = Tally()
     # What a backend prepares at its very first load, such as an exported network, is in no figure.
@@ -161,20 +163,17 @@ def compare(
                 break
             tally.count([clip], ours.predict(clip), plain.predict(clip))
         memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
+    figures: dict[str, Any] = vars(tally) | ({"ours_right": None, "plain_right": None} if stand_in else {})
     return Result(
         comparison=comparison,
         checkpoint=checkpoint_name(checkpoint),
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),
-        same_labels=tally.same_labels,
-        num_clips=tally.num_clips,
-        max_probability_difference=tally.max_probability_difference,
         ours_peak_rss_bytes=memory[0],
         plain_peak_rss_bytes=memory[1],
         load_average=(load_before, _load()),
-        ours_right=None if stand_in else tally.ours_right,
-        plain_right=None if stand_in else tally.plain_right,
+        **figures,
     )
 
 
@@ -200,8 +199,3 @@ def fit_length(waveform: np.ndarray, seconds: float) -> np.ndarray:
 def _load() -> float | None:
     load = load_average()
     return load[0] if load else None
-
-
-def _shuffled(clips: Sequence[StoredClip], schedule: random.Random) -> Iterator[StoredClip]:
-    while True:
-        yield from schedule.sample(clips, len(clips))

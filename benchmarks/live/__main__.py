@@ -106,14 +106,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
     from benchmarks.live import played, replayed
+    from benchmarks.live.virtual_microphone import missing_tool
 
     names = options.backends
 
     def of_each(measure: "Callable[..., list[Figure]]", *inputs: Any) -> "list[Figure]":
         return [figure for name in names for figure in measure(load_backend(name), name, *inputs)]
 
-    if part in PLAYED:
-        _check_pulse()
+    if part in PLAYED and (problem := missing_tool()):
+        raise UserError(f"the virtual microphone cannot be made: {problem}; or choose other --parts.")
     match part:
         case "stream":
             return _stream(_test_clips(options.dataset), options)
@@ -214,14 +215,6 @@ def _shuffled(clips: "Sequence[Clip]") -> "list[Clip]":
     mixed = list(clips)
     np.random.default_rng(SEED).shuffle(mixed)
     return mixed
-
-
-def _check_pulse() -> None:
-    from benchmarks.live.virtual_microphone import missing_tool
-
-    problem = missing_tool()
-    if problem:
-        raise UserError(f"the virtual microphone cannot be made: {problem}; or choose other --parts.")
 
 
 if __name__ == "__main__":

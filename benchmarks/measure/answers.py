@@ -5,7 +5,7 @@ asks only for what is missing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
@@ -78,7 +78,17 @@ def collect_answers(statuses: Sequence[EntryStatus], jobs: Sequence[Job], result
     file = AnswerFile(results / ANSWERS_FILE, jobs)
     file.merge()
     for status in statuses:
-        failed = list(failures_in(file.failed_of(status.name)))
+        failed = [
+            FailureRecord(
+                phase="accuracy",
+                protocol=record.protocol,
+                condition=record.condition,
+                kind=record.status,
+                reason=record.error or "",
+                traceback=None,
+            )
+            for record in file.failed_of(status.name)
+        ]
         asked = [job for job in jobs if job.entry.name == status.name]
         if status.is_running and failed and any(map(file.missing, asked)):
             status.fail(failed[-1].phase, BackendFailure(failed[-1].kind, failed[-1].reason))
@@ -224,16 +234,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_rounded(item) for item in value)
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if isinstance(value, float) else value
-
-
-def failures_in(failed: Iterable[AnswerRecord]) -> Iterator[FailureRecord]:
-    """What went wrong on single clips, as in ``run.json``."""
-    for record in failed:
-        yield FailureRecord(
-            phase="accuracy",
-            protocol=record.protocol,
-            condition=record.condition,
-            kind=record.status,
-            reason=record.error or "",
-            traceback=None,
-        )

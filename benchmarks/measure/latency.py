@@ -91,8 +91,8 @@ def time_rounds(
         settings: Seed of the order of clips and backends; threads for the records.
     """
     schedule = random.Random(settings.seed)
-    clips = _shuffled_forever(pool, schedule)
-    orders = _shuffled_forever(balanced_orders(len(loaded)), schedule)
+    clips = shuffled_forever(pool, schedule)
+    orders = shuffled_forever(balanced_orders(len(loaded)), schedule)
     for number in progress(rounds, "round"):
         settle_clip, timed_clip = next(clips), next(clips)
         for position, place in enumerate(next(orders)):
@@ -128,6 +128,7 @@ def stages_agree(t_ns: Mapping[str, int]) -> bool | None:
     return abs(t_ns["e2e"] - sum(stages)) <= max(STAGE_TOLERANCE * t_ns["e2e"], STAGE_TOLERANCE_NS)
 
 
-def _shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:
+def shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:
+    """Draws without replacement until all were drawn, again and again."""
     while True:
         yield from schedule.sample(items, len(items))

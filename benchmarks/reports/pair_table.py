@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.run_record import ProtocolRecord, RunRecord
+from benchmarks.records.run_record import RunRecord
 from benchmarks.reports.scores import of_condition
 from benchmarks.reports.table import (
     REASON,
@@ -33,11 +33,8 @@ def pair_table(run: RunRecord, answers: pd.DataFrame) -> Table:
     """All pairs of backends that answered every clip of a protocol."""
     rows: list[dict[str, Any]] = []
     for protocol in run.protocols:
-        asked = {
-            name: of_condition(answers, name, protocol.protocol)
-            for name in run.backend_names
-            if not row_lacks_answers(answers, name, protocol)
-        }
+        asked = {name: of_condition(answers, name, protocol.protocol) for name in run.backend_names}
+        asked = {name: own for name, own in asked.items() if len(own) == protocol.measured_clips}
         pairs = [
             {"protocol": protocol.protocol, "first": first, "second": second}
             | compare_answers(asked[first], asked[second], protocol.new_speakers)
@@ -58,11 +55,6 @@ def pair_table(run: RunRecord, answers: pd.DataFrame) -> Table:
         Column("detectable", "detectable, points", percent),
     ]
     return table_of("pairs", "Pairs", columns, rows, _notes(rows))
-
-
-def row_lacks_answers(answers: pd.DataFrame, name: str, protocol: ProtocolRecord) -> bool:
-    """Whether a backend did not answer every clip of a protocol."""
-    return len(of_condition(answers, name, protocol.protocol)) < protocol.measured_clips
 
 
 def compare_answers(first: pd.DataFrame, second: pd.DataFrame, new_speakers: bool) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def table_of(
 ) -> Table:
     """A table of rows; what a row does not say is missing, and keys without a column are for JSON."""
     keys = dict.fromkeys([*(column.key for column in columns), *(key for row in rows for key in row)])
-    return Table(name, title, columns, frame(rows, list(keys)), notes)
+    frame = pd.DataFrame([{key: row.get(key) for key in keys} for row in rows], columns=[*keys])
+    return Table(name, title, columns, frame, notes)
 
 
 def backend_rows(
@@ -124,11 +125,6 @@ def backend_rows(
 def text_columns(*keys: str) -> list[Column]:
     """Columns of text that are called like their keys."""
     return [Column(key, key, numeric=False) for key in keys]
-
-
-def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """A frame with exactly these columns."""
-    return pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=list(columns))
 
 
 def percent(share: float) -> str:

@@ -42,7 +42,8 @@ def verdict(
         sentences = [_ship(evidence, needs, choice), _costs_of_given_limits(evidence, needs, choice)]
     else:
         sentences = [_ship(evidence, needs, choice), _costs_of_tighter_limits(evidence, needs, choice)]
-    left_out = [row["backend"] for row in evidence.rows if row["backend"] not in _names(candidates)]
+    judged = {one.name for one in candidates}
+    left_out = [row["backend"] for row in evidence.rows if row["backend"] not in judged]
     if left_out:
         sentences.append(f"Not judged, for want of figures or of a score: {', '.join(left_out)}.")
     return [sentence for sentence in sentences if sentence]
@@ -159,10 +160,6 @@ def _points(test: Mapping[str, Any]) -> str:
     low, high = test.get("difference_low"), test.get("difference_high")
     interval = "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
     return f"{100 * test['difference']:+.1f} points{interval}"
-
-
-def _names(candidates: Sequence[Candidate]) -> set[str]:
-    return {one.name for one in candidates}
 
 
 def _bold(candidates: Sequence[Candidate]) -> str:

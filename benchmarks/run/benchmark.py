@@ -30,7 +30,7 @@ from benchmarks.run.plan import Plan, estimate_seconds, make_jobs, plan_lines, s
 from benchmarks.run.processes import Processes
 from benchmarks.run.progress import say
 from benchmarks.run.request import Request
-from benchmarks.run.run_files import asked_hash, holds_figures, run_record
+from benchmarks.run.run_files import asked_hash, run_record
 from benchmarks.run.status import STATUS_FAILED, STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from inference.command_line import EXIT_INTERRUPTED, EXIT_OK
 from inference.vocabulary import vocabulary
@@ -212,10 +212,10 @@ class Benchmark:
         print_report(write_report(self.folder, self.request.allow_fixture), self.folder)
 
     def _exit_code(self) -> int:
-        if not holds_figures(self._statuses):
+        states = {status.state for status in self._statuses}
+        if STATUS_OK not in states:
             return EXIT_NOTHING_MEASURED
-        failed = any(status.state == STATUS_FAILED for status in self._statuses)
-        return EXIT_BACKEND_FAILED if failed else EXIT_OK
+        return EXIT_BACKEND_FAILED if STATUS_FAILED in states else EXIT_OK
 
 
 def _costs(footprints: Sequence[Footprint]) -> dict[str, Cost]:

@@ -1,5 +1,6 @@
 """What a run will ask, how long that takes, and what a budget leaves of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,11 +41,6 @@ class Plan:
     noisy_test_sets: tuple[NoisyTestSet, ...] = ()
     noisy_protocol: TestSet | None = None
     skipped: tuple[str, ...] = ()
-
-    @property
-    def keeps_latency(self) -> bool:
-        """Whether anything is timed in rounds."""
-        return "latency" in self.phases
 
 
 def make_jobs(plan: Plan, inputs: Inputs) -> list[Job]:
@@ -125,7 +121,7 @@ def estimate_seconds(
             seconds[phase] += cost.load_s
     settings = plan.settings
     for cost in costs.values():
-        if plan.keeps_latency:
+        if "latency" in plan.phases:
             calls = 2 * settings.rounds + USUAL_WARM_CALLS
             seconds["latency"] += calls * cost.call_s + cost.load_s
         if "cold" in plan.phases:
@@ -157,7 +153,7 @@ def skip_for_budget(
         plan = replace(plan, noisy_test_sets=plan.noisy_test_sets[:-1])
     sentences = [f"conditions left out: {', '.join(dropped)}"] if dropped else []
     rounds = plan.settings.rounds
-    if plan.keeps_latency and rounds > LEAST_ROUNDS and seconds(plan) > budget_s:
+    if "latency" in plan.phases and rounds > LEAST_ROUNDS and seconds(plan) > budget_s:
         plan = replace(plan, settings=replace(plan.settings, rounds=LEAST_ROUNDS))
         sentences.append(f"latency rounds: {LEAST_ROUNDS} instead of {rounds}")
     needed = seconds(plan)
@@ -182,9 +178,10 @@ def plan_lines(
         if entry.name in unavailable:
             lines.append(f"{entry.name}: skipped: {unavailable[entry.name]}")
             continue
-        jobs = [job for job in open_clips if job.entry == entry]
-        for (protocol, condition), clips in _clips_by_condition(jobs, open_clips).items():
-            lines.append(f"{entry.name}  {protocol}  {condition}  {clips} clips")
+        totals: Counter[str] = Counter()
+        for job in (job for job in open_clips if job.entry == entry):
+            totals[f"{job.protocol}  {job.condition}"] += open_clips[job]
+        lines += [f"{entry.name}  {what}  {clips} clips" for what, clips in totals.items()]
         for test_set in inputs.test_sets:
             found = inputs.checkpoints[entry.name, test_set.protocol]
             if found.reason:
@@ -194,11 +191,3 @@ def plan_lines(
     lines += [f"{phase}: about {value:.0f} s" for phase, value in seconds.items() if value]
     lines.append(f"in all about {sum(seconds.values()):.0f} s beside size, memory and fitting")
     return [*lines, *(f"to stay in the budget, {sentence}" for sentence in plan.skipped)]
-
-
-def _clips_by_condition(jobs: Sequence[Job], open_clips: Mapping[Job, int]) -> dict[tuple[str, str], int]:
-    totals: dict[tuple[str, str], int] = {}
-    for job in jobs:
-        key = (job.protocol, job.condition)
-        totals[key] = totals.get(key, 0) + open_clips[job]
-    return totals

@@ -29,7 +29,7 @@ from benchmarks.run.entries import portable_path
 from benchmarks.run.inputs import Inputs
 from benchmarks.run.plan import ACCURACY, OTHER_WORDS, Plan
 from benchmarks.run.request import Request
-from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
+from benchmarks.run.status import STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
 from inference.command_line import shareable_command
 from inference.errors import UserError
@@ -59,7 +59,8 @@ def open_folder(folder: Path, request: Request) -> RunRecord | None:
                 "or name another folder."
             )
         if holds_run and request.fresh:
-            remove_run(folder)
+            for path in (*(folder / name for name in MEASURED), *part_paths(folder / ANSWERS_FILE)):
+                path.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         # Only writing tells whether one may write: a file system can be read-only for everybody.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
@@ -69,12 +70,6 @@ def open_folder(folder: Path, request: Request) -> RunRecord | None:
             f"--out {folder} cannot be made or written: {error.strerror}; name another folder."
         ) from error
     return read_document(folder / RUN_FILE, RunRecord) if (folder / RUN_FILE).is_file() else None
-
-
-def remove_run(folder: Path) -> None:
-    """Removes the records of a run; its tables are written anew with the next one."""
-    for path in (*(folder / name for name in MEASURED), *part_paths(folder / ANSWERS_FILE)):
-        path.unlink(missing_ok=True)
 
 
 def reproduce_command(arguments: Sequence[str], dataset: str) -> str:
@@ -183,8 +178,3 @@ def _entry_record(status: EntryStatus, inputs: Inputs) -> EntryRecord:
         fix=status.fix,
         failures=tuple(status.failures),
     )
-
-
-def holds_figures(statuses: Sequence[EntryStatus]) -> bool:
-    """Whether an entry was measured to its end."""
-    return any(status.state == STATUS_OK for status in statuses)
