@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.measure.environment import load_average
-from benchmarks.measure.latency import shuffled_forever
+from benchmarks.measure.timing import shuffled_forever
 from benchmarks.records.run_record import Settings
 from benchmarks.reports.uncertainty import least_samples, ratio_interval
 from benchmarks.run.entries import portable_path

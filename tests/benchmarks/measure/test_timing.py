@@ -10,15 +10,16 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.measure.contention import is_contended
-from benchmarks.measure.latency import (
+from benchmarks.measure.timing import (
     MAX_WARM_CALLS,
     WARM_CALLS,
     balanced_orders,
+    resident_groups,
     stages_agree,
+    time_cold,
     time_rounds,
     warm_up,
 )
-from benchmarks.measure.timing import resident_groups, time_cold
 from benchmarks.records.checked import to_json
 from benchmarks.records.files import COLD_FILE, read_records
 from benchmarks.records.measurements import ColdStart, Contention, TimedCall
