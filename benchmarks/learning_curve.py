@@ -24,7 +24,6 @@ from finetune.corpus.splits import Split, fingerprint
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
-    natural_number,
     path_argument,
     positive_int,
     reports_user_errors,
@@ -47,15 +46,12 @@ class Fit:
 
     Attributes:
         asked: Hash of the clips and settings; a folder holds fits of one.
-        model: What was fitted.
         clips_per_label: Clips of each label that were asked for.
         of_speakers: Speakers that they were drawn from; None: as many as possible.
         draw: Number of the draw, seed of the clips and of the model.
         num_speakers: Speakers among them.
         fewest_clips: Clips of the label with the fewest, where there were no more.
-        accuracy: Share of right answers on the new voices.
         num_test_clips: How many were asked about.
-        seconds: What fitting took.
     """
 
     asked: str
@@ -105,7 +101,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--synthetic-share", type=float, help="share of synthetic voices (default: each model's own)"
     )
     parser.add_argument("--steps", type=positive_int, help="optimizer steps of the networks")
-    parser.add_argument("--seed", type=natural_number, default=0, help="of the first draw (default: 0)")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to write")
     add_vocabulary_argument(parser)
     return parser
@@ -120,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = combined_hash(fingerprint(pool), fingerprint(test), settings)
     fits = _read(options.out / FITS_FILE, asked)
     places = [
-        (model, clips, speakers, options.seed + draw)
+        (model, clips, speakers, draw)
         for clips in options.clips_per_label
         for speakers in options.speakers
         for draw in range(options.draws)

@@ -11,11 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.records.files import (
-    SUMMARY_JSON_FILE,
-    SUMMARY_MD_FILE,
-    write_document,
-)
+from benchmarks.records.files import SUMMARY_JSON_FILE, SUMMARY_MD_FILE
 from inference.command_line import EXIT_OK, CommandLineParser, positive_float, reports_user_errors
 from inference.errors import UserError
 from inference.files import write_bytes, write_text
@@ -100,7 +96,6 @@ def write_report(
     """Writes the tables, pictures and the page of a run from its records.
 
     Args:
-        folder: What ``benchmarks.run`` wrote.
         allow_fixture: Whether figures of stand-in weights are reported, watermarked.
         requirements: What the recommended recogniser has to keep.
 
@@ -109,7 +104,6 @@ def write_report(
             a limit is on.
     """
     from benchmarks.reports import formats
-    from benchmarks.reports.formats import page
     from benchmarks.reports.pictures import draw
     from benchmarks.reports.report_tables import read_report
 
@@ -117,13 +111,13 @@ def write_report(
     pictures = draw(report)
     files: dict[str, str | bytes] = {
         SUMMARY_MD_FILE: markdown_report(report, [picture.name for picture in pictures]),
-        PAGE_FILE: page(report, pictures),
+        SUMMARY_JSON_FILE: formats.summary(report),
+        PAGE_FILE: formats.page(report, pictures),
     }
     for picture in pictures:
         files[f"{PLOTS_FOLDER}/{picture.name}.png"] = picture.png()
     for name, content in files.items():
         write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
-    write_document(folder / SUMMARY_JSON_FILE, formats.summary(report))
     for made in folder.glob(f"{PLOTS_FOLDER}/*"):
         # A picture of an earlier report in this folder would be a lie.
         if made.relative_to(folder).as_posix() not in files:
@@ -131,19 +125,14 @@ def write_report(
     return report
 
 
-def print_report(report: "Report", folder: Path | None) -> None:
-    """Prints the main table with its footnotes and captions for a terminal of 100 columns.
-
-    Args:
-        report: The tables.
-        folder: Where they were written; None if they were not.
-    """
-    from benchmarks.reports.main_table import remarks, screen_keys
+def print_report(report: "Report", folder: Path) -> None:
+    """Prints the main table with its footnotes and captions for a terminal of 100 columns."""
+    from benchmarks.reports.main_table import remarks, short_keys
     from benchmarks.reports.table import shown
     from benchmarks.text_table import align
 
     table = report.tables["main"]
-    keys = screen_keys(table)
+    keys = short_keys(table)
     text = shown(table, keys, narrow=True)
     numeric = [column.numeric for column in table.columns if column.key in keys]
     grid = [line.rstrip() for line in align([text.headings, *text.rows], numeric)]
@@ -152,11 +141,7 @@ def print_report(report: "Report", folder: Path | None) -> None:
         lines += textwrap.wrap(sentence.replace("**", ""), SCREEN_WIDTH, break_on_hyphens=False)
     lines += ["", *grid, ""]
     notes = [f"[{number}] {note}" for number, note in enumerate(text.footnotes, start=1)]
-    written = (
-        []
-        if folder is None
-        else [f"Written to {folder}", f"For the whole report open {folder / PAGE_FILE} in a browser."]
-    )
+    written = [f"Written to {folder}", f"For the whole report open {folder / PAGE_FILE} in a browser."]
     for paragraph in [*notes, *remarks(table), *table.notes, *written]:
         lines += textwrap.wrap(paragraph, SCREEN_WIDTH, break_long_words=False, break_on_hyphens=False)
     sys.stdout.write("\n".join(lines) + "\n")
@@ -166,7 +151,6 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
     """The whole report of a run as Markdown.
 
     Args:
-        report: The tables.
         pictures: Names of the pictures that lie beside it.
     """
     from benchmarks.measure.environment import environment_line
@@ -177,7 +161,7 @@ def markdown_report(report: "Report", pictures: Sequence[str]) -> str:
         heading = [] if table.name == "main" else [f"## {table.title}", ""]
         sections.append([*heading, *(markdown(table) if len(table) else ["None."])])
     sections += [[f"![{name.replace('_', ' ')}]({PLOTS_FOLDER}/{name}.png)"] for name in pictures]
-    environment = environment_line(report.records.environment)
+    environment = environment_line(report.records.run.environment)
     sections.append(["## Reproduce", "", environment, "", "```", report.records.run.command, "```"])
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -186,20 +170,20 @@ def readme_section(report: "Report") -> str:
     """The verdict, the columns that decide and what a reader must know, for another document."""
     from benchmarks.measure.environment import environment_line
     from benchmarks.reports.formats import markdown
-    from benchmarks.reports.main_table import captions, readme_keys, remarks
+    from benchmarks.reports.main_table import captions, remarks, short_keys
 
     table = report.tables["main"]
     threads = report.records.run.settings.threads
     notes = [
         *remarks(table),
         *captions(report.records.run, report.answers),
-        f"In brackets: 95 % intervals. Relative time: against the first row, {threads} thread(s). "
-        + environment_line(report.records.environment),
+        f"In brackets: 95 % intervals. Timed with {threads} thread(s). "
+        + environment_line(report.records.run.environment),
     ]
     lines = [
         _watermark(report),
         [" ".join(report.verdict)],
-        [*markdown(table, readme_keys(table), with_notes=False), "", *(f"- {note}" for note in notes)],
+        [*markdown(table, short_keys(table), with_notes=False), "", *(f"- {note}" for note in notes)],
     ]
     return "\n\n".join("\n".join(section) for section in lines if section)
 

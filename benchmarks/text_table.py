@@ -9,8 +9,6 @@ def markdown_grid(
     """Lines of a Markdown table, readable as plain text too.
 
     Args:
-        headings: One per column.
-        rows: The cells.
         numeric: Which columns are aligned to the right; all but the first by default.
     """
     numeric = numeric or _all_but_first(headings)

@@ -2,9 +2,8 @@
 
     python -m benchmarks.whisper_windows --dataset FOLDER --out results/whisper-windows
 
-One clip at a time, as a microphone brings them. The rows of the plain library call are
-``faster_whisper.WhisperModel.transcribe`` on the same weights and clips, at its defaults and told
-"English, greedy". What was measured is kept: a second call goes on where the first one was stopped.
+One clip at a time, as a microphone brings them. What was measured is kept: a second call goes on where the
+first one was stopped. ``benchmarks.against_libraries`` has the plain library call beside it.
 """
 
 import argparse
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.records.checked import from_json, to_json
+from finetune.corpus.loading import DATASET_HELP
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,
-    natural_number,
     path_argument,
     positive_int,
     reports_user_errors,
@@ -34,15 +33,11 @@ if TYPE_CHECKING:
 
 WINDOWS_S = (1.0, 1.5, 2.0, 3.0, 5.0, 30.0)
 LEADS_S = (0.0, 0.1, 0.2, 0.3, 0.5)
-#: At 30 s a clip takes a second, and the lead matters little; the library's own call likewise.
-STANDARD_S = 30.0
+#: At 30 s a clip takes a second, and the lead matters little.
+STANDARD_S, STANDARD_CLIPS = 30.0, 40
 STANDARD_LEADS_S = (0.0, 0.3)
 #: What the decoder is told came before: nothing, the list of the words, or one after the other.
 PREVIOUS_TEXTS = ("none", "words", "both")
-PLAIN_CALLS: dict[str, dict[str, Any]] = {
-    "transcribe": {},
-    "transcribe, English, greedy": {"language": "en", "beam_size": 1, "temperature": 0.0},
-}
 CELLS_FILE, SUMMARY_FILE, PICTURE_FILE = "cells.jsonl", "summary.md", "windows.png"
 
 
@@ -51,29 +46,26 @@ class Cell:
     """One way to ask, and what it got.
 
     Attributes:
-        system: ``scored`` for label scores, else a key of ``PLAIN_CALLS``.
         window_s: What the encoder is given, in seconds.
         lead_s: Silence before the word, in seconds.
         previous_text: One of ``PREVIOUS_TEXTS``.
-        clips: Number of clips.
-        right: How many were right.
         p50_ms: Median time of one clip, decoded audio to answer, in milliseconds.
-        label_mass: Mean probability of all labels together; 0 where it is not known.
     """
 
-    system: str
     window_s: float
     lead_s: float
     previous_text: str
     clips: int
     right: int
     p50_ms: float
-    label_mass: float
 
     @property
-    def key(self) -> tuple[str, float, float, str, int]:
+    def key(self) -> "Key":
         """What was asked of how many clips."""
-        return self.system, self.window_s, self.lead_s, self.previous_text, self.clips
+        return self.window_s, self.lead_s, self.previous_text, self.clips
+
+
+Key = tuple[float, float, str, int]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -82,18 +74,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.whisper_windows",
         description="Window, lead of silence and previous text of Whisper against accuracy and time.",
     )
-    parser.add_argument("--dataset", default="auto", help="words to ask about, see finetune.train --help")
+    parser.add_argument("--dataset", default="auto", help=DATASET_HELP)
     parser.add_argument("--checkpoint", default="tiny.en", help="Whisper weights (default: %(default)s)")
     parser.add_argument("--clips", type=positive_int, default=200, help="clips drawn (default: %(default)s)")
-    parser.add_argument(
-        "--standard-clips",
-        type=natural_number,
-        default=40,
-        help="the first of them are asked in 30 s windows and by the plain call (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=natural_number, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--threads", type=positive_int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--out", type=path_argument, default=Path("results/whisper-windows"))
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("results/whisper-windows"), help="folder to write"
+    )
     return parser
 
 
@@ -109,12 +96,12 @@ def main(argv: list[str] | None = None) -> int:
     from inference.backends.whisper.folder import find_folder
 
     corpus = load_corpus(options.dataset)
-    clips = random.Random(options.seed).sample(corpus.clips, min(options.clips, len(corpus.clips)))
-    standard = clips[: options.standard_clips]
+    clips = random.Random(0).sample(corpus.clips, min(options.clips, len(corpus.clips)))
+    standard = clips[:STANDARD_CLIPS]
     model = load_model(find_folder(options.checkpoint), options.threads)
     caption = (
         f"Whisper {options.checkpoint}, {len(clips)} clips drawn from {corpus.description} "
-        f"(seed {options.seed}), {len(standard)} of them in 30 s windows; {options.threads} thread(s), "
+        f"(seed 0), {len(standard)} of them in 30 s windows; {options.threads} thread(s), "
         "one clip at a time."
     )
     cells = read_cells(options.out / CELLS_FILE, caption)
@@ -135,21 +122,16 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_OK
 
 
-Job = tuple[set[tuple[str, float, float, str, int]], Callable[[], list[Cell]]]
-
-
-def _jobs(model: Any, clips: "Sequence[Clip]", standard: "Sequence[Clip]") -> Iterator[Job]:
+def _jobs(
+    model: Any, clips: "Sequence[Clip]", standard: "Sequence[Clip]"
+) -> Iterator[tuple[set[Key], Callable[[], list[Cell]]]]:
     """What is to be measured: the keys of the cells of each job, and the call that measures them."""
     for window_s in WINDOWS_S:
         asked = standard if window_s == STANDARD_S else clips
         for lead_s in STANDARD_LEADS_S if window_s == STANDARD_S else LEADS_S:
-            if asked and lead_s < window_s:
-                keys = {("scored", window_s, lead_s, text, len(asked)) for text in PREVIOUS_TEXTS}
+            if lead_s < window_s:
+                keys = {(window_s, lead_s, text, len(asked)) for text in PREVIOUS_TEXTS}
                 yield keys, partial(score, model, asked, window_s, lead_s)
-    for system, arguments in PLAIN_CALLS.items():
-        if standard:
-            keys = {(system, STANDARD_S, 0.0, "none", len(standard))}
-            yield keys, partial(transcribe, model, standard, system, arguments)
 
 
 def score(model: Any, clips: "Sequence[Clip]", window_s: float, lead_s: float) -> list[Cell]:
@@ -177,39 +159,15 @@ def score(model: Any, clips: "Sequence[Clip]", window_s: float, lead_s: float) -
     labels = [clip.label for clip in clips]
     return [
         Cell(
-            system="scored",
             window_s=window_s,
             lead_s=lead_s,
             previous_text=name,
             clips=len(clips),
-            right=_num_right(answers[name][1:], labels),
+            right=sum(found.label == label for found, label in zip(answers[name][1:], labels, strict=True)),
             p50_ms=float(np.median(times_ms[name][1:])),
-            label_mass=1 - float(np.mean([found.none_probability for found in answers[name][1:]])),
         )
         for name in scorers
     ]
-
-
-def transcribe(model: Any, clips: "Sequence[Clip]", system: str, arguments: dict[str, Any]) -> list[Cell]:
-    """The library's own call, measured as a whole; its text is mapped to a label as ours is."""
-    import numpy as np
-
-    from inference.prediction import Prediction
-    from inference.transcripts import match_transcript
-
-    times_ms, answers = [], []
-    for clip in clips:
-        waveform = clip.waveform()
-        start = time.perf_counter()
-        text = "".join(segment.text for segment in model.transcribe(waveform, **arguments)[0])
-        times_ms.append(1000 * (time.perf_counter() - start))
-        answers.append(Prediction(match_transcript(text).label))
-    right = _num_right(answers, [clip.label for clip in clips])
-    return [Cell(system, STANDARD_S, 0.0, "none", len(clips), right, float(np.median(times_ms)), 0.0)]
-
-
-def _num_right(answers: Sequence[Any], labels: Sequence[str]) -> int:
-    return sum(answer.label == label for answer, label in zip(answers, labels, strict=True))
 
 
 def read_cells(path: Path, caption: str) -> list[Cell]:
@@ -227,19 +185,19 @@ def summary_lines(cells: Sequence[Cell]) -> list[str]:
     """The table for people: a row for each window and lead, columns for the previous texts."""
     from benchmarks.text_table import markdown_grid
 
-    rows: dict[tuple[str, float, float, int], dict[str, Cell]] = {}
+    rows: dict[tuple[float, float, int], dict[str, Cell]] = {}
     for cell in cells:
-        place = (cell.system, cell.window_s, cell.lead_s, cell.clips)
-        rows.setdefault(place, {})[cell.previous_text] = cell
+        rows.setdefault((cell.window_s, cell.lead_s, cell.clips), {})[cell.previous_text] = cell
     accuracies = [f"right %, {text}" for text in PREVIOUS_TEXTS]
     times = [f"ms, {text}" for text in PREVIOUS_TEXTS]
     lines = []
-    for (system, window_s, lead_s, clips), found in rows.items():
-        asked = [found.get(text) for text in PREVIOUS_TEXTS]
-        right = [f"{100 * cell.right / cell.clips:.1f}" if cell else "-" for cell in asked]
-        spent = [f"{cell.p50_ms:.0f}" if cell else "-" for cell in asked]
-        lines.append([system, f"{window_s:g}", f"{lead_s:g}", str(clips), *right, *spent])
-    return markdown_grid(["system", "window s", "lead s", "clips", *accuracies, *times], lines)
+    for (window_s, lead_s, clips), found in rows.items():
+        asked = [found[text] for text in PREVIOUS_TEXTS]
+        right = [f"{100 * cell.right / cell.clips:.1f}" for cell in asked]
+        lines.append(
+            [f"{window_s:g}", f"{lead_s:g}", str(clips), *right, *(f"{cell.p50_ms:.0f}" for cell in asked)]
+        )
+    return markdown_grid(["window s", "lead s", "clips", *accuracies, *times], lines)
 
 
 def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
@@ -258,11 +216,7 @@ def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
     panels = figure.subplots(1, len(PREVIOUS_TEXTS), sharey=True, sharex=True)
     for axes, previous_text in zip(panels, PREVIOUS_TEXTS, strict=True):
         for place, lead_s in enumerate(LEADS_S):
-            line = [
-                cell
-                for cell in cells
-                if (cell.system, cell.previous_text, cell.lead_s) == ("scored", previous_text, lead_s)
-            ]
+            line = [cell for cell in cells if (cell.previous_text, cell.lead_s) == (previous_text, lead_s)]
             axes.plot(
                 [times_ms[cell.previous_text, cell.window_s] for cell in line],
                 [100 * cell.right / cell.clips for cell in line],
@@ -270,10 +224,6 @@ def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
                 marker=MARKERS[place],
                 label=f"lead {lead_s:g} s",
             )
-        for place, system in enumerate(PLAIN_CALLS):
-            for cell in (cell for cell in cells if cell.system == system):
-                accuracy = 100 * cell.right / cell.clips
-                axes.plot(cell.p50_ms, accuracy, "k" + "x+"[place], label=f"library: {system}")
         axes.set(xscale="log", xlabel="ms per clip", title=f"previous text: {previous_text}")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("right answers, %")

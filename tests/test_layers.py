@@ -31,8 +31,7 @@ HOMES = {
     "av": {"benchmarks/conditions/distortions.py", "inference/audio.py"},
     "transformers": {
         "benchmarks/against_libraries/library_calls.py",
-        "benchmarks/against_libraries/random_weights.py",
-        "benchmarks/live/random_base.py",
+        "benchmarks/against_libraries/stand_in.py",
         "inference/backends/encoder/classifier.py",
         "finetune/training/arguments.py",
         "finetune/training/clip_dataset.py",

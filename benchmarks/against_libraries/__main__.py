@@ -7,6 +7,7 @@ Exit code: 0 if every comparison was made, 1 if some could not be, 2 after a mis
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.against_libraries.comparisons import BATCH_SIZE, COMPARISONS, Comparison
-from benchmarks.against_libraries.start_up import time_start_up
 from benchmarks.records.checked import from_json, to_json
+from benchmarks.run.entries import choose_entries
 from inference.backends.table import BACKENDS
 from inference.command_line import (
     EXIT_OK,
@@ -54,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FOLDER",
-        help="weights for both sides (default: those of the backend, and random ones of the size of "
-        "wav2vec2-base)",
+        help="weights for both sides (default: those of the backend, for wav2vec2 also random ones of its "
+        "public size)",
     )
     parser.add_argument("--dataset", default="auto", help="where the clips come from (default: auto)")
     parser.add_argument(
@@ -68,7 +69,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=positive_int, default=1, help="CPU threads of each side (default: 1)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the order of clips (default: 0)")
     parser.add_argument(
         "--growth",
         action="store_true",
@@ -89,14 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     checkpoints = _chosen_checkpoints(args.checkpoint, args.backends)
     # Takes seconds that --help does not need.
-    from benchmarks.against_libraries.table import (
-        PRECISION_HEADING,
-        PRECISION_LEGEND,
-        markdown_lines,
-        screen_lines,
-    )
+    from benchmarks.against_libraries.table import precision_lines, table_lines
     from benchmarks.measure.environment import describe_environment, environment_line
-    from benchmarks.text_table import align, markdown_grid
 
     environment = describe_environment(args.threads)
     description, clips = _test_clips(args.dataset)
@@ -105,31 +99,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def keep(results: "Sequence[Result]") -> None:
         if args.out:
-            document["comparisons"] = [result.as_record() for result in results]
-            _write(args.out / f"{SUMMARY}.json", document)
+            document["comparisons"] = [to_json(result) for result in results]
+            write_text(args.out / f"{SUMMARY}.json", json.dumps(document, indent=1) + "\n")
 
     done = _read_done(args.out / f"{SUMMARY}.json", document) if args.out else []
     results, failures = _compare_all(chosen, checkpoints, clips, args, done, keep)
-    start_ups = [time_start_up(START_UP_BACKEND, clips[0].read()) for _ in range(START_UPS)]
+    start_ups = [time_start_up(clips[0]) for _ in range(START_UPS)]
     start_up = (
         f"python -m inference.predict with {START_UP_BACKEND}, from a new process to the answer and its end: "
         f"{statistics.median(start_ups):.2f} s (median of {START_UPS})."
     )
-    for line in (*screen_lines(results, failures), start_up):
-        print(line)
-    markdown = [
-        *markdown_lines(results, failures),
-        "",
-        start_up,
-        "",
-        description,
-        environment_line(environment),
-    ]
+    lines = [*table_lines(results, failures), "", start_up, "", description, environment_line(environment)]
     precisions = _precisions(chosen, checkpoints)
     if precisions:
-        for line in (*align([PRECISION_HEADING, *precisions]), PRECISION_LEGEND):
-            print(line)
-        markdown += ["", *markdown_grid(PRECISION_HEADING, precisions), "", PRECISION_LEGEND]
+        lines += ["", *precision_lines(precisions)]
     document |= {"failures": failures, "start_up_s": {START_UP_BACKEND: start_ups}, "precisions": precisions}
     if args.growth:
         from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
@@ -138,16 +121,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         pairs = [(comparison, resolve_checkpoint(comparison, checkpoints)[0]) for comparison in made]
         growth = measure_growth(pairs, clips[0].waveform(), args.threads)
         document["growth"] = growth
-        for line in growth_lines(growth, markdown=False):
-            print(line)
-        markdown += ["", *growth_lines(growth, markdown=True)]
+        lines += ["", *growth_lines(growth)]
         if args.out:
             plot_growth(growth, args.out)
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
     if args.out:
         keep(results)
-        write_text(args.out / f"{SUMMARY}.md", "\n".join(markdown) + "\n")
+        write_text(args.out / f"{SUMMARY}.md", text)
         sys.stderr.write(f"written: {args.out}\n")
     return EXIT_SOME_FAILED if failures else EXIT_OK
+
+
+def time_start_up(clip: "Clip") -> float:
+    """Seconds of ``python -m inference.predict`` on one clip, from the call to its end.
+
+    Raises:
+        UserError: If the command fails.
+    """
+    source: Any = clip.read()
+    with tempfile.TemporaryDirectory(prefix="spoken-digits-") as scratch:
+        path = Path(scratch) / "clip"
+        if isinstance(source, bytes):
+            path.write_bytes(source)
+        else:
+            path = Path(source)
+        command = [sys.executable, "-m", "inference.predict", "--backend", START_UP_BACKEND, str(path)]
+        start = time.perf_counter()
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+    if done.returncode:
+        raise UserError(f"{' '.join(command[1:])} failed: {done.stderr.strip()}")
+    return seconds
 
 
 def _precisions(comparisons: Sequence[Comparison], checkpoints: dict[str, str]) -> list[list[str]]:
@@ -171,10 +176,6 @@ def _precisions(comparisons: Sequence[Comparison], checkpoints: dict[str, str]) 
         if choice.runtime != "torch":
             rows += precision_rows(comparison.backend + "*" * stand_in, *read_selection(place))
     return rows
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    write_text(path, json.dumps(document, indent=1, default=vars) + "\n")
 
 
 def _read_done(path: Path, document: dict[str, Any]) -> "list[Result]":
@@ -204,16 +205,11 @@ def _chosen_checkpoints(assignments: Sequence[str], backends: Sequence[str]) -> 
     Raises:
         UserError: If an assignment is malformed or names a backend that is not compared.
     """
-    chosen = {}
-    for assignment in assignments:
-        name, separator, folder = assignment.partition("=")
-        if not separator or not folder or name not in backends:
-            raise UserError(
-                f"--checkpoint {assignment}: expected NAME=FOLDER with a name of: {', '.join(backends)}."
-            )
-        if not Path(folder).expanduser().is_dir():
-            raise UserError(f"--checkpoint {assignment}: {folder} is no folder; both sides must load it.")
-        chosen[name] = str(Path(folder).expanduser())
+    entries = choose_entries(backends, assignments)
+    chosen = {entry.name: entry.checkpoint for entry in entries if not entry.is_default}
+    for name, folder in chosen.items():
+        if not Path(folder).is_dir():
+            raise UserError(f"--checkpoint {name}={folder}: {folder} is no folder; both sides must load it.")
     return chosen
 
 
@@ -270,7 +266,6 @@ def _compare_all(
                     others=() if stand_in else whole,
                     budget_s=max(deadline - time.monotonic(), 0.0) / (len(comparisons) - number),
                     threads=args.threads,
-                    seed=args.seed,
                 )
             except (BackendFailure, BackendUnavailable, UserError) as error:
                 hint = (
@@ -296,7 +291,7 @@ def resolve_checkpoint(comparison: Comparison, checkpoints: dict[str, str]) -> t
     if comparison.backend in checkpoints:
         return checkpoints[comparison.backend], False
     if comparison.stand_in is not None:
-        from benchmarks.against_libraries.random_weights import stand_in
+        from benchmarks.against_libraries.stand_in import stand_in
 
         return str(stand_in()), True
     checkpoint = BACKENDS[comparison.backend].default_checkpoint

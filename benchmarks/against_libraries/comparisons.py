@@ -16,9 +16,7 @@ class Comparison:
     Attributes:
         variant: Our backend with its options, ``name:option=value``.
         plain_path: ``module:Class`` of the plain call.
-        plain_call: What a user would write, in words.
         stand_in: Name of the stand-in checkpoint; None where the default checkpoint is loaded.
-        batch_size: Clips per call.
     """
 
     variant: str

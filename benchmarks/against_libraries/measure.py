@@ -4,8 +4,8 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.measure.environment import load_average
+from benchmarks.measure.timing import shuffled_forever
 from benchmarks.records.run_record import Settings
 from benchmarks.reports.uncertainty import least_samples, ratio_interval
 from benchmarks.run.entries import portable_path
@@ -39,13 +40,10 @@ class Result:
     """What one comparison gave.
 
     Attributes:
-        comparison: The row.
         checkpoint: What both sides loaded, without the folders of the machine; a stand-in by its name.
-        stand_in: Whether that is random weights.
         ours_ms: Milliseconds per call, one per round.
         plain_ms: The same of the plain call.
         same_labels: Clips that both gave the same label, or none.
-        num_clips: Clips whose answers were compared.
         max_probability_difference: Largest difference of a label's probability; None where one side
             has no probabilities.
         ours_peak_rss_bytes: Peak resident memory of our process.
@@ -84,16 +82,6 @@ class Result:
     def _log_ratios(self) -> list[float]:
         return [math.log(plain / ours) for plain, ours in zip(self.plain_ms, self.ours_ms, strict=True)]
 
-    def as_record(self) -> dict[str, Any]:
-        """A JSON document: the fields and what follows from them."""
-        return {
-            **asdict(self),
-            "ours_p50_ms": statistics.median(self.ours_ms),
-            "plain_p50_ms": statistics.median(self.plain_ms),
-            "ratio": self.ratio,
-            "ratio_interval": self.ratio_bounds,
-        }
-
 
 @dataclass
 class Tally:
@@ -127,7 +115,6 @@ def compare(
     others: Sequence[StoredClip],
     budget_s: float,
     threads: int,
-    seed: int,
 ) -> Result:
     """Times both sides, each in a process that sleeps while the other works.
 
@@ -135,14 +122,9 @@ def compare(
     caches that the other side has used. The sides take turns in going first.
 
     Args:
-        comparison: What is compared.
-        checkpoint: What both load.
-        stand_in: Whether that is random weights.
         clips: What to draw from, without replacement until all were used.
         others: Further clips whose answers are compared, and not timed.
         budget_s: Time for all of it: decides how often both are timed and how many of the others are asked.
-        threads: CPU threads of each side.
-        seed: Of the order of clips.
 
     Raises:
         BackendFailure: If a side cannot be loaded, or gives no answer.
@@ -151,7 +133,7 @@ def compare(
     started = time.monotonic()
     settings = Settings(threads=threads, clip_timeout_s=CALL_TIMEOUT_S)
     own, foreign = comparison.entries(checkpoint)
-    draw = _shuffled(clips, random.Random(seed))
+    draw = shuffled_forever(clips, random.Random(0))
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     tally = Tally()
     # What a backend prepares at its very first load, such as an exported network, is in no figure.
@@ -181,20 +163,17 @@ def compare(
                 break
             tally.count([clip], ours.predict(clip), plain.predict(clip))
         memory = [side.memory()["peak_rss_bytes"] for side in (ours, plain)]
+    figures: dict[str, Any] = vars(tally) | ({"ours_right": None, "plain_right": None} if stand_in else {})
     return Result(
         comparison=comparison,
         checkpoint=checkpoint_name(checkpoint),
         stand_in=stand_in,
         ours_ms=tuple(times["ours"]),
         plain_ms=tuple(times["plain"]),
-        same_labels=tally.same_labels,
-        num_clips=tally.num_clips,
-        max_probability_difference=tally.max_probability_difference,
         ours_peak_rss_bytes=memory[0],
         plain_peak_rss_bytes=memory[1],
         load_average=(load_before, _load()),
-        ours_right=None if stand_in else tally.ours_right,
-        plain_right=None if stand_in else tally.plain_right,
+        **figures,
     )
 
 
@@ -220,8 +199,3 @@ def fit_length(waveform: np.ndarray, seconds: float) -> np.ndarray:
 def _load() -> float | None:
     load = load_average()
     return load[0] if load else None
-
-
-def _shuffled(clips: Sequence[StoredClip], schedule: random.Random) -> Iterator[StoredClip]:
-    while True:
-        yield from schedule.sample(clips, len(clips))

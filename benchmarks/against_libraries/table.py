@@ -1,10 +1,10 @@
-"""The comparison as a table: on the screen and as Markdown."""
+"""The comparison as a table in Markdown, which is readable as plain text, too."""
 
 import statistics
 from collections.abc import Sequence
 
 from benchmarks.against_libraries.measure import Result
-from benchmarks.text_table import align, markdown_grid
+from benchmarks.text_table import markdown_grid
 from inference.backends.encoder.select_runtime import RuntimeChoice
 from inference.backends.encoder.trial import TrialResult
 
@@ -82,20 +82,15 @@ def precision_rows(backend: str, chosen: RuntimeChoice, tried: Sequence[TrialRes
     ]
 
 
-def screen_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
-    """The table for a terminal."""
-    return [*align([HEADING, *rows(results)]), *notes(results, failures)] if results else list(failures)
-
-
-def markdown_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
-    """The table as Markdown."""
-    return [*markdown_grid(HEADING, rows(results)), "", *notes(results, failures)]
-
-
-def notes(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
-    """What the reader must know."""
+def table_lines(results: Sequence[Result], failures: Sequence[str]) -> list[str]:
+    """The table as Markdown, with what the reader must know."""
     marked = [STAND_IN_NOTE] if any(result.stand_in for result in results) else []
-    return [LEGEND, *marked, *failures]
+    return [*markdown_grid(HEADING, rows(results)), "", LEGEND, *marked, *failures]
+
+
+def precision_lines(tried: Sequence[Sequence[str]]) -> list[str]:
+    """What ``precision_rows`` gave, as Markdown."""
+    return [*markdown_grid(PRECISION_HEADING, tried), "", PRECISION_LEGEND]
 
 
 def _bounds(bounds: tuple[float, float] | None) -> str:

@@ -17,7 +17,6 @@ FRAME_S = 0.01
 #: Frames this far below the loudest one are pauses.
 ACTIVE_RANGE_DB = 30.0
 NUM_TALKERS = 6
-HUM_HARMONICS = 10
 #: Octave-band levels of male speech, Hz -> dB (IEC 60268-16:2011, annex on test signals).
 SPEECH_LEVELS_DB = {125: 2.9, 250: 2.9, 500: -0.8, 1000: -6.8, 2000: -12.8, 4000: -18.8}
 
@@ -42,8 +41,6 @@ class Draw:
     """What a disturbance may depend on besides the speech.
 
     Attributes:
-        generator: Source of every random choice.
-        speaker: Who speaks.
         talkers: Clips of others, for babble; none of them of the test, in any order.
     """
 
@@ -79,15 +76,6 @@ def speech_shaped(num_samples: int, draw: Draw) -> np.ndarray:
     density_db = np.interp(octaves, centres, list(SPEECH_LEVELS_DB.values())) - 3.01 * (octaves - centres[0])
     spectrum = np.fft.rfft(draw.generator.standard_normal(num_samples)) * 10 ** (density_db / 20)
     return _unit(np.fft.irfft(spectrum, num_samples))
-
-
-def mains_hum(num_samples: int, sampling_rate: int, generator: np.random.Generator) -> np.ndarray:
-    """Mains of 50 or 60 Hz with harmonics that fall as 1 / n, of unit RMS."""
-    mains = generator.choice([50.0, 60.0])
-    times = np.arange(num_samples) / sampling_rate
-    orders = np.arange(1, HUM_HARMONICS + 1)[:, np.newaxis]
-    phases = generator.uniform(0, 2 * np.pi, size=orders.shape)
-    return _unit(np.sum(np.sin(2 * np.pi * mains * orders * times + phases) / orders, axis=0))
 
 
 def babble(num_samples: int, draw: Draw) -> np.ndarray:

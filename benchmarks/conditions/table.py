@@ -5,7 +5,6 @@ it by nothing but its name. All random choices are seeded by clip and condition:
 depend on order, backend or process.
 """
 
-import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from benchmarks.conditions import distortions, noises
 from benchmarks.conditions.noises import NARROWBAND_HZ, Draw, Mixture, Noise
+from benchmarks.records.measurements import Corruption
 from finetune.corpus.clip import Clip
 from inference.audio import MIN_SECONDS, SAMPLING_RATE, resample
 
@@ -50,41 +50,20 @@ class ConditionFamily:
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition.
+    """One condition: a level of a family."""
 
-    Attributes:
-        name: Unique, such as ``babble@10``.
-        family: Name of its family.
-        level: In the unit of the family; None where the family has only one condition.
-        unit: Of the level.
-        suites: The suites that it belongs to.
-        change: Does it to speech at 8 kHz.
-    """
+    family: ConditionFamily
+    value: float
 
-    name: str
-    family: str
-    level: float | None
-    unit: str
-    suites: frozenset[str]
-    change: Callable[[np.ndarray, Draw], Mixture]
+    @property
+    def name(self) -> str:
+        """Unique, such as ``babble@10``."""
+        return f"{self.family.name}@{self.value:g}" if self.family.unit else self.family.name
 
-
-@dataclass(frozen=True)
-class Corrupted:
-    """A clip under a condition.
-
-    Attributes:
-        waveform: Float32 at 16 kHz, shape ``(num_samples,)``.
-        realised_snr_db: What the signal-to-noise ratio came to at 8 kHz and 16 bit; None where no
-            noise was added.
-        gain_db: Change of the speech's level.
-        clipped_share: Share of samples at full scale.
-    """
-
-    waveform: np.ndarray
-    realised_snr_db: float | None
-    gain_db: float
-    clipped_share: float
+    @property
+    def level(self) -> float | None:
+        """In the unit of the family; None where the family has only one condition."""
+        return self.value if self.family.unit else None
 
 
 def _unchanged(speech: np.ndarray, level: float, draw: Draw) -> Mixture:
@@ -121,41 +100,21 @@ FAMILIES: tuple[ConditionFamily, ...] = (
 )
 
 
-def _conditions(family: ConditionFamily) -> list[Condition]:
-    return [
-        Condition(
-            name=f"{family.name}@{level:g}" if family.unit else family.name,
-            family=family.name,
-            level=level if family.unit else None,
-            unit=family.unit,
-            suites=frozenset(
-                suite
-                for suite, levels in (
-                    ("smoke", family.smoke),
-                    ("standard", family.standard),
-                    ("full", family.levels),
-                )
-                if level in levels
-            ),
-            change=functools.partial(_at_level, family.change, level),
-        )
-        for level in family.levels
-    ]
-
-
-def _at_level(change: Change, level: float, speech: np.ndarray, draw: Draw) -> Mixture:
-    return change(speech, level, draw)
-
-
 #: Every condition by name, ``clean`` first.
 CONDITIONS: dict[str, Condition] = {
-    condition.name: condition for family in FAMILIES for condition in _conditions(family)
+    condition.name: condition
+    for family in FAMILIES
+    for condition in (Condition(family, level) for level in family.levels)
 }
 
 
 def conditions_of(suite: str) -> list[Condition]:
     """The conditions of one of ``SUITES``, ``clean`` first."""
-    return [condition for condition in CONDITIONS.values() if suite in condition.suites]
+    return [
+        condition
+        for condition in CONDITIONS.values()
+        if suite == "full" or condition.value in getattr(condition.family, suite)
+    ]
 
 
 def corrupt(
@@ -164,18 +123,20 @@ def corrupt(
     clip_id: str,
     speaker: str,
     talkers: Sequence[Clip],
-) -> Corrupted:
+) -> tuple[np.ndarray, Corruption]:
     """Brings a clip into a condition.
 
     Args:
         waveform: Float32 at 16 kHz, shape ``(num_samples,)``.
-        condition: One of ``CONDITIONS``.
         clip_id: Its name, which seeds every random choice.
         speaker: Who speaks; babble is made of others.
         talkers: Clips for babble: of training folds, never of the test.
+
+    Returns:
+        Float32 at 16 kHz, shape ``(num_samples,)``, and what was done; the ratio is that at 8 kHz and 16 bit.
     """
     draw = Draw(clip_generator(clip_id, condition.name), speaker, talkers)
-    mixture = condition.change(noises.narrow(waveform), draw)
+    mixture = condition.family.change(noises.narrow(waveform), condition.value, draw)
     clipped_share = float(np.mean(np.abs(mixture.waveform) >= 1.0))
     heard = np.clip(np.round(mixture.waveform * 32768), -32768, 32767) / 32768
     # What is too short for every recogniser after a cut gets silence, as a recorder would add it.
@@ -183,8 +144,7 @@ def corrupt(
     heard = np.pad(heard, (0, max(0, least - heard.size)))
     wide = resample(heard.astype(np.float32), NARROWBAND_HZ, SAMPLING_RATE)
     snr_db = noises.snr_db(Mixture(heard[: mixture.waveform.size], mixture.speech))
-    return Corrupted(
-        waveform=np.clip(wide, -1.0, 1.0),
+    return np.clip(wide, -1.0, 1.0), Corruption(
         realised_snr_db=None if snr_db is None else round(snr_db, 3),
         gain_db=round(mixture.gain_db, 3),
         clipped_share=round(clipped_share, 6),

@@ -7,6 +7,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,17 @@ from inference.command_line import (
     shareable_command,
 )
 from inference.errors import UserError
+from inference.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.live.figures import Figure
     from benchmarks.live.stream import LabelledStream
+    from finetune.corpus.clip import Clip
     from inference.backends.base import Backend
 
 PARTS = ("stream", "strangers", "speech", "timing", "load", "idle", "callback", "noise", "words", "memory")
+#: Parts that play through a virtual microphone.
+PLAYED = {"stream", "timing", "load", "idle"}
 #: Parts that use no clips of the corpus.
 WITHOUT_CLIPS = {"strangers", "speech", "callback", "idle", "noise"}
 #: Part -> option that names the recordings it needs.
@@ -79,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--dataset {options.dataset}: no clips are used by --parts {' '.join(options.parts)}."
         )
     options.dataset = options.dataset or "auto"
-    from benchmarks.live.parts import read_parts, summary, write_part
+    from benchmarks.live.figures import read_parts, summary, write_part
     from benchmarks.measure.environment import describe_environment, environment_line
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -94,48 +99,44 @@ def main(argv: list[str] | None = None) -> int:
             command = environment_prefix(options.dataset) + words
             write_part(options.out, part, _measure(part, options), command, environment)
     text, figures = summary(options.out, PARTS)
-    (options.out / "summary.md").write_text(text, encoding="utf-8")
+    write_text(options.out / "summary.md", text)
     sys.stdout.write(f"{text}\nwrote {options.out}\n")
     return EXIT_MISSED if any(figure.is_met is False for figure in figures) else EXIT_OK
 
 
 def _measure(part: str, options: argparse.Namespace) -> "list[Figure]":
     from benchmarks.live import played, replayed
+    from benchmarks.live.virtual_microphone import missing_tool
 
-    if part == "callback":
-        return played.callback_figures()
-    if part in ("stream", "timing", "load", "idle"):
-        _check_pulse()
-    if part == "idle":
-        return [
-            figure for name in options.backends for figure in played.idle_figures(name, ["--backend", name])
-        ]
-    if part == "noise":
-        return [fig for name in options.backends for fig in replayed.noise_figures(load_backend(name), name)]
-    if part == "strangers":
-        clips = _one_word_each(options.unheard)
-        return [
-            fig
-            for name in options.backends
-            for fig in replayed.stranger_figures(load_backend(name), name, clips)
-        ]
-    if part == "speech":
-        others = [clip.waveform() for clip in recorded_non_words([options.other_words])]
-        return [
-            fig
-            for name in options.backends
-            for fig in replayed.speech_figures(load_backend(name), name, others)
-        ]
-    clips = [(clip.label, clip.waveform()) for clip in _test_clips(options.dataset)]
-    if part == "stream":
-        return _stream(clips, options)
-    if part == "timing":
-        return _timing(clips, options)
-    if part == "load":
-        return _load(clips, options)
-    measure = {"words": replayed.word_figures, "memory": replayed.memory_figures}[part]
-    names = options.backends[:1] if part == "memory" else options.backends
-    return [figure for name in names for figure in measure(load_backend(name), name, clips)]
+    names = options.backends
+
+    def of_each(measure: "Callable[..., list[Figure]]", *inputs: Any) -> "list[Figure]":
+        return [figure for name in names for figure in measure(load_backend(name), name, *inputs)]
+
+    if part in PLAYED and (problem := missing_tool()):
+        raise UserError(f"the virtual microphone cannot be made: {problem}; or choose other --parts.")
+    match part:
+        case "stream":
+            return _stream(_test_clips(options.dataset), options)
+        case "timing":
+            return _timing(_test_clips(options.dataset), options)
+        case "load":
+            return _load(_test_clips(options.dataset), options)
+        case "idle":
+            return [figure for name in names for figure in played.idle_figures(name)]
+        case "noise":
+            return of_each(replayed.noise_figures)
+        case "strangers":
+            return of_each(replayed.stranger_figures, _one_word_each(options.unheard))
+        case "speech":
+            others = [clip.waveform() for clip in recorded_non_words([options.other_words])]
+            return of_each(replayed.speech_figures, others)
+        case "words":
+            return of_each(replayed.word_figures, _test_clips(options.dataset))
+        case "memory":
+            clips = _test_clips(options.dataset)
+            return replayed.memory_figures(load_backend(names[0]), names[0], clips)
+    return played.callback_figures()
 
 
 def _stream(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
@@ -166,7 +167,7 @@ def _accuracies(
 
 
 def _timing(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[Figure]":
-    from benchmarks.against_libraries.random_weights import stand_in
+    from benchmarks.against_libraries.stand_in import stand_in
     from benchmarks.live import played
     from benchmarks.live.stream import build_stream
 
@@ -192,36 +193,28 @@ def _load(clips: "list[tuple[str, Any]]", options: argparse.Namespace) -> "list[
 
 
 def _write_records(path: Path, records: list[dict[str, Any]]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
-def _test_clips(dataset: str) -> list[Any]:
-    """The corpus' test clips in an order of their own, the same each time."""
-    import numpy as np
-
-    clips = list(make_split(load_corpus(dataset).clips).test)
-    np.random.default_rng(SEED).shuffle(clips)
-    return clips
+def _test_clips(dataset: str) -> "list[tuple[str, Any]]":
+    """Label and waveform of the corpus' test clips."""
+    clips = _shuffled(make_split(load_corpus(dataset).clips).test)
+    return [(clip.label, clip.waveform()) for clip in clips]
 
 
 def _one_word_each(folder: str) -> "list[tuple[str, Any]]":
-    """A word of each of ``NUM_STRANGERS`` people, in an order of their own."""
-    import numpy as np
-
-    clips = list(load_corpus(folder).clips)
-    np.random.default_rng(SEED).shuffle(clips)
-    by_speaker = {clip.speaker: clip for clip in clips}
+    """A word of each of ``NUM_STRANGERS`` people."""
+    by_speaker = {clip.speaker: clip for clip in _shuffled(load_corpus(folder).clips)}
     return [(clip.label, clip.waveform()) for clip in list(by_speaker.values())[:NUM_STRANGERS]]
 
 
-def _check_pulse() -> None:
-    from benchmarks.live.virtual_microphone import missing_tool
+def _shuffled(clips: "Sequence[Clip]") -> "list[Clip]":
+    """In an order of their own, the same each time."""
+    import numpy as np
 
-    problem = missing_tool()
-    if problem:
-        raise UserError(f"the virtual microphone cannot be made: {problem}; or choose other --parts.")
+    mixed = list(clips)
+    np.random.default_rng(SEED).shuffle(mixed)
+    return mixed
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ class Listener:
     """``python -m inference.live --jsonl`` on the default microphone.
 
     Args:
-        arguments: Further options.
         environment: Variables in which it differs from this process.
     """
 

@@ -55,8 +55,6 @@ def stream_figures(
     """Plays a stream once to all backends at the same time.
 
     Args:
-        part: What the figures belong to.
-        stream: What is played.
         backends: Name -> options of the live command.
         accuracies: Share of right answers to the clips themselves, and to the same words cut out of
             the stream where they truly lie; no accuracy is reported of a backend that is not in it.
@@ -104,8 +102,9 @@ def busy_cores() -> Iterator[None]:
             process.wait()
 
 
-def idle_figures(name: str, options: Sequence[str]) -> list[Figure]:
+def idle_figures(name: str) -> list[Figure]:
     """Processor time while nobody speaks, and the time until the command listens."""
+    options = ["--backend", name]
     with tempfile.TemporaryDirectory() as folder, PulseServer(Path(folder)) as server:
         listeners = [Listener(options, server.environment)]
         try:

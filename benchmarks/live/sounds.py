@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.conditions.noises import mains_hum
 from finetune.corpus.non_words import WORDS, spoken_words
 from finetune.effects import coloured_noise
 from inference.audio import SAMPLING_RATE
@@ -13,6 +12,7 @@ SCENE_SECONDS = 60
 #: Loudness of the scenes, from a quiet fan to music beside the microphone.
 SCENE_DBFS = (-50.0, -40.0, -30.0)
 SEMITONE = 2 ** (1 / 12)
+HUM_HARMONICS = 10
 
 
 def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
@@ -22,7 +22,7 @@ def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
         lambda size: coloured_noise(size, 0.0, generator),
         lambda size: coloured_noise(size, 1.0, generator),
         lambda size: coloured_noise(size, 2.0, generator),
-        lambda size: mains_hum(size, SAMPLING_RATE, generator),
+        lambda size: _mains_hum(size, generator),
         lambda size: _music(size, generator, notes_at_once=3),
         lambda size: _music(size, generator, notes_at_once=1),
     )
@@ -40,6 +40,15 @@ def other_words() -> list[np.ndarray]:
         CorpusError: If espeak-ng is not installed.
     """
     return [clip.waveform() for clip in spoken_words("test", len(WORDS["test"]))]
+
+
+def _mains_hum(size: int, generator: np.random.Generator) -> np.ndarray:
+    """Mains of 50 or 60 Hz with harmonics that fall as 1 / n."""
+    mains = generator.choice([50.0, 60.0])
+    times = np.arange(size) / SAMPLING_RATE
+    orders = np.arange(1, HUM_HARMONICS + 1)[:, np.newaxis]
+    phases = generator.uniform(0, 2 * np.pi, size=orders.shape)
+    return np.sum(np.sin(2 * np.pi * mains * orders * times + phases) / orders, axis=0)
 
 
 def _music(size: int, generator: np.random.Generator, notes_at_once: int) -> np.ndarray:

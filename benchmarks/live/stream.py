@@ -34,7 +34,6 @@ def build_stream(
     """Lays clips one after the other with random pauses, in white noise.
 
     Args:
-        clips: Label and waveform of each.
         snr_db: Level of a word above the noise.
         seconds: The stream ends with the clip that reaches this duration.
         seed: Decides pauses and noise.

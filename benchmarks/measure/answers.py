@@ -1,18 +1,18 @@
 """The answers: every backend is asked once about every clip of every job, and what is there is kept.
 
-Answers are appended to part files, one per backend and process, and merged when all are there; whoever
-starts again asks only for what is missing.
+Answers are appended to part files, one per process, and merged when all are there; whoever starts again
+asks only for what is missing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.records.files import (
-    answers_name,
+    ANSWERS_FILE,
     merge_lines,
     parse_record,
     part_path,
@@ -22,12 +22,11 @@ from benchmarks.records.files import (
 )
 from benchmarks.records.measurements import AnswerRecord
 from benchmarks.records.run_record import FailureRecord, Settings
-from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Job
 from benchmarks.run.processes import Processes
 from benchmarks.run.progress import say
 from benchmarks.run.status import EntryStatus, GivenUp
-from benchmarks.worker.client import DEADLY, BackendFailure, BackendProcess, Reply
+from benchmarks.worker.client import DEADLY, BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 from inference.transcripts import mapping_version
 
@@ -51,26 +50,23 @@ def answer_all(
 
     Args:
         statuses: One per entry; those that fail end here.
-        jobs: All that is asked in this run.
-        results: The result folder.
-        settings: Threads and time limits.
-        processes: The processes that share the work.
     """
     from tqdm import tqdm
 
-    files = answer_files(statuses, jobs, results)
-    open_jobs = {name: file.open_jobs(processes.split) for name, file in files.items()}
+    file = AnswerFile(results / ANSWERS_FILE, jobs)
+    open_jobs = file.open_jobs(processes.split)
     # Nobody may answer before everybody has seen what is missing.
     processes.wait_for_everyone()
     for status in statuses:
-        own, earlier = open_jobs[status.name], files[status.name].failed
-        if not status.is_running or not own or is_given_up(earlier):
+        own = {job: clips for job, clips in open_jobs.items() if job.entry.name == status.name}
+        earlier = file.failed_of(status.name)
+        if not status.is_running or not own or is_given_up([record.status for record in earlier]):
             continue
         number = sum(map(len, own.values()))
         say(f"{status.name}: {number} answers")
         with (
             status.catch_failures("accuracy"),
-            record_writer(part_path(files[status.name].path, processes.rank)) as write,
+            record_writer(part_path(file.path, processes.rank)) as write,
             tqdm(total=number, unit="clip", leave=False, disable=None) as bar,
         ):
             answer_jobs(own, earlier, settings, write, bar.update)
@@ -79,30 +75,34 @@ def answer_all(
 
 def collect_answers(statuses: Sequence[EntryStatus], jobs: Sequence[Job], results: Path) -> None:
     """Merges the answers of all processes and ends the entries that failed on too many clips."""
-    files = answer_files(statuses, jobs, results)
+    file = AnswerFile(results / ANSWERS_FILE, jobs)
+    file.merge()
     for status in statuses:
-        file = files[status.name]
-        file.merge()
-        failed = list(failures_in(file.failed))
-        if status.is_running and failed and any(file.missing(job) for job in file.jobs):
+        failed = [
+            FailureRecord(
+                phase="accuracy",
+                protocol=record.protocol,
+                condition=record.condition,
+                kind=record.status,
+                reason=record.error or "",
+                traceback=None,
+            )
+            for record in file.failed_of(status.name)
+        ]
+        asked = [job for job in jobs if job.entry.name == status.name]
+        if status.is_running and failed and any(map(file.missing, asked)):
             status.fail(failed[-1].phase, BackendFailure(failed[-1].kind, failed[-1].reason))
             status.failures.pop()  # It is among those of the clips.
         status.failures += failed
 
 
 class AnswerFile:
-    """The answers of one backend so far, of all processes; only where they lie is kept in memory.
-
-    Args:
-        path: Its final name.
-        jobs: What the backend is asked.
-    """
+    """The answers so far, of all processes; only where they lie is kept in memory."""
 
     def __init__(self, path: Path, jobs: Sequence[Job]):
         self.path = path
-        self.jobs = jobs
-        #: Records of clips without a proper answer.
-        self.failed: list[AnswerRecord] = []
+        self._jobs = jobs
+        self._failed: list[AnswerRecord] = []
         self._places: dict[tuple[str, str], tuple[Path, int]] = {}
         self._is_final = path.is_file()
         keys = {job.key for job in jobs}
@@ -117,7 +117,11 @@ class AnswerFile:
                     self._places[place] = (part, offset)
                     if record["status"] != "ok":
                         where = f"the line at {offset} of {part.name}"
-                        self.failed.append(parse_record(line.decode(), AnswerRecord, where, part.parent))
+                        self._failed.append(parse_record(line.decode(), AnswerRecord, where, part.parent))
+
+    def failed_of(self, backend: str) -> list[AnswerRecord]:
+        """A backend's records of clips without a proper answer."""
+        return [record for record in self._failed if record.backend == backend]
 
     def missing(self, job: Job) -> list[str]:
         """The clips that were not asked, whatever came of the others."""
@@ -129,7 +133,7 @@ class AnswerFile:
         Args:
             split: This process's share of some clips.
         """
-        return {job: frozenset(split(missing)) for job in self.jobs if (missing := self.missing(job))}
+        return {job: frozenset(split(missing)) for job in self._jobs if (missing := self.missing(job))}
 
     def merge(self) -> None:
         """Puts all answers into the final file, in the order of the jobs and their clips."""
@@ -137,24 +141,11 @@ class AnswerFile:
             return
         places = [
             self._places[job.key, clip_id]
-            for job in self.jobs
+            for job in self._jobs
             for clip_id in job.clip_ids
             if (job.key, clip_id) in self._places
         ]
         merge_lines(self.path, places)
-
-
-def answer_files(
-    statuses: Sequence[EntryStatus], jobs: Sequence[Job], results: Path
-) -> dict[str, AnswerFile]:
-    """The answers so far, by the name of the entry."""
-    return {
-        status.name: AnswerFile(
-            results / answers_name(status.entry.file_name),
-            [job for job in jobs if job.entry.name == status.name],
-        )
-        for status in statuses
-    }
 
 
 def answer_jobs(
@@ -172,96 +163,46 @@ def answer_jobs(
     Args:
         jobs: What is asked, with the clips that are open.
         earlier: Its records without a proper answer so far; they count.
-        settings: Threads and time limits.
-        write: Receives every record.
-        tick: Called after every clip.
 
     Raises:
         BackendUnavailable: If it cannot be loaded because something is missing.
         BackendFailure: If it cannot be loaded for another reason.
         GivenUp: If it failed on too many clips.
     """
-    patience = _Patience(earlier)
+    kinds = [record.status for record in earlier]
     ordered = sorted(jobs, key=lambda job: job.checkpoint)
     for checkpoint, group in groupby(ordered, key=lambda job: job.checkpoint):
-        with _RestartedBackend(ordered[0].entry, settings, checkpoint) as backend:
-            for job in group:
-                for clip in (clip for clip in job.clips() if clip.clip_id in jobs[job]):
-                    record, failure = _answer(backend, job, clip)
-                    write(record)
-                    tick()
-                    if failure is not None:
-                        patience.endure(job, failure)
+        with ExitStack() as stack:
+            process: BackendProcess | None = None
+            asked = ((job, clip) for job in group for clip in job.clips() if clip.clip_id in jobs[job])
+            for job, clip in asked:
+                if process is None:
+                    process = BackendProcess(job.entry, settings, checkpoint, offline=True)
+                    stack.enter_context(process).open()
+                record, failure = _answer(process, job, clip)
+                write(record)
+                tick()
+                kinds += [failure.kind] if failure else []
+                if failure and is_given_up(kinds):
+                    raise GivenUp(job, failure)
+                if failure and failure.is_deadly:
+                    stack.close()
+                    process = None
 
 
-class _Patience:
-    """Counts the failures of a backend, those of an earlier start of the run included."""
-
-    def __init__(self, failed: Iterable[AnswerRecord]):
-        kinds = [record.status for record in failed]
-        self._deaths = sum(kind in DEADLY for kind in kinds)
-        self._errors = len(kinds)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether the backend is given up."""
-        return self._deaths >= MAX_DEATHS or self._errors >= MAX_ERRORS
-
-    def endure(self, job: Job, failure: BackendFailure) -> None:
-        """Raises ``GivenUp`` if that was one failure too many."""
-        self._deaths += failure.is_deadly
-        self._errors += 1
-        if self.is_exhausted:
-            raise GivenUp(job, failure)
-
-
-def is_given_up(failed: Iterable[AnswerRecord]) -> bool:
-    """Whether a backend with these records of failures was given up."""
-    return _Patience(failed).is_exhausted
-
-
-class _RestartedBackend:
-    """A loaded backend that is started again after its process died."""
-
-    def __init__(self, entry: Entry, settings: Settings, checkpoint: str):
-        self._entry, self._settings, self._checkpoint = entry, settings, checkpoint
-        self._stack = ExitStack()
-        self._process: BackendProcess | None = None
-
-    def __enter__(self) -> "_RestartedBackend":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def start(self) -> None:
-        """Loads the backend unless it is."""
-        if self._process is None:
-            process = BackendProcess(self._entry, self._settings, self._checkpoint, offline=True)
-            self._stack.enter_context(process).open()
-            self._process = process
-
-    def predict(self, clip: StoredClip) -> Reply:
-        """One answer of the loaded backend."""
-        assert self._process is not None, "predict before start"
-        try:
-            return self._process.predict(clip)
-        except BackendFailure as failure:
-            if failure.is_deadly:
-                self._stack.close()
-                self._process = None
-            raise
+def is_given_up(kinds: Sequence[str]) -> bool:
+    """Whether a backend with these kinds of failures was given up, those of an earlier start included."""
+    return sum(kind in DEADLY for kind in kinds) >= MAX_DEATHS or len(kinds) >= MAX_ERRORS
 
 
 def _answer(
-    backend: _RestartedBackend, job: Job, clip: StoredClip
+    process: BackendProcess, job: Job, clip: StoredClip
 ) -> tuple[AnswerRecord, BackendFailure | None]:
     """The record of one clip, and the failure if there was one."""
-    backend.start()
     answer: dict[str, Any] = {}
     failure = None
     try:
-        reply = backend.predict(clip)
+        reply = process.predict(clip)
     except BackendFailure as caught:
         failure = caught
     else:
@@ -293,16 +234,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_rounded(item) for item in value)
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if isinstance(value, float) else value
-
-
-def failures_in(failed: Iterable[AnswerRecord]) -> Iterator[FailureRecord]:
-    """What went wrong on single clips, as in ``run.json``."""
-    for record in failed:
-        yield FailureRecord(
-            phase="accuracy",
-            protocol=record.protocol,
-            condition=record.condition,
-            kind=record.status,
-            reason=record.error or "",
-            traceback=None,
-        )

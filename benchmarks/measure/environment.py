@@ -39,9 +39,6 @@ LIBRARIES = (
 def describe_environment(threads: int) -> Environment:
     """Collects what the figures of a run depend on.
 
-    Args:
-        threads: CPU threads per backend.
-
     Returns:
         The record; a value that this system does not tell is None.
     """

@@ -34,11 +34,8 @@ def measure_sizes(
 
     Args:
         statuses: One per entry; those that cannot run end here.
-        clips: What to draw from.
-        settings: Threads and time limits.
         phases: Memory is read over fewer calls if it is not among them.
         known: Entry -> record of an earlier start of this run.
-        write: Receives every new record.
 
     Returns:
         One record of ``footprint.jsonl`` per entry that can run.
@@ -64,9 +61,7 @@ def measure_footprint(
     The peak is reset between the phases, so that each has its own.
 
     Args:
-        entry: The backend.
         clips: What to draw from; the longest one is always among the calls.
-        settings: Threads and time limits.
         num_calls: Predictions before the steady memory is read.
 
     Returns:
@@ -79,21 +74,24 @@ def measure_footprint(
     longest = max(clips, key=lambda clip: clip.num_samples)
     chosen = [longest, *stratified_subset(clips, num_calls - 1)]
     chosen = [chosen[number % len(chosen)] for number in range(num_calls)]
+    memory: dict[str, ResidentMemory] = {}
     with BackendProcess(entry, settings) as process:
+
+        def read_memory(phase: str) -> bool:
+            found = process.memory()
+            memory[phase] = ResidentMemory(found["peak_rss_bytes"], found["rss_bytes"])
+            return bool(found["reset"])
+
         process.start()
-        memory = {"start": _memory(process)}
-        resets = process.reset_peak()
+        resets = read_memory("start")
         imported = process.import_libraries()
-        memory["imports"] = _memory(process)
-        process.reset_peak()
+        read_memory("imports")
         loaded = process.load()
-        memory["load"] = _memory(process)
-        process.reset_peak()
+        read_memory("load")
         process.predict(chosen[0])
-        memory["first_call"] = _memory(process)
-        process.reset_peak()
+        read_memory("first_call")
         call_s = statistics.median(process.predict(clip)["t_ns"]["e2e"] for clip in chosen) / 1e9
-        memory["steady"] = _memory(process)
+        read_memory("steady")
         size = process.size()
         load_s = (imported["at_ns"] - process.asked_for_ns) / 1e9 + loaded["load_seconds"]
     peaks = [phase.peak_rss_bytes for phase in memory.values() if phase.peak_rss_bytes]
@@ -107,8 +105,3 @@ def measure_footprint(
         cost=Cost(load_s, call_s),
         weights=weights_hash(entry),
     )
-
-
-def _memory(process: BackendProcess) -> ResidentMemory:
-    memory = process.memory()
-    return ResidentMemory(memory["peak_rss_bytes"], memory["rss_bytes"])

@@ -1,19 +1,42 @@
-"""The timed phases over all entries: interleaved rounds, cold starts."""
+"""The timed phases: interleaved rounds over loaded backends, and cold starts in turn.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+In a round every backend answers the same clip, so that all of them meet the same machine. Disturbance by
+other work falls on all of them alike, and a ratio of two backends, taken within rounds, is several times
+tighter than one of separate measurements.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from benchmarks.measure.latency import clip_pool, time_rounds, warm_up
+from benchmarks.measure.contention import Counters, is_contended
 from benchmarks.records.files import COLD_FILE, LATENCY_FILE, LOADS_FILE, fresh_record_writer
 from benchmarks.records.measurements import ColdSeconds, ColdStart, LoadRecord, TimedCall
 from benchmarks.records.run_record import Settings
 from benchmarks.run.entries import Entry
 from benchmarks.run.progress import progress, say
-from benchmarks.run.status import EntryStatus, mark_failed
-from benchmarks.worker.client import BackendFailure, BackendProcess, BackendUnavailable
+from benchmarks.run.status import EntryStatus
+from benchmarks.run.subset import stratified_subset
+from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
 
+Item = TypeVar("Item")
+
+#: Warm-up: at least so many calls, and until the median of the last few changes by less than this.
+WARM_CALLS = 10
+WARM_WINDOW = 5
+WARM_TOLERANCE = 0.05
+MAX_WARM_CALLS = 60
+MAX_WARM_S = 30.0
+#: The stages of a call must make up the whole up to this share, or this many nanoseconds.
+STAGE_TOLERANCE = 0.02
+STAGE_TOLERANCE_NS = 50_000
+DURATION_CLASSES = 5
 #: Of the free memory that loaded backends may fill together; beyond it they are timed in pairs.
 RESIDENT_SHARE = 0.6
 
@@ -29,9 +52,6 @@ def time_latency(
 
     Args:
         statuses: One per entry; those that fail end here.
-        clips: What to draw from.
-        settings: Rounds, threads and time limits.
-        results: The result folder.
         rss_bytes: Entry -> peak resident memory, to see how many fit side by side.
     """
     pool = clip_pool(clips, settings.pool_size)
@@ -62,47 +82,16 @@ def resident_groups(
 def time_cold(
     statuses: Sequence[EntryStatus], clips: Sequence[StoredClip], settings: Settings, results: Path
 ) -> None:
-    """Starts all entries several times, in turn."""
-    is_running = [status for status in statuses if status.is_running]
-    say(f"cold starts: {settings.cold_starts} of each backend")
-    with fresh_record_writer(results / COLD_FILE) as write:
-        failures = time_cold_starts(
-            [status.entry for status in is_running],
-            clips[0],
-            settings,
-            write,
-            lambda starts: progress(starts, "start"),
-        )
-    mark_failed(is_running, failures, "cold")
-
-
-def time_cold_starts(
-    entries: Sequence[Entry],
-    clip: StoredClip,
-    settings: Settings,
-    write: Callable[[ColdStart], None],
-    progress: Callable[[Sequence[tuple[int, Entry]]], Iterable[tuple[int, Entry]]] = iter,
-) -> Mapping[str, BackendFailure]:
-    """Starts every backend several times, in turn, so that all of them meet the same machine.
+    """Starts all entries several times, in turn, so that all of them meet the same machine.
 
     The page cache is warm: the files were read before.
-
-    Returns:
-        The failures by entry.
     """
-    failures: dict[str, BackendFailure] = {}
-    for repeat, entry in progress(
-        [(repeat, entry) for repeat in range(settings.cold_starts) for entry in entries]
-    ):
-        if entry.name in failures:
-            continue
-        try:
-            write(ColdStart(entry.name, repeat, cold_start(entry, clip, settings)))
-        except BackendFailure as failure:
-            failures[entry.name] = failure
-        except BackendUnavailable as missing:
-            failures[entry.name] = BackendFailure("refused", str(missing))
-    return failures
+    say(f"cold starts: {settings.cold_starts} of each backend")
+    with fresh_record_writer(results / COLD_FILE) as write:
+        for repeat in progress(range(settings.cold_starts), "start"):
+            for status in (status for status in statuses if status.is_running):
+                with status.catch_failures("cold"):
+                    write(ColdStart(status.name, repeat, cold_start(status.entry, clips[0], settings)))
 
 
 def cold_start(entry: Entry, clip: StoredClip, settings: Settings) -> ColdSeconds:
@@ -132,27 +121,118 @@ def _time_group(
 ) -> None:
     """Loads some entries side by side and times them."""
     with ExitStack() as stack:
-        processes: dict[str, BackendProcess] = {}
-        for status in group:
+        loaded = []
+        for status in (status for status in group if status.is_running):
             with status.catch_failures("latency"):
                 process = stack.enter_context(BackendProcess(status.entry, settings, offline=True))
                 write_load(_load(process, status.name, settings.threads, pool))
-                processes[status.name] = process
-        if processes:
-            say(f"latency: {settings.rounds} rounds of {', '.join(processes)}, {settings.threads} thread(s)")
-            failures = time_rounds(
-                processes,
-                pool,
-                range(first_round, first_round + settings.rounds),
-                settings.seed,
-                write,
-                settings.threads,
-                lambda numbers: progress(numbers, "round"),
-            )
-            mark_failed(group, failures, "latency")
+                loaded.append((status, process))
+        if loaded:
+            names = ", ".join(status.name for status, _ in loaded)
+            say(f"latency: {settings.rounds} rounds of {names}, {settings.threads} thread(s)")
+            time_rounds(loaded, pool, range(first_round, first_round + settings.rounds), settings, write)
 
 
 def _load(process: BackendProcess, name: str, threads: int, pool: Sequence[StoredClip]) -> LoadRecord:
     loaded = process.open()
     first_ns = process.predict(pool[0])["t_ns"]["e2e"]
     return LoadRecord(name, threads, loaded["load_seconds"], first_ns / 1e6, warm_up(process, pool))
+
+
+def balanced_orders(num_backends: int) -> list[list[int]]:
+    """Orders in which every backend stands equally often at each place and after each other one.
+
+    (E. J. Williams, Australian Journal of Scientific Research A 2, 1949, 149-168: one Latin square
+    for an even number, a second one mirrored for an odd number.)
+
+    Returns:
+        ``num_backends`` or twice as many permutations of ``range(num_backends)``.
+    """
+    first = [0]
+    for step in range(1, num_backends):
+        first.append((step + 1) // 2 if step % 2 else num_backends - step // 2)
+    square = [[(place + shift) % num_backends for place in first] for shift in range(num_backends)]
+    return square + [order[::-1] for order in square] if num_backends % 2 else square
+
+
+def clip_pool(clips: Sequence[StoredClip], size: int) -> list[StoredClip]:
+    """Clips to draw from: as even as possible over speakers and fifths of the durations."""
+    ranked = sorted(range(len(clips)), key=lambda place: clips[place].num_samples)
+    fifth = {clips[place].clip_id: rank * DURATION_CLASSES // len(clips) for rank, place in enumerate(ranked)}
+    return stratified_subset(clips, size, kind=lambda clip: fifth[clip.clip_id])
+
+
+def warm_up(process: BackendProcess, pool: Sequence[StoredClip]) -> int:
+    """Calls a loaded backend until its time has settled; returns the number of calls."""
+    started = time.monotonic()
+    times: list[int] = []
+    while len(times) < MAX_WARM_CALLS and time.monotonic() - started < MAX_WARM_S:
+        times.append(process.predict(pool[len(times) % len(pool)])["t_ns"]["e2e"])
+        if len(times) >= WARM_CALLS:
+            last = statistics.median(times[-WARM_WINDOW:])
+            before = statistics.median(times[-2 * WARM_WINDOW : -WARM_WINDOW])
+            if abs(last - before) <= WARM_TOLERANCE * before:
+                break
+    return len(times)
+
+
+def time_rounds(
+    loaded: Sequence[tuple[EntryStatus, BackendProcess]],
+    pool: Sequence[StoredClip],
+    rounds: Sequence[int],
+    settings: Settings,
+    write: Callable[[TimedCall], None],
+) -> None:
+    """Times all backends on the same clips, one call each per round.
+
+    Every timed call follows a discarded one on other clips, which brings the backend's code and
+    data back into the caches that its neighbours have used.
+
+    Args:
+        loaded: Warm backends, all of them idle while one works; one that fails ends and takes no part in the
+            rest.
+        pool: Clips to draw from, without replacement until all were used.
+        settings: Seed of the order of clips and backends; threads for the records.
+    """
+    schedule = random.Random(settings.seed)
+    clips = shuffled_forever(pool, schedule)
+    orders = shuffled_forever(balanced_orders(len(loaded)), schedule)
+    for number in progress(rounds, "round"):
+        settle_clip, timed_clip = next(clips), next(clips)
+        for position, place in enumerate(next(orders)):
+            status, process = loaded[place]
+            if not status.is_running:
+                continue
+            with status.catch_failures("latency"):
+                before = Counters.now()
+                process.predict(settle_clip)
+                reply = process.predict(timed_clip)
+                lost = Counters.now().since(before)
+                write(
+                    TimedCall(
+                        backend=status.name,
+                        round=number,
+                        position=position,
+                        clip=timed_clip.clip_id,
+                        duration_s=timed_clip.duration_s,
+                        threads=settings.threads,
+                        t_ns=reply["t_ns"],
+                        stages_agree=stages_agree(reply["t_ns"]),
+                        contention=replace(lost, involuntary_switches=reply["involuntary_switches"]),
+                        contended=is_contended(lost),
+                    )
+                )
+
+
+def stages_agree(t_ns: Mapping[str, int]) -> bool | None:
+    """Whether the stages of a call make up the whole; None for a backend that names none."""
+    stages = [value for name, value in t_ns.items() if name not in ("e2e", "cpu")]
+    if not stages:
+        return None
+    return abs(t_ns["e2e"] - sum(stages)) <= max(STAGE_TOLERANCE * t_ns["e2e"], STAGE_TOLERANCE_NS)
+
+
+def shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:
+    """Draws without replacement until all were drawn, again and again."""
+    while True:
+        yield from schedule.sample(items, len(items))

@@ -18,14 +18,11 @@ from inference.command_line import EXIT_OK, CommandLineParser, reports_user_erro
 #: File -> what a line of it, or the whole of it, is.
 FILES: Mapping[str, type] = {
     files.RUN_FILE: run_record.RunRecord,
-    files.SPLITS_FILE: run_record.SplitsRecord,
-    files.ENVIRONMENT_FILE: run_record.Environment,
-    f"{files.ANSWERS_FOLDER}/*{files.ANSWERS_SUFFIX}": measurements.AnswerRecord,
+    files.ANSWERS_FILE: measurements.AnswerRecord,
     files.LATENCY_FILE: measurements.TimedCall,
     files.LOADS_FILE: measurements.LoadRecord,
     files.COLD_FILE: measurements.ColdStart,
     files.FOOTPRINT_FILE: measurements.Footprint,
-    files.SUMMARY_JSON_FILE: run_record.RunSummary,
 }
 
 

@@ -3,9 +3,8 @@
 import dataclasses
 import inspect
 import json
-import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -41,7 +40,7 @@ def to_json(record: Any) -> dict[str, Any]:
 
 
 def json_schema(kinds: list[type]) -> dict[str, Any]:
-    """The layout of classes as definitions of a JSON schema, their docstrings as descriptions."""
+    """The layout of classes as definitions of a JSON schema, with what is said of them as descriptions."""
     from pydantic import TypeAdapter
 
     asked = [(kind, "validation", _adapter(kind)) for kind in kinds]
@@ -56,10 +55,9 @@ def json_schema(kinds: list[type]) -> dict[str, Any]:
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """Field -> what the docstring of the class says of it."""
-    _, _, section = (inspect.getdoc(kind) or "").partition("Attributes:\n")
-    told = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in told}
+    """Field -> what its annotation says of it."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    return {name: " ".join(get_args(hint)[1:]) for name, hint in hints}
 
 
 def summary_of(kind: type) -> str:

@@ -1,7 +1,7 @@
 """The files of one run: JSON lines per clip and per timed call, and JSON documents.
 
 A file under its final name is whole: what is under way lies beside it, under ``partial_path`` or, for
-the answers of several processes, in part files that are merged and compressed at the end.
+the answers, in a part file per process; they are merged and compressed at the end.
 """
 
 import gzip
@@ -16,17 +16,14 @@ from typing import Any, BinaryIO, TypeVar
 
 from benchmarks.records.checked import LayoutError, from_json, to_json
 from benchmarks.records.measurements import AnswerRecord, ColdStart, Footprint, LoadRecord, TimedCall
-from benchmarks.records.run_record import Environment, RunRecord, SplitsRecord
+from benchmarks.records.run_record import RunRecord
 from inference.errors import UserError
 from inference.files import write_text
 
 #: Version of the layout, first field ``v`` of every line and document.
-RECORD_VERSION = 4
+RECORD_VERSION = 5
 RUN_FILE = "run.json"
-SPLITS_FILE = "splits.json"
-ENVIRONMENT_FILE = "environment.json"
-ANSWERS_FOLDER = "records"
-ANSWERS_SUFFIX = ".jsonl.gz"
+ANSWERS_FILE = "answers.jsonl.gz"
 LATENCY_FILE = "latency.jsonl"
 LOADS_FILE = "loads.jsonl"
 COLD_FILE = "cold.jsonl"
@@ -42,23 +39,10 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class RunRecords:
-    """All that a run wrote, before anything is scored.
-
-    Attributes:
-        folder: Where.
-        run: ``run.json``.
-        environment: ``environment.json``.
-        splits: ``splits.json``.
-        latency: One record per timed call.
-        loads: One per timed worker.
-        cold: One per cold start.
-        footprint: One per backend.
-    """
+    """All that a run wrote, before anything is scored."""
 
     folder: Path
     run: RunRecord
-    environment: Environment
-    splits: SplitsRecord
     latency: list[TimedCall]
     loads: list[LoadRecord]
     cold: list[ColdStart]
@@ -70,10 +54,8 @@ class RunRecords:
         Raises:
             UserError: If one cannot be used.
         """
-        for entry in self.run.backends:
-            path = self.folder / entry.answers
-            if path.is_file():
-                yield from read_records(path, AnswerRecord)
+        path = self.folder / ANSWERS_FILE
+        return read_records(path, AnswerRecord) if path.is_file() else iter(())
 
 
 def read_run(folder: Path) -> RunRecords:
@@ -85,20 +67,12 @@ def read_run(folder: Path) -> RunRecords:
     """
     return RunRecords(
         folder,
-        # First of all: it says where the other files lie.
         read_document(folder / RUN_FILE, RunRecord),
-        read_document(folder / ENVIRONMENT_FILE, Environment),
-        read_document(folder / SPLITS_FILE, SplitsRecord),
         records_if_any(folder / LATENCY_FILE, TimedCall),
         records_if_any(folder / LOADS_FILE, LoadRecord),
         records_if_any(folder / COLD_FILE, ColdStart),
         records_if_any(folder / FOOTPRINT_FILE, Footprint),
     )
-
-
-def answers_name(entry_name: str) -> str:
-    """Where the answers of a backend lie in its result folder, given its name as a file name."""
-    return f"{ANSWERS_FOLDER}/{entry_name}{ANSWERS_SUFFIX}"
 
 
 @contextmanager
@@ -176,7 +150,6 @@ def merge_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
     """Copies lines into one compressed file, puts it under its final name and removes the part files.
 
     Args:
-        path: The final name.
         places: File and offset of each line, in the order they shall have.
     """
     with ExitStack() as stack:
@@ -246,7 +219,6 @@ def parse_record(text: str, kind: type[Kind], where: str, folder: Path) -> Kind:
     """The one checked reader: a line or document as a typed record.
 
     Args:
-        text: JSON.
         kind: One of the classes of ``run_record`` and ``measurements``.
         where: The place of the text, for the error.
         folder: The result folder, for the error.
@@ -276,6 +248,4 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _unusable(folder: Path, reason: str) -> UserError:
-    if folder.name == ANSWERS_FOLDER:
-        folder = folder.parent
     return UserError(f"{folder} is no folder of a finished run: {reason}. Make one: python -m benchmarks.run")

@@ -116,57 +116,71 @@ class Choice(NamedTuple):
         return [one for one in self.alike if one.cost < self.pick.cost]
 
 
+@dataclass(frozen=True)
 class Evidence:
-    """The figures of a run, asked under different limits."""
+    """The figures of a run, asked under some limits; ``replace`` asks under others."""
 
-    def __init__(self, run: RunRecord, answers: pd.DataFrame, table: Table, unheard: AllUnheard):
-        self.protocol: ProtocolRecord = headline_protocol(run)
-        self.rows: list[dict[Any, Any]] = table.frame.to_dict("records")
-        self._answers = answers
-        self._unheard = unheard
-        self._leaky = {
-            entry.backend
-            for entry in run.backends
-            if any(told.leaked_clips for told in entry.protocols.values())
-        }
+    run: RunRecord
+    answers: pd.DataFrame
+    table: Table
+    unheard: AllUnheard
+    needs: Requirements
 
-    def check(self, needs: Requirements) -> None:
+    @property
+    def protocol(self) -> ProtocolRecord:
+        """The one that decides."""
+        return headline_protocol(self.run)
+
+    @property
+    def rows(self) -> list[dict[Any, Any]]:
+        """Those of the main table."""
+        return self.table.frame.to_dict("records")
+
+    def check(self) -> None:
         """Refuses limits on what was not measured."""
         missing = {
             "max_ms": ("p50_ms", "time: measure with --phases accuracy latency"),
             "max_mb": ("opened_bytes", "size: measure with --phases accuracy size"),
         }
         for name, (key, what) in missing.items():
-            if getattr(needs, name) is not None and all(is_missing(row[key]) for row in self.rows):
+            if getattr(self.needs, name) is not None and all(is_missing(row[key]) for row in self.rows):
                 raise UserError(f"--{name.replace('_', '-')}: no row of this run has a {what}.")
-        if needs.max_false_accepts is not None and self._false_accepts(needs) is None:
+        limit = self.needs.max_false_accepts
+        if limit is not None and self.false_accepts is None:
             raise UserError(
-                f"--max-false-accepts {needs.max_false_accepts:g}: this run has too few other words to tell "
+                f"--max-false-accepts {limit:g}: this run has too few other words to tell "
                 "such a share, or no backend with scores; measure with --protocol external:FOLDER "
                 "--other-words FOLDER."
             )
-        if needs.new_speakers is not None and not self.protocol.new_speakers:
+        if self.needs.new_speakers is not None and not self.protocol.new_speakers:
             raise UserError(
                 "--new-speakers: this run has none; measure with --protocol loso or external:FOLDER."
             )
 
-    def _false_accepts(self, needs: Requirements) -> float | None:
+    @property
+    def false_accepts(self) -> float | None:
         """The share of other words at which words are counted; None where accuracy decides."""
-        wanted = FALSE_ACCEPT_SHARES[0] if needs.max_false_accepts is None else needs.max_false_accepts
-        told = any(found.threshold(wanted) is not None for found in self._unheard.values())
+        limit = self.needs.max_false_accepts
+        wanted = FALSE_ACCEPT_SHARES[0] if limit is None else limit
+        told = any(found.threshold(wanted) is not None for found in self.unheard.values())
         return wanted if told else None
 
-    def candidates(self, needs: Requirements) -> list[Candidate]:
-        """All that have the figure that decides."""
-        false_accepts = self._false_accepts(needs)
+    def candidates(self) -> list[Candidate]:
+        """All that have the figure that decides, and have not heard what is tested."""
+        leaky = {
+            entry.backend
+            for entry in self.run.backends
+            if any(told.leaked_clips for told in entry.protocols.values())
+        }
+        false_accepts = self.false_accepts
         found = []
         for row in self.rows:
             name = row["backend"]
-            if row["status"] != "ok" or name in self._leaky:
+            if row["status"] != "ok" or name in leaky:
                 continue
             share = row["accuracy"], row["accuracy_low"], row["accuracy_high"]
             if false_accepts is not None:
-                heard = self._unheard.get(name)
+                heard = self.unheard.get(name)
                 right = None if heard is None else heard.right_and_shown(false_accepts)
                 if heard is None or right is None:
                     continue
@@ -178,30 +192,29 @@ class Evidence:
             found.append(Candidate(name, *share, ms, size / 1e6))
         return found
 
-    def choose(self, needs: Requirements) -> Choice | None:
+    def choose(self) -> Choice | None:
         """The cheapest of the best that keep the limits; None if nothing does."""
-        fitting = [one for one in self.candidates(needs) if one.keeps(needs)]
+        fitting = [one for one in self.candidates() if one.keeps(self.needs)]
         if not fitting:
             return None
         best = max(fitting, key=lambda one: (one.share, -one.ms))
-        tests = [(one, self.difference(best, one, needs)) for one in fitting if one is not best]
+        tests = [(one, self.difference(best, one)) for one in fitting if one is not best]
         alike = [(one, test) for one, test in tests if not differs(test)]
         as_good = [one for one, test in alike if _largest_loss(test) <= MARGIN]
         pick = min([best, *as_good], key=lambda one: one.cost)
         return Choice(best, [one for one, _ in alike], pick, fitting)
 
-    def difference(self, first: Candidate, second: Candidate, needs: Requirements) -> Mapping[str, Any]:
+    def difference(self, first: Candidate, second: Candidate) -> Mapping[str, Any]:
         """How much more often the first is right, paired."""
         names = first.name, second.name
-        false_accepts = self._false_accepts(needs)
-        if false_accepts is not None:
-            return compare_unheard(self._unheard[names[0]], self._unheard[names[1]], false_accepts)
-        asked = [of_condition(self._answers, name, self.protocol.protocol) for name in names]
+        if self.false_accepts is not None:
+            return compare_unheard(self.unheard[names[0]], self.unheard[names[1]], self.false_accepts)
+        asked = [of_condition(self.answers, name, self.protocol.protocol) for name in names]
         return compare_answers(asked[0], asked[1], self.protocol.new_speakers)
 
-    def heard(self, needs: Requirements) -> str:
+    def heard(self) -> str:
         """What the share is of."""
-        false_accepts = self._false_accepts(needs)
+        false_accepts = self.false_accepts
         if false_accepts is None:
             voices = "new speakers" if self.protocol.new_speakers else "the speakers of the training part"
             return f"right on {voices}"

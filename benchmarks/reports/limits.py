@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import headline_protocol, of_condition
-from benchmarks.reports.table import is_missing
+from benchmarks.reports.table import is_missing, points
 from inference.errors import UserError
 
 PASS, FAIL, UNDECIDED = "pass", "fail", "undecided"
@@ -113,18 +113,17 @@ def judge(report: Report, limits: Limits) -> list[Verdict]:
         for wanted in (name, own.get(RIVAL_KEY, name)):
             if wanted not in names:
                 raise UserError(f"the run has no row {wanted}; it has: {', '.join(names)}.")
-        accuracy = [verdict for key in own for verdict in _accuracy_verdict(report, name, key, own)]
-        verdicts += accuracy
-        accurate = all(verdict.verdict != FAIL for verdict in accuracy)
-        row = report.tables["main"].frame.set_index("backend").loc[name]
-        for key in UPPER_LIMITS:
-            if key in own:
-                verdicts.append(_upper_verdict(report, limits, row, name, key, own[key], accurate))
+        wanted_keys = [key for key in own if key not in (MARGIN_KEY, *UPPER_LIMITS)]
+        accuracy = [_lower_verdict(report, name, key, own) for key in wanted_keys]
+        accurate = all(found.verdict != FAIL for found in accuracy)
+        upper = [_upper_verdict(report, limits, name, key, accurate) for key in UPPER_LIMITS if key in own]
+        verdicts += [*accuracy, *upper]
     return verdicts
 
 
-def _accuracy_verdict(report: Report, name: str, key: str, limits: Mapping[str, Any]) -> list[Verdict]:
-    limit = limits[key]
+def _lower_verdict(report: Report, name: str, key: str, limits: Mapping[str, Any]) -> Verdict:
+    """On a share that should be large, or a difference from a rival that should not be a loss."""
+    limit, promise = limits[key], f"{key} = {limits[key]}"
     match = ACCURACY_KEY.fullmatch(key)
     if match:
         table = report.tables["accuracy"].frame
@@ -132,70 +131,54 @@ def _accuracy_verdict(report: Report, name: str, key: str, limits: Mapping[str, 
         if rows.empty:
             known = ", ".join(dict.fromkeys(table["protocol"]))
             raise UserError(f"the run has no protocol {match['protocol']}; it has: {known}.")
-        row = rows.iloc[0]
-        return [_lower(name, key, limit, row["accuracy"], row["accuracy_low"], row["accuracy_high"])]
+        return _judged(name, promise, rows.iloc[0], "accuracy", limit, is_lower=True)
     if key == ROBUST_KEY:
         summary = report.tables.get("robustness_summary")
         rows = summary.frame[summary.frame["backend"] == name] if summary else pd.DataFrame()
-        value = None if rows.empty else rows.iloc[0]["at_10_db"]
-        return [_lower(name, key, limit, value, None, None)]
-    if key == RIVAL_KEY:
-        return [_non_inferiority(report, name, str(limit), float(limits.get(MARGIN_KEY, 1.0)))]
-    return []
-
-
-def _non_inferiority(report: Report, name: str, rival: str, margin_pp: float) -> Verdict:
+        return _judged(name, promise, {} if rows.empty else rows.iloc[0], "at_10_db", limit, is_lower=True)
+    margin_pp = float(limits.get(MARGIN_KEY, 1.0))
     protocol = headline_protocol(report.records.run)
-    asked = [of_condition(report.answers, row, protocol.protocol) for row in (name, rival)]
-    promise = f"not worse than {rival} by {margin_pp:g} points ({protocol.protocol})"
-    if not (asked[0]["ok"].any() and asked[1]["ok"].any()):
-        return Verdict(name, promise, UNDECIDED, "-", "not measured")
+    promise = f"not worse than {limit} by {margin_pp:g} points ({protocol.protocol})"
+    asked = [of_condition(report.answers, row, protocol.protocol) for row in (name, limit)]
     test = compare_answers(asked[0], asked[1], protocol.new_speakers)
-    low, high = test.get("difference_low"), test.get("difference_high")
-    if low is None or high is None:
-        return Verdict(
-            name, promise, UNDECIDED, f"{100 * test['difference']:+.1f} points", "no interval over speakers"
-        )
-    measured = f"{100 * test['difference']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-    return Verdict(name, promise, _straddles(low, high, -margin_pp / 100, lower=True), measured)
+    if test["clips"] and test.get("difference_low") is None:
+        measured = f"{points(test['difference'])} points"
+        return Verdict(name, promise, UNDECIDED, measured, "no interval over speakers")
+    return _judged(name, promise, test, "difference", -margin_pp, is_lower=True, unit=0.01)
 
 
-def _upper_verdict(
-    report: Report, limits: Limits, row: pd.Series, name: str, key: str, limit: float, accurate: bool
-) -> Verdict:
+def _upper_verdict(report: Report, limits: Limits, name: str, key: str, accurate: bool) -> Verdict:
+    """On a figure that should be small."""
     column, unit = UPPER_LIMITS[key]
-    promise = f"{key} = {limit:g}"
-    value = row[column]
-    if is_missing(value):
-        return Verdict(name, promise, UNDECIDED, "-", "not measured")
-    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    bounds = (value, value) if is_missing(low) or is_missing(high) else (low, high)
-    measured = f"{value / unit:.4g}" + (
-        "" if bounds[0] == bounds[1] else f" [{low / unit:.4g}, {high / unit:.4g}]"
-    )
+    limit = limits.backends[name][key]
+    row = report.tables["main"].frame.set_index("backend").loc[name]
+    found = _judged(name, f"{key} = {limit:g}", row, column, limit, is_lower=False, unit=unit)
+    if is_missing(row[column]):
+        return found
     if key in LATENCY_KEYS and not accurate:
-        return Verdict(name, promise, INVALID, measured, "latency of a model that misses its accuracy")
-    if key == "p95_ms_max" and limits.hardware not in (None, report.records.environment.hw):
-        return Verdict(name, promise, UNDECIDED, measured, "measured on other hardware than the limit")
-    return Verdict(
-        name, promise, _straddles(bounds[0] / unit, bounds[1] / unit, limit, lower=False), measured
-    )
+        return replace(found, verdict=INVALID, reason="latency of a model that misses its accuracy")
+    if key == "p95_ms_max" and limits.hardware not in (None, report.records.run.environment.hw):
+        return replace(found, verdict=UNDECIDED, reason="measured on other hardware than the limit")
+    return found
 
 
-def _lower(name: str, key: str, limit: float, value: Any, low: Any, high: Any) -> Verdict:
-    promise = f"{key} = {limit:g}"
+def _judged(
+    name: str,
+    promise: str,
+    row: Mapping[str, Any] | pd.Series,
+    column: str,
+    limit: float,
+    is_lower: bool,
+    unit: float = 1.0,
+) -> Verdict:
+    """The verdict on a figure and its interval: it has to lie above (``is_lower``) or below the limit."""
+    figures: list[Any] = [row.get(f"{column}{end}") for end in ("", "_low", "_high")]
+    value, low, high = figures
     if is_missing(value):
         return Verdict(name, promise, UNDECIDED, "-", "not measured")
     if is_missing(low) or is_missing(high):
-        return Verdict(name, promise, _straddles(value, value, limit, lower=True), f"{value:.3f}")
-    return Verdict(
-        name, promise, _straddles(low, high, limit, lower=True), f"{value:.3f} [{low:.3f}, {high:.3f}]"
-    )
-
-
-def _straddles(low: float, high: float, limit: float, lower: bool) -> str:
-    """The verdict on an interval and a limit that lies below (``lower``) or above what is wanted."""
-    if low == high:
-        return PASS if (low >= limit if lower else low <= limit) else FAIL
-    inside, outside = (low >= limit, high < limit) if lower else (high <= limit, low > limit)
-    return PASS if inside else FAIL if outside else UNDECIDED
+        low = high = value
+    value, low, high = value / unit, low / unit, high / unit
+    measured = f"{value:.4g}" + ("" if low == high else f" [{low:.4g}, {high:.4g}]")
+    good, bad = (low >= limit, high < limit) if is_lower else (high <= limit, low > limit)
+    return Verdict(name, promise, PASS if good else FAIL if bad else UNDECIDED, measured)

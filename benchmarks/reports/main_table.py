@@ -9,7 +9,6 @@ from benchmarks.records.files import RunRecords
 from benchmarks.records.run_record import EntryRecord, ProtocolRecord, RunRecord
 from benchmarks.reports.resources import (
     NO_MACS,
-    QUANTILES,
     UNRELIABLE_SHARE,
     cold_row,
     latency_row,
@@ -17,56 +16,32 @@ from benchmarks.reports.resources import (
     ratio_row,
     size_row,
 )
-from benchmarks.reports.score_tables import AllScores, accuracy_row, reason_of
+from benchmarks.reports.score_tables import AllScores, reason_of
 from benchmarks.reports.scores import CLEAN, OUTSIDE, headline_protocol, passed_on_shares
 from benchmarks.reports.table import (
     REASON,
     Column,
     Table,
     digits,
-    frame,
-    is_missing,
     megabytes,
     millions,
     percent,
+    table_of,
 )
 from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS, least_samples
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, NO_SCORE, AllUnheard, unheard_row
 from inference.transcripts import mapping_version
 
-UNHEARD_KEYS = (HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high", "closed", "own_shown")
-
-#: What a terminal of 100 columns has room for.
-SCREEN_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes")
-UNHEARD_SCREEN_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes")
-
-#: What decides at first sight.
-README_KEYS = ("backend", "accuracy", "accuracy_official", "unmapped", "opened_bytes", "ratio")
-UNHEARD_README_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes")
+#: Figures without a column of their own, or with one only where they are, that every run has a place for.
+EVERY_RUN = ("answered", "accuracy_low", "accuracy_high", "p99_ms")
+#: What decides at first sight, and a terminal of 100 columns has room for.
+SHORT_KEYS = ("backend", "accuracy", "p50_ms", "p95_ms", "opened_bytes", "peak_rss_bytes")
+UNHEARD_SHORT_KEYS = ("backend", HEADLINE, "closed", "own_shown", "p50_ms", "opened_bytes")
 
 
-#: Of the figures of one protocol.
-ACCURACY_KEYS = (
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "interval_method",
-    "macro_f1",
-    "worst_speaker",
-    "worst_speaker_accuracy",
-    "unmapped",
-    "refused",
-)
-
-
-def screen_keys(table: Table) -> Sequence[str]:
-    """The columns for a terminal."""
-    return UNHEARD_SCREEN_KEYS if HEADLINE in table.frame else SCREEN_KEYS
-
-
-def readme_keys(table: Table) -> Sequence[str]:
-    """The columns that decide at first sight."""
-    return UNHEARD_README_KEYS if HEADLINE in table.frame else README_KEYS
+def short_keys(table: Table) -> Sequence[str]:
+    """The columns for a terminal, and for another document."""
+    return UNHEARD_SHORT_KEYS if HEADLINE in table.frame else SHORT_KEYS
 
 
 def main_table(
@@ -80,7 +55,6 @@ def main_table(
     run = records.run
     headline = headline_protocol(run)
     others = [protocol.protocol for protocol in run.protocols if protocol != headline]
-    heard = UNHEARD_KEYS if unheard else ()
     timed = set(timings["backend"])
     reference = next((entry.backend for entry in run.backends if entry.backend in timed), None)
     reasons = missing_reasons(run)
@@ -99,6 +73,7 @@ def main_table(
             "reference": reference,
             REASON: reason_of(entry, headline.protocol, reasons),
             **_resource_cells(records, entry),
+            **dict.fromkeys(EVERY_RUN),
             **latency,
             "cost_ms": latency.get("mean_ms" if entry.backend in passed_on else "p50_ms"),
             **ratio_row(calls, timings[timings["backend"] == reference]),
@@ -114,14 +89,12 @@ def main_table(
                 "clips go on to its second model)"
             )
         asked = [scores.get((entry.backend, protocol)) for protocol in (headline.protocol, *others)]
-        if any(score is not None and score.errors for score in asked):
+        if any(score is not None and score.figures["errors"] for score in asked):
             flags.append("some clips without answer")
         rows.append(cells | {"flags": ", ".join(flags)})
-    table = frame(rows, [*_keys(others), *heard])
-    columns = _columns(run, headline, others, reference, table)
-    return Table(
-        "main", "Comparison", columns, table, [*captions(run, answers), *_notes(run, heard)], _bold(table)
-    )
+    columns = _columns(run, headline, others, reference, rows, bool(unheard))
+    notes = [*captions(run, answers), *_notes(run, bool(unheard))]
+    return table_of("main", "Comparison", columns, rows, notes)
 
 
 def remarks(table: Table) -> list[str]:
@@ -154,38 +127,14 @@ def _accuracy_cells(scores: AllScores, name: str, headline: str, others: Sequenc
     """Accuracy of one backend under the headline protocol, and under the others."""
     cells: dict[str, Any] = {}
     if (name, headline) in scores:
-        figures = accuracy_row(scores[name, headline])
-        cells |= {key: figures[key] for key in ACCURACY_KEYS} | {"n": figures["answered"]}
-        if figures["speakers"] >= LEAST_BOOTSTRAP_SPEAKERS:
+        cells |= scores[name, headline].figures
+        if cells["speakers"] >= LEAST_BOOTSTRAP_SPEAKERS:
             cells |= {"worst_speaker": None, "worst_speaker_accuracy": None}
     for other in others:
         if (name, other) in scores:
-            figures = accuracy_row(scores[name, other])
+            figures = scores[name, other].figures
             cells |= {f"accuracy_{other}{part}": figures[f"accuracy{part}"] for part in ("", "_low", "_high")}
     return cells
-
-
-def _keys(others: list[str]) -> list[str]:
-    """The order of the columns in ``summary.json``."""
-    return [
-        *["backend", "family", "checkpoint", "status", "trained_on", "protocol", "test_clips", "n"],
-        *ACCURACY_KEYS[:-2],
-        *(f"accuracy_{other}{part}" for other in others for part in ("", "_low", "_high")),
-        *["unmapped", "refused", "calls"],
-        *(f"{name}_ms{part}" for name in QUANTILES for part in ("", "_low", "_high")),
-        *["mean_ms", "cost_ms", "contended", "cold_start_s", "load_seconds", "first_call_ms"],
-        *[
-            "reference",
-            "ratio",
-            "ratio_low",
-            "ratio_high",
-            "opened_bytes",
-            "checkpoint_bytes",
-            "runtime_bytes",
-        ],
-        *["peak_rss_bytes", "parameters", "macs_second", "device", "flags"],
-        REASON,
-    ]
 
 
 def _columns(
@@ -193,10 +142,11 @@ def _columns(
     headline: ProtocolRecord,
     others: list[str],
     reference: str | None,
-    table: pd.DataFrame,
+    rows: Sequence[Mapping[str, Any]],
+    unheard: bool,
 ) -> list[Column]:
     by_name = {protocol.protocol: protocol for protocol in run.protocols}
-    enough = "p99_ms" in table and table["p99_ms"].notna().any()
+    enough = any(row["p99_ms"] is not None for row in rows)
     no_ratio = (
         f"the time relative to {reference} needs {least_samples(0.5)} rounds in which both were timed"
         if reference
@@ -207,7 +157,7 @@ def _columns(
         Column("trained_on", "trained on", numeric=False, missing="its checkpoint has no split card"),
         *(
             _unheard_columns()
-            if HEADLINE in table
+            if unheard
             else [Column("accuracy", _accuracy_heading(headline, by_name), percent)]
         ),
         Column(
@@ -269,7 +219,7 @@ def _training(entry: EntryRecord, zero_shot: bool) -> str | None:
     return None
 
 
-def _notes(run: RunRecord, unheard: Sequence[str]) -> list[str]:
+def _notes(run: RunRecord, unheard: bool) -> list[str]:
     settings = run.settings
     share = f"{100 * FALSE_ACCEPT_SHARES[0]:.0f} %"
     headline = [
@@ -280,25 +230,13 @@ def _notes(run: RunRecord, unheard: Sequence[str]) -> list[str]:
     return [
         *(headline if unheard else ()),
         "Accuracy: right answers with a 95 % interval in brackets; an answer that is no digit counts as an "
-        "error, one that the operating point refuses does not. zero-shot: saw no clip of this task. Bold: "
-        "the interval excludes the runner-up.",
+        "error, one that the operating point refuses does not. zero-shot: saw no clip of this task.",
         f"Median, p95: milliseconds from a waveform in memory to the answer, one clip a call, "
         f"{settings.rounds} interleaved rounds, {settings.threads} thread(s). Relative time: the same "
         "against the first backend, within rounds. Cold start: a fresh process to its first answer. Model: "
         "files of the checkpoint that were opened. Packages: what is installed behind it. Memory: peak "
         "resident memory of a process apart.",
     ]
-
-
-def _bold(table: pd.DataFrame) -> frozenset[tuple[int, str]]:
-    """The best of the figure that decides, if its interval excludes the estimate of the second best."""
-    key = HEADLINE if HEADLINE in table else "accuracy"
-    ranked = table[key].dropna().astype(float).sort_values(ascending=False)
-    if len(ranked) < 2:
-        return frozenset()
-    best = int(ranked.index[0])
-    low = table.loc[best, f"{key}_low"]
-    return frozenset({(best, key)}) if not is_missing(low) and low > ranked.iloc[1] else frozenset()
 
 
 def missing_reasons(run: RunRecord) -> dict[str, str]:

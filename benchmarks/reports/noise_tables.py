@@ -18,12 +18,9 @@ from benchmarks.reports.table import (
     whole,
 )
 from benchmarks.reports.uncertainty import paired_t
-from inference.prediction import OperatingPoint, Prediction, confidence
 
 SNR_FAMILIES = frozenset(family.name for family in FAMILIES if family.unit == SNR_UNIT)
 UNITS = {family.name: family.unit for family in FAMILIES}
-#: Share of digits refused at which recognisers without an operating point are compared.
-FALSE_REJECT_SHARE = 0.05
 
 
 def condition_table(run: RunRecord, answers: pd.DataFrame) -> Table:
@@ -127,27 +124,16 @@ def condition_summary_table(conditions: Table) -> Table:
 def rejection_table(run: RunRecord, answers: pd.DataFrame) -> Table:
     """Sounds that are no digit: how many are answered with one."""
     rows = []
-    for entry in run.backends:
-        name = entry.backend
+    for name in run.backend_names:
         sounds = answers[
             (answers["backend"] == name) & (answers["condition"] == REJECTION) & answers["ok"].astype(bool)
         ]
         if sounds.empty:
             continue
-        digits_heard = of_condition(answers, name, sounds["protocol"].iloc[0])
-        point = OperatingPoint(threshold=_threshold(digits_heard))
         for kind, group in (("all", sounds), *sounds.groupby("speaker", sort=True)):
-            answered = group["label"].notna()
+            answered = group["label"].notna() & group["refused"].isna()
             rows.append(
-                {
-                    "backend": name,
-                    "kind": kind,
-                    "sounds": len(group),
-                    "answered": float((answered & group["refused"].isna()).mean()),
-                    "answered_at_threshold": None
-                    if point.threshold is None
-                    else float(np.mean([point.decide(said).label is not None for said in _said(group)])),
-                }
+                {"backend": name, "kind": kind, "sounds": len(group), "answered": float(answered.mean())}
             )
     return table_of(
         "rejection",
@@ -156,31 +142,7 @@ def rejection_table(run: RunRecord, answers: pd.DataFrame) -> Table:
             *text_columns("backend", "kind"),
             Column("sounds", "sounds", whole),
             Column("answered", "answered %, own operating point", percent),
-            Column(
-                "answered_at_threshold",
-                f"answered %, {100 * FALSE_REJECT_SHARE:.0f} % of digits refused",
-                percent,
-                missing="the backend gives no score",
-            ),
         ],
         rows,
-        [
-            "Lower is better; 100 where a checkpoint has no operating point. The second column sets the "
-            "threshold on the digits of the same test: it only compares."
-        ],
+        ["Lower is better; 100 where a checkpoint has no operating point."],
     )
-
-
-def _threshold(digits_heard: pd.DataFrame) -> float | None:
-    predictions = _said(digits_heard.loc[digits_heard["ok"].astype(bool)])
-    confidences = [
-        confidence(said.score, said.none_probability) for said in predictions if said.score is not None
-    ]
-    return float(np.quantile(confidences, FALSE_REJECT_SHARE)) if confidences else None
-
-
-def _said(answers: pd.DataFrame) -> list[Prediction]:
-    """The predictions of some answers, as far as an operating point looks at them."""
-    columns = answers[["label", "score", "none_probability"]].astype(object)
-    rows = columns.where(columns.notna(), None).itertuples(index=False)
-    return [Prediction(label, score, none_probability=none) for label, score, none in rows]

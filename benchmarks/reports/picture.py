@@ -26,16 +26,15 @@ class Picture:
     """A drawn figure.
 
     Attributes:
-        name: File name without its ending.
-        title: Heading.
         alt: What a reader who cannot see it is told; holds the figures.
-        figure: The drawing.
+        table: The table of the report below which a page shows it.
     """
 
     name: str
     title: str
     alt: str
     figure: Figure
+    table: str = "main"
 
     def svg(self) -> bytes:
         """As SVG, for a page; the same bytes every time."""
@@ -96,7 +95,6 @@ def panels(
 
     Args:
         watermark: See ``new_figure``.
-        names: Titles of the panels.
         size: Width and height of a panel in inches.
         most_columns: Panels side by side.
         axis: What the horizontal and the vertical axis is called.

@@ -1,11 +1,9 @@
 """The pictures of a report, drawn from its tables: the same records give the same bytes."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatter
 
 from benchmarks.reports.noise_tables import SNR_FAMILIES
@@ -19,8 +17,6 @@ from inference.vocabulary import vocabulary
 #: Area of a disc in square points: so much per megabyte, but the largest no larger than this.
 AREA_PER_MB = 8.0
 MAX_AREA = 1500.0
-#: Of a label with its flags, as a share of the drawing's height.
-LABEL_HEIGHT = 0.11
 #: Right end of the curve of false accepts, and bins of confidence.
 MOST_FALSE_ACCEPTS = 0.2
 NUM_BINS = 10
@@ -33,7 +29,6 @@ def draw(report: Report) -> list[Picture]:
         unheard_curves(report),
         reliability(report),
         accuracy_latency(report),
-        speaker_dots(report),
         confusions(report),
         snr_curves(report),
     ]
@@ -68,7 +63,7 @@ def unheard_curves(report: Report) -> Picture | None:
     axes.grid(visible=True, alpha=0.25)
     add_legend(figure)
     alt = f"Right and shown against false accepts. {'; '.join(told)}."
-    return Picture("unheard_curves", "Voices that no model heard", alt, figure)
+    return Picture("unheard_curves", "Voices that no model heard", alt, figure, "unheard")
 
 
 def _point(shown: float, right: float) -> str:
@@ -115,7 +110,7 @@ def reliability(report: Report) -> Picture | None:
         told.append(f"{name}: expected calibration error {percent(gap)} %")
     alt = f"Reliability. {'; '.join(told)}."
     title = "Confidence against the share of right words; bars and numbers: words in the bin"
-    return Picture("reliability", title, alt, figure)
+    return Picture("reliability", title, alt, figure, "unheard")
 
 
 def accuracy_latency(report: Report) -> Picture | None:
@@ -124,7 +119,7 @@ def accuracy_latency(report: Report) -> Picture | None:
     rows = table.dropna(subset=NEEDED)
     if rows.empty:
         return None
-    figure = new_figure(report.watermark, width=9.0, height=max(4.5, 0.5 * len(rows)))
+    figure = new_figure(report.watermark, width=11.0, height=5.5)
     axes = figure.add_subplot()
     area_per_mb = min(AREA_PER_MB, MAX_AREA / max(rows["opened_bytes"].max() / 1e6, 1e-9))
     style = _styles(report)
@@ -135,6 +130,7 @@ def accuracy_latency(report: Report) -> Picture | None:
         bounds = 100 * row[["accuracy_low", "accuracy_high"]].to_numpy(dtype=float)
         look = style[row["backend"]]
         dominated = _is_dominated(row, rows)
+        flags = f" ({row['flags'].split(' (')[0]})" if row["flags"] else ""
         axes.scatter(
             row["cost_ms"], accuracy, area_per_mb * megabytes, color=look["color"], alpha=0.25, linewidths=0
         )
@@ -146,13 +142,13 @@ def accuracy_latency(report: Report) -> Picture | None:
             markersize=6,
             markerfacecolor="white" if dominated else look["color"],
             capsize=3,
+            label=f"{row['backend']}, {megabytes:.1f} MB{flags}",
         )
         told.append(f"{row['backend']}: {accuracy:.1f} %, {row['cost_ms']:.3g} ms, {megabytes:.1f} MB")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(LogFormatter())
     axes.margins(x=0.1, y=0.15)
-    _label_beside(axes, rows, style)
     axes.set_xlabel("ms per clip (logarithmic)")
     protocol = headline_protocol(report.records.run)
     axes.set_ylabel(f"{protocol.protocol} accuracy in % with 95 % interval")
@@ -165,93 +161,16 @@ def accuracy_latency(report: Report) -> Picture | None:
     missing = table.loc[~table.index.isin(rows.index), "backend"].tolist()
     if missing:
         figure.supxlabel(f"not drawn, a figure is missing: {', '.join(missing)}", fontsize="small")
-    return Picture(
-        "accuracy_latency", "Accuracy against latency", f"Accuracy, latency, size. {'; '.join(told)}.", figure
-    )
-
-
-def _label_beside(axes: Axes, rows: pd.DataFrame, style: Mapping[str, Mapping[str, Any]]) -> None:
-    """Names the points in a column on the right, each with a line to its point, so that no two overlap."""
-    low, high = axes.get_ylim()
-    ranked = rows.sort_values(["accuracy", "cost_ms"])
-    wanted = ((100 * ranked["accuracy"] - low) / (high - low)).tolist()
-    for (_, row), place in zip(ranked.iterrows(), spread(wanted, LABEL_HEIGHT), strict=True):
-        flags = f"\n{row['flags'].split(' (')[0]}" if row["flags"] else ""
-        axes.annotate(
-            f"{row['backend']}, {row['opened_bytes'] / 1e6:.1f} MB{flags}",
-            (row["cost_ms"], 100 * row["accuracy"]),
-            xytext=(1.04, place),
-            textcoords="axes fraction",
-            verticalalignment="center",
-            fontsize="small",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style[row["backend"]]["color"],
-                "linewidth": 0.7,
-                "relpos": (0.0, 0.5),
-            },
-        )
-
-
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places between 0 and 1, moved apart as little as a gap between neighbours asks for."""
-    gap = min(gap, 1 / max(len(places) - 1, 1))
-    apart: list[float] = []
-    for number, place in enumerate(places):
-        # Those above need room, too.
-        highest = 1 - gap * (len(places) - 1 - number)
-        lowest = apart[-1] + gap if apart else 0.0
-        apart.append(min(max(place, lowest), highest))
-    return apart
+    figure.legend(loc="outside right center", fontsize="small", labelspacing=1.0)
+    alt = f"Accuracy, latency, size. {'; '.join(told)}."
+    return Picture("accuracy_latency", "Accuracy against latency", alt, figure)
 
 
 def _is_dominated(row: pd.Series, rows: pd.DataFrame) -> bool:
     """Whether another backend is at least as good in accuracy, latency and size, and better in one."""
-    good = (
-        (rows["accuracy"] >= row["accuracy"])
-        & (rows["cost_ms"] <= row["cost_ms"])
-        & (rows["opened_bytes"] <= row["opened_bytes"])
-    )
-    better = (
-        (rows["accuracy"] > row["accuracy"])
-        | (rows["cost_ms"] < row["cost_ms"])
-        | (rows["opened_bytes"] < row["opened_bytes"])
-    )
-    return bool((good & better).any())
-
-
-def speaker_dots(report: Report) -> Picture | None:
-    """One dot per backend and speaker under the headline protocol, the mean as a bar."""
-    protocol = headline_protocol(report.records.run).protocol
-    table = report.tables["speakers"].frame
-    rows = table[table["protocol"] == protocol]
-    speakers = [name for name in table.columns if name not in ("backend", "protocol")]
-    if rows.empty or len(speakers) < 2:
-        return None
-    figure = new_figure(report.watermark, height=1.2 + 0.5 * len(rows))
-    axes = figure.add_subplot()
-    style = _styles(report)
-    told = []
-    for place, (_, row) in enumerate(rows.iterrows()):
-        values = 100 * row[speakers].to_numpy(dtype=float)
-        color = style[row["backend"]]["color"]
-        axes.scatter(values, np.full(len(values), place), color=color, alpha=0.75, s=30)
-        axes.plot([np.nanmean(values)] * 2, [place - 0.25, place + 0.25], color=color, linewidth=2)
-        worst = speakers[int(np.nanargmin(values))]
-        axes.annotate(
-            worst,
-            (np.nanmin(values), place),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize="x-small",
-        )
-        told.append(f"{row['backend']}: {np.nanmin(values):.1f} ({worst}) to {np.nanmax(values):.1f} %")
-    axes.set_yticks(range(len(rows)), rows["backend"].tolist())
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"{protocol} accuracy in % of each speaker; bar: mean")
-    axes.grid(visible=True, axis="x", alpha=0.25)
-    return Picture("speakers", "Accuracy by speaker", f"By speaker. {'; '.join(told)}.", figure)
+    costs = ["cost_ms", "opened_bytes"]
+    gains = rows[costs].rsub(row[costs].astype(float)).assign(accuracy=rows["accuracy"] - row["accuracy"])
+    return bool(((gains >= 0).all(axis=1) & (gains > 0).any(axis=1)).any())
 
 
 def confusions(report: Report) -> Picture | None:
@@ -295,6 +214,7 @@ def confusions(report: Report) -> Picture | None:
         f"Confusion, {protocol}, % of the digit spoken",
         f"Confusion matrices. {'; '.join(told) or 'No errors'}.",
         figure,
+        "confusion",
     )
 
 
@@ -331,9 +251,8 @@ def snr_curves(report: Report) -> Picture | None:
         axes.set_ylim(0, 102)
         axes.grid(visible=True, alpha=0.25)
     add_legend(figure)
-    return Picture(
-        "snr", "Accuracy in noise; dotted: chance", f"Accuracy by noise level. {'; '.join(told)}.", figure
-    )
+    alt = f"Accuracy by noise level. {'; '.join(told)}."
+    return Picture("snr", "Accuracy in noise; dotted: chance", alt, figure, "robustness_summary")
 
 
 def _styles(report: Report) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,5 @@
 """All tables of a report from the records of a run: what every format, picture and page is made of."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ class Report:
     Attributes:
         records: What they are made of.
         answers: One row per answer, scored.
-        timings: One row per timed call.
         unheard: Answers to voices that no model heard, by backend; empty without other words.
         verdict: What to ship, sentence by sentence, as Markdown.
         tables: By name, in the order of the report; tables without rows are left out.
@@ -42,7 +40,6 @@ class Report:
 
     records: RunRecords
     answers: pd.DataFrame
-    timings: pd.DataFrame
     unheard: unheard.AllUnheard
     verdict: list[str]
     tables: dict[str, Table]
@@ -103,12 +100,12 @@ def make_report(records: RunRecords, requirements: Requirements | None = None) -
         conditions,
         noise_tables.rejection_table(run, answers),
         failure_table(run),
-        environment_table(records.environment),
+        environment_table(run.environment),
     ]
     required = {"speakers", "digits", "confusion", "pairs", "failures"}
     kept = {table.name: table for table in tables if len(table) or table.name in required}
     sentences = verdict(run, answers, kept["main"], found, requirements)
-    return Report(records, answers, timings, found, sentences, kept, _fixtures(records))
+    return Report(records, answers, found, sentences, kept, _fixtures(records))
 
 
 def _fixtures(records: RunRecords) -> list[str]:
@@ -145,7 +142,11 @@ def failure_table(run: RunRecord) -> Table:
 
 def environment_table(environment: Environment) -> Table:
     """One row per fact."""
-    rows = [{"fact": key, "value": value} for key, value in _flat(to_json(environment))]
+    facts = pd.json_normalize(to_json(environment)).iloc[0].items()
+    rows = [
+        {"fact": fact, "value": ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else value}
+        for fact, value in facts
+    ]
     return table_of(
         "environment",
         "Environment",
@@ -157,15 +158,3 @@ def environment_table(environment: Environment) -> Table:
         ],
         rows,
     )
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str | None]]:
-    facts: list[tuple[str, str | None]] = []
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            facts += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, tuple):
-            facts.append((f"{prefix}{key}", ", ".join(map(str, value)) or "none"))
-        else:
-            facts.append((f"{prefix}{key}", None if value is None else str(value)))
-    return facts

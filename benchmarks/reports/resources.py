@@ -90,8 +90,6 @@ def latency_table(
     """One row per backend.
 
     Args:
-        run: What was measured.
-        timings: All timed calls.
         reasons: Backend -> why it was not measured whole.
         passed_on: Backend that asks a second model in doubt -> share of clips for which it did.
     """

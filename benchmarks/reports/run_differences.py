@@ -1,7 +1,7 @@
 """What changed from one run to another: clips, accuracy, latency, size and memory of a row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.records.run_record import ProtocolRecord
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.report_tables import Report
-from benchmarks.reports.scores import of_condition
+from benchmarks.reports.scores import CLEAN, of_condition
 from benchmarks.reports.table import digits, is_missing, p_value, percent, points
 from benchmarks.reports.uncertainty import paired_share_interval
 from finetune.intervals import Interval
@@ -24,18 +24,21 @@ SIZES = {
 }
 
 
+#: Clip, label before, label after.
+Clips = list[tuple[str, str, str]]
+
+
 @dataclass(frozen=True)
 class ProtocolChange:
     """The answers of a row under one protocol, before and after.
 
     Attributes:
-        protocol: Its name.
         clips: Clips that both runs answered.
         accuracy: Share right before and after, on these clips.
         difference: After minus before; over speakers where they are new.
         interval: Of the difference; None where it cannot be told.
         p_value: That nothing changed: t over new speakers, otherwise McNemar's test.
-        fixed: Clips right only after: ``(clip, before, after)``.
+        fixed: Clips right only after.
         broken: Clips right only before.
         mapping_only: Whether the raw answers are the same and only the mapping at the runs differs.
         remapped: Clips whose label at the runs differs though the raw text is the same.
@@ -47,10 +50,33 @@ class ProtocolChange:
     difference: float
     interval: Interval | None
     p_value: float
-    fixed: list[tuple[str, str, str]]
-    broken: list[tuple[str, str, str]]
+    fixed: Clips
+    broken: Clips
     mapping_only: bool
-    remapped: list[tuple[str, str, str]]
+    remapped: Clips
+
+    def lines(self, most: int) -> list[str]:
+        """As text, with so many clips at most of each kind."""
+        between = "no interval: the differences do not vary between speakers, or there is one speaker"
+        if self.interval:
+            low, high, method = self.interval
+            between = f"[{points(low)}, {points(high)}], {method}"
+        lines = [
+            f"  {self.protocol}: {' -> '.join(map(percent, self.accuracy))} % of {self.clips} clips, "
+            f"{points(self.difference)} points {between}, p {p_value(self.p_value)}"
+        ]
+        kinds = {"fixed": self.fixed, "broken": self.broken}
+        if self.mapping_only:
+            lines.append(
+                "    The answers are the same and only the mapping of text to digits changed between the "
+                f"runs: {len(self.remapped)} labels were others. By the present mapping nothing differs."
+            )
+            kinds = {"remapped": self.remapped, **kinds}
+        for kind, clips in kinds.items():
+            lines.append(f"    {kind}: {len(clips)}")
+            lines += [f"      {clip}: {before} -> {after}" for clip, before, after in clips[:most]]
+            lines += [f"      and {len(clips) - most} more"] if len(clips) > most else []
+        return lines
 
 
 @dataclass(frozen=True)
@@ -59,7 +85,6 @@ class Change:
 
     Attributes:
         rows: Its name before and after.
-        protocols: Accuracy by protocol.
         figures: Heading -> before, after; None where one is missing.
         notes: What a reader must know.
     """
@@ -67,16 +92,17 @@ class Change:
     rows: tuple[str, str]
     protocols: list[ProtocolChange]
     figures: dict[str, tuple[float | None, float | None]]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
     def lines(self, most: int) -> list[str]:
         """As text, with so many clips at most of each kind."""
-        name = self.rows[0] if self.rows[0] == self.rows[1] else " -> ".join(self.rows)
-        lines = [name]
+        lines = [" -> ".join(dict.fromkeys(self.rows))]
         for change in self.protocols:
-            lines += _protocol_lines(change, most)
+            lines += change.lines(most)
         for heading, (before, after) in self.figures.items():
-            lines.append(f"  {heading}: {_figure(before)} -> {_figure(after)}{_relative(before, after)}")
+            told = ["-" if value is None else digits(value) for value in (before, after)]
+            relative = f" ({100 * (after / before - 1):+.1f} %)" if before and after is not None else ""
+            lines.append(f"  {heading}: {' -> '.join(told)}{relative}")
         return [*lines, *(f"  {note}" for note in self.notes)]
 
 
@@ -84,8 +110,6 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
     """Compares rows of two runs.
 
     Args:
-        before: The earlier run.
-        after: The later one.
         pairs: Rows of other names to compare; rows of the same name by default.
 
     Raises:
@@ -107,27 +131,28 @@ def compare_runs(before: Report, after: Report, pairs: Sequence[tuple[str, str]]
 
 
 def _common_protocols(before: Report, after: Report) -> list[ProtocolRecord]:
-    splits = [report.records.splits.protocols for report in (before, after)]
-    common = [row for row in before.records.run.protocols if row.protocol in splits[0].keys() & splits[1]]
+    names = [[row.protocol for row in report.records.run.protocols] for report in (before, after)]
+    common = [row for row in before.records.run.protocols if row.protocol in names[1]]
     if not common:
         raise UserError(
-            f"the runs have no protocol in common ({', '.join(splits[0])} against {', '.join(splits[1])}): "
+            f"the runs have no protocol in common ({', '.join(names[0])} against {', '.join(names[1])}): "
             "measure both with the same --protocol."
         )
     for row in common:
-        first, second = (split[row.protocol] for split in splits)
-        if first != second:
-            clips = [
-                {clip: sha for fold in split.values() for clip, sha in fold.items()}
-                for split in (first, second)
-            ]
-            same = len(clips[0].items() & clips[1].items())
+        first, second = (_asked_clips(report, row.protocol) for report in (before, after))
+        if first and second and first != second:
             raise UserError(
-                f"the runs were made on different splits: under {row.protocol} run A has {len(clips[0])} "
-                f"clips, run B {len(clips[1])}, and {same} are the same recording in both (or the folds "
-                "differ). Measure both on the same --dataset, --seed and --limit."
+                f"the runs were made on different splits: under {row.protocol} run A has {len(first)} "
+                f"clips, run B {len(second)}, and {len(first & second)} are the same recording of the same "
+                "fold in both. Measure both on the same --dataset, --seed and --limit."
             )
     return common
+
+
+def _asked_clips(report: Report, protocol: str) -> set[tuple[str, str, str]]:
+    """Fold, clip and hash of its samples."""
+    asked = report.answers[(report.answers["protocol"] == protocol) & (report.answers["condition"] == CLEAN)]
+    return set(asked[["fold", "clip", "pcm_sha"]].fillna("").itertuples(index=False, name=None))
 
 
 def _change(
@@ -198,10 +223,10 @@ def _listed(rows: pd.DataFrame, column: str) -> list[tuple[str, str, str]]:
 def _latency(
     before: Report, after: Report, rows: Sequence[pd.Series]
 ) -> tuple[dict[str, tuple[float | None, float | None]], list[str]]:
-    environments = [report.records.environment for report in (before, after)]
+    environments = [report.records.run.environment for report in (before, after)]
     notes = []
     if environments[0].sw != environments[1].sw:
-        notes.append("The software differs: see environment.json of both.")
+        notes.append("The software differs: see environment in run.json of both.")
     if environments[0].hw is not None and environments[0].hw == environments[1].hw:
         return {f"{name} ms": _two(rows, f"{name}_ms") for name in ("p50", "p95")}, notes
     references = {row["reference"] for row in rows}
@@ -214,37 +239,3 @@ def _latency(
 def _two(rows: Sequence[pd.Series], key: str, unit: float = 1.0) -> tuple[float | None, float | None]:
     before, after = (None if is_missing(row[key]) else float(row[key]) / unit for row in rows)
     return before, after
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else digits(value)
-
-
-def _relative(before: float | None, after: float | None) -> str:
-    return "" if not before or after is None else f" ({100 * (after / before - 1):+.1f} %)"
-
-
-def _protocol_lines(change: ProtocolChange, most: int) -> list[str]:
-    accuracy = " -> ".join(percent(share) for share in change.accuracy)
-    between = (
-        f"[{points(change.interval.low)}, {points(change.interval.high)}], {change.interval.method}"
-        if change.interval
-        else "no interval: the differences do not vary between speakers, or there is one speaker"
-    )
-    lines = [
-        f"  {change.protocol}: {accuracy} % of {change.clips} clips, "
-        f"{points(change.difference)} points {between}, p {p_value(change.p_value)}"
-    ]
-    if change.mapping_only:
-        lines.append(
-            "    The answers are the same and only the mapping of text to digits changed between the runs: "
-            f"{len(change.remapped)} labels were others. Scored by the present mapping nothing differs."
-        )
-        lines += _clip_lines("remapped", change.remapped, most)
-    return [*lines, *_clip_lines("fixed", change.fixed, most), *_clip_lines("broken", change.broken, most)]
-
-
-def _clip_lines(kind: str, clips: Sequence[tuple[str, str, str]], most: int) -> list[str]:
-    shown = [f"      {clip}: {before} -> {after}" for clip, before, after in clips[:most]]
-    more = [f"      and {len(clips) - most} more"] if len(clips) > most else []
-    return [f"    {kind}: {len(clips)}", *shown, *more]

@@ -2,9 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 
 from benchmarks.records.run_record import EntryRecord, RunRecord
 from benchmarks.reports.scores import NONE, Scores, digit_rows
@@ -16,33 +13,6 @@ AllScores = Mapping[tuple[str, str], Scores]
 MOST_FREQUENT = 5
 
 
-def accuracy_row(scores: Scores) -> dict[str, Any]:
-    """The figures of one backend under one protocol."""
-    recalls = {row["digit"]: row["recall"] for row in digit_rows(scores) if row["recall"] is not None}
-    worst_speaker = min(scores.by_speaker, key=lambda name: (scores.by_speaker[name], name))
-    worst_digit = min(recalls, key=lambda digit: (recalls[digit], digit))
-    return {
-        "clips": scores.clips,
-        "answered": scores.n,
-        "errors": scores.errors,
-        "speakers": len(scores.by_speaker),
-        "accuracy": scores.accuracy,
-        "accuracy_low": scores.interval.low,
-        "accuracy_high": scores.interval.high,
-        "interval_method": scores.interval.method,
-        "accuracy_errors_wrong": scores.accuracy * scores.n / scores.clips,
-        "macro_f1": scores.macro_f1,
-        "balanced_accuracy": float(np.mean(list(recalls.values()))),
-        "unmapped": scores.unmapped / scores.n,
-        "refused": scores.refused / scores.n,
-        "accuracy_shown": scores.accuracy_shown,
-        "worst_speaker": worst_speaker,
-        "worst_speaker_accuracy": scores.by_speaker[worst_speaker],
-        "worst_digit": worst_digit,
-        "worst_digit_recall": recalls[worst_digit],
-    }
-
-
 def accuracy_table(run: RunRecord, scores: AllScores, reasons: Mapping[str, str]) -> Table:
     """One row per backend and protocol."""
     rows = []
@@ -50,7 +20,7 @@ def accuracy_table(run: RunRecord, scores: AllScores, reasons: Mapping[str, str]
         for entry in run.backends:
             key = entry.backend, protocol.protocol
             cells = {"backend": key[0], "protocol": key[1], REASON: reason_of(entry, key[1], reasons)}
-            rows.append(cells | (accuracy_row(scores[key]) if key in scores else {}))
+            rows.append(cells | (scores[key].figures if key in scores else {}))
     return table_of(
         "accuracy",
         "Accuracy",
@@ -110,7 +80,7 @@ def digit_table(run: RunRecord, scores: AllScores) -> Table:
     rows = [
         {"backend": backend, "protocol": protocol, **row}
         for (backend, protocol), figures in _ordered(run, scores)
-        for row in digit_rows(figures)
+        for row in digit_rows(figures.confusion)
     ]
     return table_of(
         "digits",

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks.records.measurements import AnswerRecord
 from benchmarks.records.run_record import ProtocolRecord, RunRecord
 from benchmarks.reports.uncertainty import share_on_new_voices
-from finetune.intervals import Interval, wilson_interval
+from finetune.intervals import wilson_interval
 from finetune.metrics import macro_f1
 from inference.prediction import PASSED_ON
 from inference.transcripts import match_transcript
@@ -25,6 +25,7 @@ COLUMNS = (
     "fold",
     "condition",
     "clip",
+    "pcm_sha",
     "speaker",
     "reference",
     "status",
@@ -104,38 +105,18 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Scores:
-    """The figures of one backend under one protocol.
+    """What the answers of one backend under one protocol come to.
 
     Attributes:
-        n: Answered clips.
-        clips: Clips asked.
-        accuracy: Share of right answers, see ``uncertainty.share_on_new_voices`` where speakers are the unit.
-        interval: Its confidence interval.
-        by_speaker: Share of right answers by speaker.
-        macro_f1: Mean F1 over the digits that occur.
-        unmapped: Answers that are no digit; they are errors.
-        refused: Answers that the operating point of the checkpoint would not have shown.
-        accuracy_shown: Share of right answers among the others.
+        figures: Cells of the tables, see ``score``.
         confusion: Rows are the digits spoken, columns those answered and ``none``; counts.
-        unmapped_texts: Raw text of unmapped answers -> count, most frequent first.
+        unmapped_texts: Raw text of answers that are no digit -> count, most frequent first.
     """
 
-    n: int
-    clips: int
-    accuracy: float
-    interval: Interval
+    figures: dict[str, Any]
     by_speaker: dict[str, float]
-    macro_f1: float
-    unmapped: int
-    refused: int
-    accuracy_shown: float | None
     confusion: pd.DataFrame
     unmapped_texts: dict[str, int]
-
-    @property
-    def errors(self) -> int:
-        """Clips without an answer; they are no part of the accuracy."""
-        return self.clips - self.n
 
 
 def score_run(run: RunRecord, answers: pd.DataFrame) -> dict[tuple[str, str], Scores]:
@@ -152,47 +133,53 @@ def score_run(run: RunRecord, answers: pd.DataFrame) -> dict[tuple[str, str], Sc
 def score(asked: pd.DataFrame, new_speakers: bool) -> Scores:
     """Scores answers, of which at least one is proper.
 
+    Clips without a proper answer are ``errors`` and no part of the accuracy. Answers that are no digit count
+    as wrong, those that the operating point would not show as answered.
+
     Args:
         asked: One row per clip.
         new_speakers: Whether the speakers were not trained on. Then they are the unit of the interval.
     """
     proper = asked[asked["ok"]]
     by_speaker = speaker_accuracies(asked)
-    unmapped = proper[proper["label"].isna()]
-    shown = proper[proper["refused"].isna()]
-    accuracy, interval = accuracy_with_interval(proper, new_speakers)
+    unmapped, shown = proper[proper["label"].isna()], proper[proper["refused"].isna()]
+    correct = int(proper["correct"].sum())
+    accuracy, interval = correct / len(proper), wilson_interval(correct, len(proper))
+    if new_speakers:
+        accuracy, interval = share_on_new_voices(proper["correct"].tolist(), proper["speaker"].tolist())
+    confusion = _confusion(proper)
+    recalls = {row["digit"]: row["recall"] for row in digit_rows(confusion) if row["recall"] is not None}
     labels = [None if pd.isna(label) else label for label in proper["label"]]
+    figures = {
+        "clips": len(asked),
+        "answered": len(proper),
+        "errors": len(asked) - len(proper),
+        "speakers": len(by_speaker),
+        "accuracy": accuracy,
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+        "interval_method": interval.method,
+        "accuracy_errors_wrong": accuracy * len(proper) / len(asked),
+        "macro_f1": macro_f1(labels, proper["reference"].tolist()),
+        "unmapped": len(unmapped) / len(proper),
+        "refused": (len(proper) - len(shown)) / len(proper),
+        "accuracy_shown": float(shown["correct"].mean()) if len(shown) else None,
+        "worst_speaker": by_speaker.idxmin(),
+        "worst_speaker_accuracy": float(by_speaker.min()),
+        "worst_digit": min(recalls, key=lambda digit: (recalls[digit], digit)),
+        "worst_digit_recall": min(recalls.values()),
+    }
     texts = unmapped["hypothesis"].dropna().value_counts()
-    return Scores(
-        n=len(proper),
-        clips=len(asked),
-        accuracy=accuracy,
-        interval=interval,
-        by_speaker=by_speaker.to_dict(),
-        macro_f1=macro_f1(labels, proper["reference"].tolist()),
-        unmapped=len(unmapped),
-        refused=len(proper) - len(shown),
-        accuracy_shown=float(shown["correct"].mean()) if len(shown) else None,
-        confusion=_confusion(proper),
-        unmapped_texts=dict(sorted(texts.items(), key=lambda item: (-item[1], str(item[0])))),
-    )
+    ranked = dict(sorted(texts.items(), key=lambda item: (-item[1], str(item[0]))))
+    return Scores(figures, by_speaker.to_dict(), confusion, ranked)
 
 
-def accuracy_with_interval(proper: pd.DataFrame, new_speakers: bool) -> tuple[float, Interval]:
-    """The accuracy and its interval: over speakers where they are new, over clips otherwise."""
-    if not new_speakers:
-        correct = int(proper["correct"].sum())
-        return correct / len(proper), wilson_interval(correct, len(proper))
-    return share_on_new_voices(proper["correct"].tolist(), proper["speaker"].tolist())
-
-
-def digit_rows(scores: Scores) -> list[dict[str, Any]]:
+def digit_rows(confusion: pd.DataFrame) -> list[dict[str, Any]]:
     """Precision, recall and F1 of each digit; None where there is nothing to divide by."""
     rows = []
     for label in vocabulary().labels:
-        right = int(scores.confusion.loc[label, label])
-        spoken = int(scores.confusion.loc[label].sum())
-        answered = int(scores.confusion[label].sum())
+        right = int(confusion.loc[label, label])
+        spoken, answered = int(confusion.loc[label].sum()), int(confusion[label].sum())
         rows.append(
             {
                 "digit": label,

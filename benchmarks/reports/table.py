@@ -23,8 +23,6 @@ class Column:
     Attributes:
         key: Column of the frame; ``{key}_low`` and ``{key}_high`` are its interval, if there is one.
         heading: What it is called, with its unit.
-        show: Text of a value.
-        numeric: Whether it is aligned to the right.
         missing: Why a value is missing though the backend ran.
     """
 
@@ -40,12 +38,7 @@ class Table:
     """A table of the report.
 
     Attributes:
-        name: File name without its ending.
-        title: Heading.
-        columns: What people see.
         frame: All values; may hold columns that nobody is shown, such as bounds and reasons.
-        notes: Sentences that a reader must know.
-        bold: Cells ``(row, key)`` that stand out because their interval excludes the runner-up.
     """
 
     name: str
@@ -53,7 +46,6 @@ class Table:
     columns: Sequence[Column]
     frame: pd.DataFrame
     notes: Sequence[str] = ()
-    bold: frozenset[tuple[int, str]] = frozenset()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -78,8 +70,6 @@ def shown(table: Table, keys: Sequence[str] | None = None, narrow: bool = False)
     """The cells of a table as text.
 
     Args:
-        table: What to show.
-        keys: The columns to show; all by default.
         narrow: Whether only the first interval of a row is shown, where there is little room.
     """
     columns = [column for column in table.columns if keys is None or column.key in keys]
@@ -114,17 +104,10 @@ def table_of(
     rows: Sequence[dict[str, Any]],
     notes: Sequence[str] = (),
 ) -> Table:
-    """A table of rows; what a row does not say is missing, and keys without a column are for JSON.
-
-    Args:
-        name: File name without its ending.
-        title: Heading.
-        columns: What people see.
-        rows: Key -> value.
-        notes: Sentences that a reader must know.
-    """
+    """A table of rows; what a row does not say is missing, and keys without a column are for JSON."""
     keys = dict.fromkeys([*(column.key for column in columns), *(key for row in rows for key in row)])
-    return Table(name, title, columns, frame(rows, list(keys)), notes)
+    frame = pd.DataFrame([{key: row.get(key) for key in keys} for row in rows], columns=[*keys])
+    return Table(name, title, columns, frame, notes)
 
 
 def backend_rows(
@@ -133,7 +116,6 @@ def backend_rows(
     """A row for each backend.
 
     Args:
-        run: What was measured.
         reasons: Backend -> why it was not measured whole.
         cells: The further cells of a backend.
     """
@@ -143,11 +125,6 @@ def backend_rows(
 def text_columns(*keys: str) -> list[Column]:
     """Columns of text that are called like their keys."""
     return [Column(key, key, numeric=False) for key in keys]
-
-
-def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """A frame with exactly these columns."""
-    return pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=list(columns))
 
 
 def percent(share: float) -> str:

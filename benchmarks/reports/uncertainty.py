@@ -26,7 +26,6 @@ def share_on_new_voices(right: Sequence[bool], speakers: Sequence[str]) -> tuple
 
     Args:
         right: One per clip, at least one.
-        speakers: Who spoke it.
     """
     values, (names, owners) = np.asarray(right, dtype=float), np.unique(speakers, return_inverse=True)
     correct, total = int(values.sum()), values.size
@@ -100,7 +99,6 @@ def ratio_interval(log_ratios: Sequence[float], block: int = 10) -> Interval | N
 
     Args:
         log_ratios: One per round, in the order of the rounds.
-        block: Rounds per block.
 
     Returns:
         The interval on the scale of the ratio; None with fewer than ``least_samples(0.5)`` rounds.
@@ -118,11 +116,6 @@ def ratio_interval(log_ratios: Sequence[float], block: int = 10) -> Interval | N
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size // length - 1))
     middle, width = float(np.median(values)), quantile * float(medians.std(ddof=1))
     return Interval(math.exp(middle - width), math.exp(middle + width), "block bootstrap")
-
-
-#: Discordant clips from which the chi-squared family is near enough (A. Agresti, Categorical Data
-#: Analysis, 3rd edition, 2013, section 11.1); mid-p from there, exact below.
-MID_P_FROM = 25
 
 
 class PairedT(NamedTuple):
@@ -154,27 +147,6 @@ def paired_t(differences: Sequence[float]) -> PairedT | None:
     )
 
 
-def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided exact sign-flip test: the share of sign patterns with a mean at least as far from 0.
-
-    (R. A. Fisher, The Design of Experiments, 1935, section 21.) All ``2 ** n`` patterns are counted up
-    to 16 speakers, 65,536 drawn ones beyond.
-    """
-    values = np.abs(np.asarray(differences, dtype=float))
-    if values.size <= 16:
-        patterns = (np.arange(2**values.size)[:, np.newaxis] >> np.arange(values.size)) & 1
-    else:
-        patterns = np.random.default_rng(0).integers(2, size=(2**16, values.size))
-    sums = np.abs((2 * patterns - 1) @ values)
-    # Equal sums differ in their last bits.
-    return float(np.mean(sums >= abs(math.fsum(differences)) - 1e-12))
-
-
-def least_sign_flip_p(num_speakers: int) -> float:
-    """The smallest p-value that the sign-flip test can give: 2 of ``2 ** n`` patterns, .031 for six."""
-    return 2.0 ** (1 - num_speakers)
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for their number (S. Holm, Scand. J. Stat. 6, 1979, 65-70), in the given order."""
     adjusted = [0.0] * len(p_values)
@@ -185,19 +157,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def mcnemar(only_first: int, only_second: int) -> tuple[float, str]:
-    """McNemar's test on clips that one of two backends got right: the p-value and its method.
-
-    Exact binomial below ``MID_P_FROM`` such clips, mid-p from there (M. W. Fagerland, S. Lydersen and
-    P. Laake, BMC Med. Res. Methodol. 13:91, 2013).
-    """
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """McNemar's exact test on the clips that one of two backends got right."""
     total = only_first + only_second
-    if total == 0:
-        return 1.0, "exact"
-    exact = float(stats.binomtest(only_first, total).pvalue)
-    if total < MID_P_FROM:
-        return exact, "exact"
-    return min(exact - float(stats.binom.pmf(min(only_first, only_second), total, 0.5)), 1.0), "mid-p"
+    return float(stats.binomtest(only_first, total).pvalue) if total else 1.0
 
 
 def paired_share_interval(only_first: int, only_second: int, total: int) -> Interval:
@@ -225,7 +188,6 @@ def detectable_difference(spread: float, num_speakers: int, power: float = 0.8) 
     Args:
         spread: Standard deviation of the differences over speakers, in their unit.
         num_speakers: At least 2.
-        power: Probability of finding it.
     """
     freedom = num_speakers - 1
     critical = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)

@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -22,13 +23,6 @@ def verdict(
 ) -> list[str]:
     """The sentences that a report opens with.
 
-    Args:
-        run: What was measured.
-        answers: All answers, scored.
-        table: The main table.
-        unheard: Answers to voices that no model heard.
-        needs: The limits; none by default.
-
     Returns:
         Markdown; what to ship, what its limits cost, and what could not be judged.
 
@@ -36,38 +30,39 @@ def verdict(
         UserError: If a limit is on something that was not measured.
     """
     needs = needs or Requirements()
-    evidence = Evidence(run, answers, table, unheard)
-    evidence.check(needs)
-    candidates = evidence.candidates(needs)
+    evidence = Evidence(run, answers, table, unheard, needs)
+    evidence.check()
+    candidates = evidence.candidates()
     if not candidates:
         return ["No backend was measured whole: there is nothing to recommend."]
-    choice = evidence.choose(needs)
+    choice = evidence.choose()
     given = needs.given()
     if choice is None:
-        sentences = [f"Nothing that was measured keeps {_joined(given.values())}.", _loosen(evidence, needs)]
+        sentences = [f"Nothing that was measured keeps {_joined(given.values())}.", _loosen(evidence)]
     elif given:
-        sentences = [_ship(evidence, needs, choice), _costs_of_given_limits(evidence, needs, choice)]
+        sentences = [_ship(evidence, choice), _costs_of_given_limits(evidence, choice)]
     else:
-        sentences = [_ship(evidence, needs, choice), _costs_of_tighter_limits(evidence, needs, choice)]
-    left_out = [row["backend"] for row in evidence.rows if row["backend"] not in _names(candidates)]
+        sentences = [_ship(evidence, choice), _costs_of_tighter_limits(evidence, choice)]
+    judged = {one.name for one in candidates}
+    left_out = [row["backend"] for row in evidence.rows if row["backend"] not in judged]
     if left_out:
         sentences.append(f"Not judged, for want of figures or of a score: {', '.join(left_out)}.")
     return [sentence for sentence in sentences if sentence]
 
 
-def _ship(evidence: Evidence, needs: Requirements, choice: Choice) -> str:
+def _ship(evidence: Evidence, choice: Choice) -> str:
     """The first sentence: what to ship and what ties with it."""
-    pick, best = choice.pick, choice.best
+    pick, best, needs = choice.pick, choice.best, evidence.needs
     limits = [words for name, words in needs.given().items() if name != "max_false_accepts"]
     start = f"Within {_joined(limits)} ship" if limits else "Ship"
-    sentence = f"{start} {pick.described}: {evidence.heard(needs)}"
+    sentence = f"{start} {pick.described}: {evidence.heard()}"
     if needs.new_speakers is not None and pick.low is not None and pick.low < needs.new_speakers:
         sentence += f" (whether it keeps {100 * needs.new_speakers:g} % on further voices is undecided)"
     unproven = choice.unproven
     rest = [one for one in choice.alike if one is not pick and one not in unproven]
     if pick is not best:
         also = f", nor can {_bold(rest)}" if rest else ""
-        points = _points(evidence.difference(best, pick, needs))
+        points = _points(evidence.difference(best, pick))
         sentence += f"; the best, {best.described}, cannot be told from it ({points}: undecided){also}"
     elif rest:
         sentence += f"; {_bold(rest)} cannot be told from it (undecided) and costs as much or more"
@@ -87,21 +82,21 @@ def _ship(evidence: Evidence, needs: Requirements, choice: Choice) -> str:
     return f"{sentence}."
 
 
-def _costs_of_given_limits(evidence: Evidence, needs: Requirements, choice: Choice) -> str:
+def _costs_of_given_limits(evidence: Evidence, choice: Choice) -> str:
     """The second sentence under limits: what would be shipped without each."""
     told: dict[str, list[str]] = {}
     free: dict[str, str] = {}
-    for name, words in needs.given().items():
-        instead = _instead(evidence, needs.without(name), choice.pick)
+    jointly = evidence.needs
+    for name, words in evidence.needs.given().items():
+        instead = _instead(replace(evidence, needs=evidence.needs.without(name)), choice.pick)
         if instead:
             told.setdefault(instead, []).append(words)
         else:
             free[name] = words
     parts = [f"without {' or '.join(words)} it would be {instead}" for instead, words in told.items()]
-    jointly = needs
     for name in free.keys() - {"max_false_accepts"}:
         jointly = jointly.without(name)
-    instead = _instead(evidence, jointly, choice.pick)
+    instead = _instead(replace(evidence, needs=jointly), choice.pick)
     if instead:
         parts.append(f"without {_joined(free.values())} together it would be {instead}")
     elif free:
@@ -109,25 +104,24 @@ def _costs_of_given_limits(evidence: Evidence, needs: Requirements, choice: Choi
     return _sentence(parts)
 
 
-def _instead(evidence: Evidence, needs: Requirements, pick: Candidate) -> str:
+def _instead(evidence: Evidence, pick: Candidate) -> str:
     """What would be shipped under other limits, with what it is better by; empty if it is the same."""
-    other = evidence.choose(needs)
+    other = evidence.choose()
     if other is None or other.pick.name == pick.name:
         return ""
-    if needs.max_false_accepts == 1.0:
-        return f"{other.pick.described}: {evidence.heard(needs)}"
-    same = next(one for one in evidence.candidates(needs) if one.name == pick.name)
-    test = evidence.difference(other.pick, same, needs)
+    if evidence.needs.max_false_accepts == 1.0:
+        return f"{other.pick.described}: {evidence.heard()}"
+    same = next(one for one in evidence.candidates() if one.name == pick.name)
+    test = evidence.difference(other.pick, same)
     return f"{other.pick.described}, {_points(test)}{'' if differs(test) else ': undecided'}"
 
 
-def _loosen(evidence: Evidence, needs: Requirements) -> str:
+def _loosen(evidence: Evidence) -> str:
     """Where nothing fits: how far each limit would have to be loosened, and what would be shipped then."""
     measures = {"max_ms": "ms", "max_mb": "megabytes"}
     parts = []
-    for name in needs.given():
-        looser = needs.without(name)
-        choice = evidence.choose(looser)
+    for name in evidence.needs.given():
+        choice = replace(evidence, needs=evidence.needs.without(name)).choose()
         if choice is None:
             continue
         flag = f"--{name.replace('_', '-')}"
@@ -144,11 +138,12 @@ def _loosen(evidence: Evidence, needs: Requirements) -> str:
             parts.append(f"{flag} (showing every answer) for {choice.pick.described}")
     if parts:
         return f"Loosen {'; or '.join(parts)}."
-    free = evidence.choose(Requirements(max_false_accepts=needs.max_false_accepts))
+    unbound = Requirements(max_false_accepts=evidence.needs.max_false_accepts)
+    free = replace(evidence, needs=unbound).choose()
     return f"Loosening one is not enough; without any it would be {free.pick.described}." if free else ""
 
 
-def _costs_of_tighter_limits(evidence: Evidence, needs: Requirements, choice: Choice) -> str:
+def _costs_of_tighter_limits(evidence: Evidence, choice: Choice) -> str:
     """The second sentence without limits: what is left below the milliseconds and the size of the pick."""
     told: dict[str, list[str]] = {}
     for key, unit in (("ms", "ms a clip"), ("megabytes", "MB")):
@@ -156,7 +151,7 @@ def _costs_of_tighter_limits(evidence: Evidence, needs: Requirements, choice: Ch
         below = [one for one in choice.fitting if getattr(one, key) < bound < math.inf]
         if below:
             left = max(below, key=lambda one: one.share)
-            test = evidence.difference(left, choice.pick, needs)
+            test = evidence.difference(left, choice.pick)
             words = f"{left.described}, {_points(test)}{'' if differs(test) else ': undecided'}"
             told.setdefault(words, []).append(f"{digits(bound)} {unit}")
     return _sentence([f"below {' or '.join(limits)} the best is {what}" for what, limits in told.items()])
@@ -166,10 +161,6 @@ def _points(test: Mapping[str, Any]) -> str:
     low, high = test.get("difference_low"), test.get("difference_high")
     interval = "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
     return f"{100 * test['difference']:+.1f} points{interval}"
-
-
-def _names(candidates: Sequence[Candidate]) -> set[str]:
-    return {one.name for one in candidates}
 
 
 def _bold(candidates: Sequence[Candidate]) -> str:

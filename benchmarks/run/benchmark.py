@@ -14,13 +14,10 @@ from benchmarks.measure.footprint import measure_sizes
 from benchmarks.measure.timing import time_cold, time_latency
 from benchmarks.records.files import (
     COLD_FILE,
-    ENVIRONMENT_FILE,
     FOOTPRINT_FILE,
     LATENCY_FILE,
     RUN_FILE,
-    SPLITS_FILE,
     cut_torn_line,
-    read_document,
     record_writer,
     records_if_any,
     write_document,
@@ -33,7 +30,7 @@ from benchmarks.run.plan import Plan, estimate_seconds, make_jobs, plan_lines, s
 from benchmarks.run.processes import Processes
 from benchmarks.run.progress import say
 from benchmarks.run.request import Request
-from benchmarks.run.run_files import asked_hash, holds_figures, run_record, splits_record
+from benchmarks.run.run_files import asked_hash, run_record
 from benchmarks.run.status import STATUS_FAILED, STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
 from inference.command_line import EXIT_INTERRUPTED, EXIT_OK
 from inference.vocabulary import vocabulary
@@ -47,10 +44,6 @@ class Benchmark:
     """One run from its plan to its tables; all processes that share it walk through it.
 
     Attributes:
-        request: What was asked for.
-        processes: The processes that share the answers.
-        inputs: Entries, clips and checkpoints.
-        folder: The result folder.
         identity: ``run`` and ``command`` of ``run.json``.
         started: When the command began, on the clock of ``time.monotonic``.
     """
@@ -179,11 +172,8 @@ class Benchmark:
         Sizes hold for the same weights on the same machine with the same software, times only if the
         same was asked, too: they were measured side by side.
         """
-        path = self.folder / ENVIRONMENT_FILE
-        if not path.is_file():
-            return set()
-        before = read_document(path, Environment)
-        if (before.hw, before.sw) != (environment.hw, environment.sw):
+        before = earlier.environment if earlier else None
+        if before is None or (before.hw, before.sw) != (environment.hw, environment.sw):
             return set()
         cut_torn_line(self.folder / FOOTPRINT_FILE)
         footprints = records_if_any(self.folder / FOOTPRINT_FILE, Footprint)
@@ -193,7 +183,7 @@ class Benchmark:
         if not known or any(weights[name] != weights_hash(entries[name]) for name in known):
             return set()
         reusable = {FOOTPRINT_FILE}
-        if earlier is not None and earlier.asked == asked_hash(self.request):
+        if earlier and earlier.asked == asked_hash(self.request):
             calls = records_if_any(self.folder / LATENCY_FILE, TimedCall)
             starts = records_if_any(self.folder / COLD_FILE, ColdStart)
             for name, records in ((LATENCY_FILE, calls), (COLD_FILE, starts)):
@@ -212,10 +202,8 @@ class Benchmark:
             time_cold(self._statuses, self.inputs.sample, plan.settings, self.folder)
 
     def _write(self, plan: Plan, environment: Environment, complete: bool) -> None:
-        write_document(self.folder / ENVIRONMENT_FILE, environment)
-        write_document(self.folder / SPLITS_FILE, splits_record(self.inputs))
-        record = run_record(self.identity, self.request, plan, self.inputs, self._statuses, complete)
-        write_document(self.folder / RUN_FILE, record)
+        facts = self.identity, self.request, plan, self.inputs, self._statuses, environment, complete
+        write_document(self.folder / RUN_FILE, run_record(*facts))
         vocabulary().save(self.folder)
 
     def _report(self) -> None:
@@ -224,10 +212,10 @@ class Benchmark:
         print_report(write_report(self.folder, self.request.allow_fixture), self.folder)
 
     def _exit_code(self) -> int:
-        if not holds_figures(self._statuses):
+        states = {status.state for status in self._statuses}
+        if STATUS_OK not in states:
             return EXIT_NOTHING_MEASURED
-        failed = any(status.state == STATUS_FAILED for status in self._statuses)
-        return EXIT_BACKEND_FAILED if failed else EXIT_OK
+        return EXIT_BACKEND_FAILED if STATUS_FAILED in states else EXIT_OK
 
 
 def _costs(footprints: Sequence[Footprint]) -> dict[str, Cost]:

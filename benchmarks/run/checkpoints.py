@@ -36,9 +36,6 @@ def find_checkpoints(
     others does so with the checkpoints that their own entries are measured with.
 
     Args:
-        entry: The backend.
-        entries: All entries of the run.
-        test_set: The protocol.
         hashes: Clip id -> hash of its samples, of the test clips.
         fit: Returns the checkpoint of the entry's baseline for a fold; fits it, or only says where it
             will lie.
@@ -191,12 +188,7 @@ def _leak_message(entry: Entry, test_set: TestSet, leaks: Mapping[str, int]) -> 
 
 
 class BaselineFitter:
-    """Fits baselines for held-out speakers and keeps them for the next run.
-
-    Args:
-        dataset: What the corpus was loaded from.
-        seed: Seed of the split.
-    """
+    """Fits baselines for held-out speakers and keeps them for the next run."""
 
     def __init__(self, dataset: str, seed: int):
         self._dataset = dataset

@@ -1,7 +1,6 @@
 """The entries of a run: backends, variants of them, and several checkpoints of one."""
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,11 +35,6 @@ class Entry:
     options: Mapping[str, str] = field(default_factory=dict)
     folds: Path | None = None
     is_default: bool = False
-
-    @property
-    def file_name(self) -> str:
-        """Its name as part of a file's name."""
-        return re.sub(r"[^\w.-]+", "-", self.name)
 
     @property
     def fixture(self) -> str | None:
@@ -80,17 +74,10 @@ def choose_entries(backends: Sequence[str], checkpoints: Sequence[str]) -> list[
     for found in checkpoints:
         name, path = _assigned(found, chosen)
         paths[name].append(os.path.expanduser(path))  # The shell leaves a ~ behind the = as it is.
-    entries = [
+    return [
         _entry(name, backend, options, paths[name if name in paths else backend])
         for name, (backend, options) in chosen.items()
     ]
-    names = [entry.file_name for entry in entries]
-    for entry in entries:
-        if names.count(entry.file_name) > 1:
-            raise UserError(
-                f"two entries would be stored as {entry.file_name}; give one a label: LABEL={entry.name}"
-            )
-    return entries
 
 
 def read_fixture_note(path: Path) -> str:
@@ -108,10 +95,6 @@ def read_fixture_note(path: Path) -> str:
 
 def refuse_fixtures(names: Sequence[str], allow_fixture: bool) -> None:
     """Stops before figures of stand-in weights look like results.
-
-    Args:
-        names: Entries whose weights are stand-ins.
-        allow_fixture: Whether they were asked for.
 
     Raises:
         UserError: With the entries and the way out.

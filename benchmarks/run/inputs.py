@@ -16,7 +16,6 @@ class Fold:
     Attributes:
         speaker: The held-out speaker; None where there are no folds.
         train: Clips that a checkpoint may know.
-        test: Clips to measure on.
     """
 
     speaker: str | None
@@ -30,12 +29,9 @@ class TestSet:
 
     Attributes:
         protocol: What was typed, for an outside corpus ``external:`` and the name of its folder.
-        corpus: Where the clips come from.
         caption: What a figure measured on it says.
         new_speakers: Whether nobody who is tested was learned from: the speaker is then the job.
-        folds: The test lists.
         num_test_clips: All test clips before a subset was taken.
-        fingerprint: Of all test clips.
         other_words: Recordings of unheard voices without a word of the vocabulary, which are asked, too.
     """
 
@@ -61,8 +57,6 @@ class FoldCheckpoints:
     Attributes:
         by_fold: Held-out speaker (None without folds) -> folder, Hub id or model size; empty if
             the entry cannot be measured under this protocol.
-        reason: Why not.
-        fix: What would mend it.
         leaked_clips: Test clips that a checkpoint was trained on, under a protocol of new speakers also
             those whose speaker it was trained on; None without split cards.
         trained_on: The corpora that the cards name; None unless all that is loaded has a card.
@@ -86,8 +80,6 @@ class Inputs:
     """Protocols, clips and checkpoints, checked against each other.
 
     Attributes:
-        entries: The backends.
-        test_sets: The protocols.
         clips: Protocol -> fold -> decoded clips.
         checkpoints: (entry, protocol) -> a checkpoint for each fold.
         scratch: Folder for samples, removed at the end.
@@ -120,11 +112,7 @@ class Job:
     """What is asked in one go: one entry with one checkpoint under one protocol, fold and condition.
 
     Attributes:
-        entry: The backend.
-        protocol: Name of the protocol.
         condition: ``clean``, ``other-words`` or a condition of the robustness phase.
-        fold: The held-out speaker; None without folds.
-        checkpoint: What is loaded.
         clip_ids: What is asked, in the order of the records.
         clips: The clips themselves, made when they are needed.
         key: Hash of everything that the answers depend on.
@@ -145,7 +133,6 @@ class NoisyTestSet:
     """The clips of one condition, under the protocol that the robustness phase uses.
 
     Attributes:
-        condition: As in the records.
         family: What belongs together in a curve.
         level: In the unit of the family; None for a family of one.
         clips: Fold -> clips, made when they are asked for.

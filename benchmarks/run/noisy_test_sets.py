@@ -5,8 +5,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.conditions.non_words import non_words
-from benchmarks.conditions.table import CLEAN, CONDITIONS, Condition, corrupt
-from benchmarks.records.measurements import Corruption
+from benchmarks.conditions.table import CLEAN, CONDITIONS, SNR_UNIT, Condition, corrupt
 from benchmarks.run.inputs import Fold, Inputs, NoisyTestSet, TestSet
 from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter, read_waveform
@@ -27,10 +26,6 @@ def make_noisy_test_sets(inputs: Inputs, names: Sequence[str]) -> tuple[TestSet,
     They use the first protocol that has training clips, and of each speaker the takes that the official
     test would use.
 
-    Args:
-        inputs: The decoded clips.
-        names: Conditions, as in the records.
-
     Returns:
         The protocol and its noisy test sets; None without such a protocol.
     """
@@ -44,10 +39,10 @@ def condition_names(conditions: Sequence[Condition]) -> list[str]:
     """Conditions as in the records, those that a budget gives up first at the end."""
     by_family: dict[str, list[Condition]] = {}
     for condition in conditions:
-        by_family.setdefault(condition.family, []).append(condition)
+        by_family.setdefault(condition.family.name, []).append(condition)
     ranked = []
     for place, family in enumerate(by_family.values()):
-        if "SNR" in family[0].unit:
+        if family[0].family.unit == SNR_UNIT:
             family.sort(key=lambda condition: abs((condition.level or 0.0) - CENTRAL_SNR_DB))
         ranked += [(rank, place, condition.name) for rank, condition in enumerate(family)]
     names = [CLEAN_AT_8_KHZ if name == CLEAN else name for *_, name in sorted(ranked)]
@@ -73,7 +68,7 @@ def _noisy_test_set(inputs: Inputs, test_set: TestSet, name: str) -> NoisyTestSe
             path = inputs.scratch / f"{name}-{place}.f32"
             clips[fold.speaker] = cache(partial(_store_corrupted, condition, fold, chosen, path))
             ids[fold.speaker] = [clip.clip_id for clip in chosen]
-    return NoisyTestSet(name, condition.family, condition.level, clips, ids)
+    return NoisyTestSet(name, condition.family.name, condition.level, clips, ids)
 
 
 def _store_corrupted(
@@ -84,9 +79,8 @@ def _store_corrupted(
     with StoreWriter(path) as store:
         for clip in clips:
             waveform = read_waveform(Path(clip.store), clip.first_sample, clip.num_samples)
-            changed = corrupt(waveform, condition, clip.clip_id, clip.speaker, talkers)
-            corruption = Corruption(changed.realised_snr_db, changed.gain_db, changed.clipped_share)
-            stored.append(store.add(changed.waveform, clip.clip_id, clip.label, clip.speaker, corruption))
+            changed, corruption = corrupt(waveform, condition, clip.clip_id, clip.speaker, talkers)
+            stored.append(store.add(changed, clip.clip_id, clip.label, clip.speaker, corruption))
     return stored
 
 

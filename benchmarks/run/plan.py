@@ -1,5 +1,6 @@
 """What a run will ask, how long that takes, and what a budget leaves of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +31,6 @@ class Plan:
 
     Attributes:
         phases: Of ``suites.PHASES``.
-        settings: Rounds, threads and time limits.
         noisy_test_sets: Conditions of the robustness phase, the most important first.
         noisy_protocol: Whose clips they are made of.
         skipped: What was left out to stay in the budget.
@@ -42,53 +42,23 @@ class Plan:
     noisy_protocol: TestSet | None = None
     skipped: tuple[str, ...] = ()
 
-    @property
-    def keeps_latency(self) -> bool:
-        """Whether anything is timed in rounds."""
-        return "latency" in self.phases
-
 
 def make_jobs(plan: Plan, inputs: Inputs) -> list[Job]:
     """Every job of the accuracy and robustness phases, entry after entry."""
-    loaded = {
-        (entry.name, checkpoint): replace(entry, checkpoint=checkpoint)
-        for entry in inputs.entries
+    code = code_hash("inference")
+    return [job for entry in inputs.entries for job in _entry_jobs(plan, inputs, entry, code)]
+
+
+def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, code: str) -> list[Job]:
+    from benchmarks.conditions.table import VERSION
+
+    weights = {
+        checkpoint: weights_hash(replace(entry, checkpoint=checkpoint))
         for test_set in inputs.test_sets
         for checkpoint in inputs.checkpoints[entry.name, test_set.protocol].by_fold.values()
     }
-    weights = {key: weights_hash(entry) for key, entry in loaded.items()}
-    versions = _ContentHashes(code_hash("inference"), weights)
-    return [job for entry in inputs.entries for job in _entry_jobs(plan, inputs, entry, versions)]
+    options = ",".join(f"{name}={value}" for name, value in sorted(entry.options.items()))
 
-
-@dataclass(frozen=True)
-class _ContentHashes:
-    """Hashes of the code, and of the weights by entry and checkpoint."""
-
-    code: str
-    weights: Mapping[tuple[str, str], str]
-
-    def key(
-        self,
-        entry: Entry,
-        checkpoint: str,
-        protocol: str,
-        fold: str | None,
-        condition: str,
-        clips: Sequence[StoredClip],
-    ) -> str:
-        """Hash of everything that an answer depends on; the fold's own clips stand for the corpus."""
-        from benchmarks.conditions.table import VERSION
-
-        options = ",".join(f"{name}={value}" for name, value in sorted(entry.options.items()))
-        samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in clips))
-        version = f"{mapping_version()} {VERSION if condition not in NOT_NOISY else ''}"
-        weights = self.weights[entry.name, checkpoint]
-        names = (entry.name, entry.spec.import_path, options, weights, protocol, str(fold))
-        return combined_hash(self.code, version, *names, condition, samples)
-
-
-def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHashes) -> list[Job]:
     def job(
         protocol: str,
         fold: str | None,
@@ -97,6 +67,10 @@ def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHash
         noisy: NoisyTestSet | None = None,
     ) -> Job:
         checkpoint = inputs.checkpoints[entry.name, protocol].by_fold[fold]
+        # Everything that an answer depends on; the fold's own clips stand for the corpus.
+        samples = combined_hash(*(f"{clip.clip_id} {clip.label} {clip.pcm_sha}" for clip in sources))
+        version = f"{mapping_version()} {VERSION if noisy else ''}"
+        names = (entry.name, entry.spec.import_path, options, weights[checkpoint], protocol, str(fold))
         return Job(
             entry=entry,
             protocol=protocol,
@@ -105,7 +79,7 @@ def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, versions: _ContentHash
             checkpoint=checkpoint,
             clip_ids=noisy.clip_ids[fold] if noisy else [clip.clip_id for clip in sources],
             clips=noisy.clips[fold] if noisy else partial(list, sources),
-            key=versions.key(entry, checkpoint, protocol, fold, condition, sources),
+            key=combined_hash(code, version, *names, condition, samples),
         )
 
     jobs: list[Job] = []
@@ -131,8 +105,6 @@ def estimate_seconds(
     """Seconds by phase, from the cost of a first acquaintance.
 
     Args:
-        plan: The work.
-        inputs: Entries and clips.
         costs: Entry -> cost, for entries that can be measured.
         open_clips: Job -> clips that are not answered yet.
     """
@@ -149,7 +121,7 @@ def estimate_seconds(
             seconds[phase] += cost.load_s
     settings = plan.settings
     for cost in costs.values():
-        if plan.keeps_latency:
+        if "latency" in plan.phases:
             calls = 2 * settings.rounds + USUAL_WARM_CALLS
             seconds["latency"] += calls * cost.call_s + cost.load_s
         if "cold" in plan.phases:
@@ -167,10 +139,6 @@ def skip_for_budget(
     """Leaves out what does not fit: levels of the robustness phase, then rounds; never accuracy clips.
 
     Args:
-        plan: The work.
-        budget_s: Seconds that are left.
-        inputs: Entries and clips.
-        costs: Entry -> cost.
         open_clips: Job -> clips that are not answered yet.
     """
 
@@ -185,7 +153,7 @@ def skip_for_budget(
         plan = replace(plan, noisy_test_sets=plan.noisy_test_sets[:-1])
     sentences = [f"conditions left out: {', '.join(dropped)}"] if dropped else []
     rounds = plan.settings.rounds
-    if plan.keeps_latency and rounds > LEAST_ROUNDS and seconds(plan) > budget_s:
+    if "latency" in plan.phases and rounds > LEAST_ROUNDS and seconds(plan) > budget_s:
         plan = replace(plan, settings=replace(plan.settings, rounds=LEAST_ROUNDS))
         sentences.append(f"latency rounds: {LEAST_ROUNDS} instead of {rounds}")
     needed = seconds(plan)
@@ -210,9 +178,10 @@ def plan_lines(
         if entry.name in unavailable:
             lines.append(f"{entry.name}: skipped: {unavailable[entry.name]}")
             continue
-        jobs = [job for job in open_clips if job.entry == entry]
-        for (protocol, condition), clips in _clips_by_condition(jobs, open_clips).items():
-            lines.append(f"{entry.name}  {protocol}  {condition}  {clips} clips")
+        totals: Counter[str] = Counter()
+        for job in (job for job in open_clips if job.entry == entry):
+            totals[f"{job.protocol}  {job.condition}"] += open_clips[job]
+        lines += [f"{entry.name}  {what}  {clips} clips" for what, clips in totals.items()]
         for test_set in inputs.test_sets:
             found = inputs.checkpoints[entry.name, test_set.protocol]
             if found.reason:
@@ -222,11 +191,3 @@ def plan_lines(
     lines += [f"{phase}: about {value:.0f} s" for phase, value in seconds.items() if value]
     lines.append(f"in all about {sum(seconds.values()):.0f} s beside size, memory and fitting")
     return [*lines, *(f"to stay in the budget, {sentence}" for sentence in plan.skipped)]
-
-
-def _clips_by_condition(jobs: Sequence[Job], open_clips: Mapping[Job, int]) -> dict[tuple[str, str], int]:
-    totals: dict[tuple[str, str], int] = {}
-    for job in jobs:
-        key = (job.protocol, job.condition)
-        totals[key] = totals.get(key, 0) + open_clips[job]
-    return totals

@@ -26,9 +26,6 @@ def prepare_inputs(
     """Decodes the clips, refuses leaks and finds the checkpoints.
 
     Args:
-        entries: The backends.
-        test_sets: The protocols.
-        scratch: Folder for the samples.
         fit: Returns the checkpoint of a baseline for a fold, see ``find_checkpoints``.
         allow_leak: Whether to measure checkpoints that were trained on test clips.
 

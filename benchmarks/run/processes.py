@@ -16,7 +16,6 @@ class Processes:
 
     Attributes:
         rank: Number of this process; the first one does what cannot be shared.
-        size: Number of processes.
     """
 
     rank = 0

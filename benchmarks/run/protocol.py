@@ -35,7 +35,6 @@ def make_test_set(
     Args:
         protocol: One of ``PROTOCOL_HELP``.
         corpus: The corpus of the run; not used by an outside protocol.
-        seed: Seed of the split.
         speakers: The held-out speakers to measure; all of them if None.
         limit: Most clips to measure, spread over speakers and digits; as many other words.
         other_words: For an outside protocol, a folder of recordings without a word of the vocabulary.
@@ -106,7 +105,6 @@ def refuse_overlap(test_set: TestSet, hashes: Mapping[str, str]) -> None:
     """Stops if a fold tests on what it may learn from.
 
     Args:
-        test_set: The protocol.
         hashes: Clip id -> hash of its samples, for its test and training clips.
 
     Raises:

@@ -8,27 +8,14 @@ from benchmarks.records.run_record import Settings
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, nothing left open.
+    """The options of ``benchmarks.run``, with what the suite puts in place of those not typed.
 
     Attributes:
         suite: Its name; None for the default.
-        backends: Entries as typed.
-        checkpoints: ``ENTRY=PATH`` as typed.
-        dataset: What to load.
-        protocols: As typed.
-        other_words: Folder of recordings without a word of the vocabulary; None for none.
-        speakers: Held-out speakers; None for all.
-        phases: Of ``PHASES``.
-        settings: How often and how patiently.
-        conditions: Which conditions of the robustness phase.
+        speakers: Held-out speakers to measure; None for all.
         limit: Most clips per protocol; None for all.
         budget_s: Seconds to stay in; None for as long as it takes.
         out: Result folder; None for a new one.
-        allow_leak: Whether checkpoints trained on test clips are measured.
-        allow_fixture: Whether stand-in weights are measured.
-        plan_only: Whether to print the plan and measure nothing.
-        resume: Whether to go on in a result folder.
-        fresh: Whether to replace the run of a result folder.
     """
 
     suite: str | None

@@ -1,44 +1,41 @@
-"""What ``run.json`` and ``splits.json`` say, and the result folder that they lie in."""
+"""What ``run.json`` says, and the result folder that it lies in."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.records.files import (
-    ANSWERS_FOLDER,
+    ANSWERS_FILE,
     COLD_FILE,
-    ENVIRONMENT_FILE,
     FOOTPRINT_FILE,
     LATENCY_FILE,
     LOADS_FILE,
     RUN_FILE,
-    SPLITS_FILE,
-    answers_name,
+    part_paths,
     read_document,
 )
 from benchmarks.records.run_record import (
     ConditionRecord,
     EntryProtocol,
     EntryRecord,
+    Environment,
     ProtocolRecord,
     RunRecord,
-    SplitsRecord,
 )
 from benchmarks.run.content_hashes import combined_hash
 from benchmarks.run.entries import portable_path
 from benchmarks.run.inputs import Inputs
 from benchmarks.run.plan import ACCURACY, OTHER_WORDS, Plan
 from benchmarks.run.request import Request
-from benchmarks.run.status import STATUS_OK, STATUS_UNAVAILABLE, EntryStatus
+from benchmarks.run.status import STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
 from inference.command_line import shareable_command
 from inference.errors import UserError
 from inference.transcripts import mapping_version
 
-MEASURED = (RUN_FILE, SPLITS_FILE, ENVIRONMENT_FILE, LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE)
+MEASURED = (RUN_FILE, ANSWERS_FILE, LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE)
 
 
 def open_folder(folder: Path, request: Request) -> RunRecord | None:
@@ -53,7 +50,7 @@ def open_folder(folder: Path, request: Request) -> RunRecord | None:
     """
     try:
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        holds_run = bool(names & {RUN_FILE, ANSWERS_FOLDER})
+        holds_run = bool(names & {*MEASURED})
         if names and not holds_run:
             raise UserError(f"--out {folder} holds other files; name a new folder or one of an earlier run.")
         if holds_run and not (request.resume or request.fresh):
@@ -62,7 +59,8 @@ def open_folder(folder: Path, request: Request) -> RunRecord | None:
                 "or name another folder."
             )
         if holds_run and request.fresh:
-            remove_run(folder)
+            for path in (*(folder / name for name in MEASURED), *part_paths(folder / ANSWERS_FILE)):
+                path.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         # Only writing tells whether one may write: a file system can be read-only for everybody.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
@@ -72,13 +70,6 @@ def open_folder(folder: Path, request: Request) -> RunRecord | None:
             f"--out {folder} cannot be made or written: {error.strerror}; name another folder."
         ) from error
     return read_document(folder / RUN_FILE, RunRecord) if (folder / RUN_FILE).is_file() else None
-
-
-def remove_run(folder: Path) -> None:
-    """Removes the records of a run; its tables are written anew with the next one."""
-    shutil.rmtree(folder / ANSWERS_FOLDER, ignore_errors=True)
-    for name in MEASURED:
-        (folder / name).unlink(missing_ok=True)
 
 
 def reproduce_command(arguments: Sequence[str], dataset: str) -> str:
@@ -93,35 +84,20 @@ def asked_hash(request: Request) -> str:
     return combined_hash(repr(same))
 
 
-def splits_record(inputs: Inputs) -> SplitsRecord:
-    """``splits.json``."""
-    return SplitsRecord(
-        {
-            protocol: {
-                fold or "all": {clip.clip_id: clip.pcm_sha for clip in clips} for fold, clips in folds.items()
-            }
-            for protocol, folds in inputs.clips.items()
-        }
-    )
-
-
 def run_record(
     identity: Mapping[str, str],
     request: Request,
     plan: Plan,
     inputs: Inputs,
     statuses: Sequence[EntryStatus],
+    environment: Environment,
     complete: bool,
 ) -> RunRecord:
     """``run.json``.
 
     Args:
         identity: ``run`` and ``command``.
-        request: What was asked for.
         plan: What was measured of it.
-        inputs: Protocols and checkpoints.
-        statuses: What became of the entries.
-        complete: Whether it came to its end.
     """
     protocols = [
         ProtocolRecord(
@@ -149,6 +125,7 @@ def run_record(
         protocols=tuple(protocols),
         conditions=_conditions(plan, inputs),
         backends=tuple(_entry_record(status, inputs) for status in statuses),
+        environment=environment,
         asked=asked_hash(request),
     )
 
@@ -192,7 +169,6 @@ def _entry_record(status: EntryStatus, inputs: Inputs) -> EntryRecord:
         backend=entry.name,
         family=entry.spec.name,
         options=dict(entry.options),
-        answers=answers_name(entry.file_name),
         checkpoint=portable_path(os.path.relpath(shown) if Path(shown).is_dir() else shown),
         summary=entry.spec.summary,
         fixture=entry.fixture,
@@ -202,8 +178,3 @@ def _entry_record(status: EntryStatus, inputs: Inputs) -> EntryRecord:
         fix=status.fix,
         failures=tuple(status.failures),
     )
-
-
-def holds_figures(statuses: Sequence[EntryStatus]) -> bool:
-    """Whether an entry was measured to its end."""
-    return any(status.state == STATUS_OK for status in statuses)

@@ -1,6 +1,6 @@
 """What became of each entry of a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,12 +16,7 @@ STATUS_INTERRUPTED = "interrupted"
 
 
 class GivenUp(Exception):
-    """A backend failed too often to go on.
-
-    Args:
-        job: Where that was.
-        failure: The last failure.
-    """
+    """A backend failed too often to go on."""
 
     def __init__(self, job: Job, failure: BackendFailure):
         super().__init__(str(failure))
@@ -92,10 +87,3 @@ class EntryStatus:
             self.fail(phase, end.failure, end.job)
         except BackendFailure as failure:
             self.fail(phase, failure)
-
-
-def mark_failed(statuses: Sequence[EntryStatus], failures: Mapping[str, BackendFailure], phase: str) -> None:
-    """Ends the entries that failed in a phase of all of them together."""
-    for status in statuses:
-        if status.name in failures:
-            status.fail(phase, failures[status.name])

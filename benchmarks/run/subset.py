@@ -28,7 +28,6 @@ def stratified_subset(
     every label once and as many speakers as possible.
 
     Args:
-        clips: What to choose from.
         size: How many to take; all of them if there are no more.
         kind: What to balance over beside the speaker.
     """

@@ -16,10 +16,6 @@ class Suite:
     Attributes:
         summary: One line for ``--help``.
         backends: Entries; None for all of the table.
-        protocols: Splits.
-        phases: Of ``PHASES``.
-        rounds: Latency rounds.
-        limit: Clips per protocol; None for all.
         conditions: Which conditions of the robustness phase: a name known to ``benchmarks.conditions.table``.
         budget_s: Seconds to stay in; None for as long as it takes.
     """

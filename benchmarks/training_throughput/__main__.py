@@ -112,8 +112,6 @@ def summary(
 
     Args:
         records: One per timed segment.
-        description: Of the clips.
-        environment: Where it was measured.
         facts: ``first_decoding_s`` and, at the end, ``validation_loss`` by contender.
     """
     import numpy as np

@@ -45,7 +45,6 @@ class Contender:
     Args:
         name: One of ``CONTENDERS``.
         dataset: The corpus, see ``DATASET_HELP``.
-        threads: CPU threads.
     """
 
     def __init__(self, name: str, dataset: str, threads: int):

@@ -32,7 +32,6 @@ def plain_trainer(
     Args:
         model: What to train; the encoder's freezing is the caller's.
         feature_extractor: Normalises and pads.
-        clips: What to learn from.
         output_dir: Where the Trainer may write.
         seed: Seed of the order.
     """

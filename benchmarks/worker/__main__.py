@@ -8,7 +8,10 @@ memory of the backend. ``benchmarks.worker.client`` starts it and speaks with it
 
 import json
 import os
+import select
+import signal
 import sys
+import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,11 +23,15 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 
+#: How long a worker that the parent has left may take for the answer it is at; the parent's own patience.
+FAREWELL_S = 5.0
+
 
 def main() -> int:
     """Answers requests until the parent closes the pipe."""
     started_ns = time.monotonic_ns()
     requests, answers = _claim_standard_streams()
+    threading.Thread(target=_end_with_parent, args=(requests.fileno(),), daemon=True).start()
     worker = Worker(started_ns)
     for line in requests:
         answers.write(json.dumps(worker.answer(json.loads(line))) + "\n")
@@ -56,9 +63,7 @@ class Worker:
             case "start":
                 return {"started_ns": self._started_ns}
             case "memory":
-                return resident_bytes()
-            case "reset_peak":
-                return {"reset": reset_peak()}
+                return resident_bytes() | {"reset": reset_peak()}
             case "import":
                 # numpy and the audio border are part of every backend: they count as its imports.
                 from benchmarks.worker.backend import ServedBackend
@@ -94,6 +99,18 @@ def _describe(error: Exception) -> Message:
         "kind": "oom" if no_memory else "error",
         "traceback": traceback.format_exception(error)[-1],
     }
+
+
+def _end_with_parent(requests: int) -> None:
+    """Ends this process and its children if the parent is gone, killed perhaps, in the middle of an answer.
+
+    Between two answers the end of the requests does it; a backend that hangs would never come to read it.
+    """
+    hang_up = select.poll()
+    hang_up.register(requests, 0)
+    hang_up.poll()
+    time.sleep(FAREWELL_S)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _claim_standard_streams() -> tuple[TextIO, TextIO]:

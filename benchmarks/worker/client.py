@@ -52,12 +52,7 @@ class BackendFailure(Exception):
 
 
 class BackendUnavailable(Exception):
-    """A backend cannot run here: something is missing.
-
-    Args:
-        reason: What is missing.
-        fix: The command that would mend it.
-    """
+    """A backend cannot run here: something is missing."""
 
     def __init__(self, reason: str, fix: str):
         super().__init__(_one_line(reason))
@@ -68,8 +63,6 @@ class BackendProcess:
     """Starts the worker of a backend; as a context manager it also ends it.
 
     Args:
-        entry: The backend.
-        settings: Threads and time limits.
         checkpoint: What to load instead of the entry's own checkpoint, as for a fold.
         offline: Whether the Hugging Face libraries must do with what is cached.
     """
@@ -161,13 +154,11 @@ class BackendProcess:
         )
 
     def memory(self) -> Reply:
-        """``peak_rss_bytes`` and ``rss_bytes`` of the process and its children, None where hidden."""
-        return self._ask({"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory")
+        """``peak_rss_bytes`` and ``rss_bytes`` of the process and its children, None where hidden.
 
-    def reset_peak(self) -> bool:
-        """Sets the peak back to the present memory; False where the system does not allow it."""
-        reply = self._ask({"do": "reset_peak"}, self._settings.clip_timeout_s, "when asked for its memory")
-        return bool(reply["reset"])
+        The peak is set back to the present; ``reset`` is False where the system does not allow it.
+        """
+        return self._ask({"do": "memory"}, self._settings.clip_timeout_s, "when asked for its memory")
 
     def size(self) -> Reply:
         """Parameters, work and bytes, see ``footprint.jsonl``."""

@@ -26,12 +26,8 @@ class StoredClip:
     """A decoded clip and where its samples lie.
 
     Attributes:
-        clip_id: Its name in the corpus.
         label: The digit spoken; None for a sound that is no digit.
-        speaker: Who spoke it.
-        store: The file of samples.
         first_sample: Position of its first sample in the file.
-        num_samples: Its length.
         rms_dbfs: Its level; None for digital silence.
         pcm_sha: Hash of its samples, so that equal audio under two names is noticed.
         corruption: What a condition of the robustness phase did to it.
@@ -54,11 +50,7 @@ class StoredClip:
 
 
 class StoreWriter:
-    """Appends waveforms to a file of float32 samples; as a context manager it also closes it.
-
-    Args:
-        path: The file to write.
-    """
+    """Appends waveforms to a file of float32 samples; as a context manager it also closes it."""
 
     def __init__(self, path: Path):
         self._path = str(path)
@@ -99,10 +91,6 @@ class StoreWriter:
 
 def store_clips(clips: Iterable["Clip"], path: Path) -> list[StoredClip]:
     """Decodes clips one after another into one file of float32 samples.
-
-    Args:
-        clips: What to decode.
-        path: The file to write.
 
     Raises:
         AudioError: If a clip cannot be decoded; a benchmark that skipped it would not say so.

@@ -96,14 +96,6 @@ class Slow(Perfect):
         return super().answer(waveform)
 
 
-class Slower(Perfect):
-    """25 ms a clip: 1.25 times ``Slow``."""
-
-    def answer(self, waveform: np.ndarray) -> Prediction:
-        time.sleep(0.025)
-        return super().answer(waveform)
-
-
 class Staged(Perfect):
     """Says where its time goes."""
 

@@ -1,6 +1,5 @@
 """Comparisons of runs that differ in a known way."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
@@ -10,20 +9,21 @@ import numpy as np
 import pytest
 
 from benchmarks.compare import main
+from benchmarks.records.files import ANSWERS_FILE
 from benchmarks.reports.report_tables import read_report
 from benchmarks.reports.run_differences import compare_runs
 from benchmarks.reports.uncertainty import paired_share_interval
-from tests.benchmarks.made_run import edited, make_run, put, read_lines, write_lines
+from tests.benchmarks.made_run import BACKENDS, edited, make_run, put, read_lines, write_lines
 
-MFCC = Path("records/mfcc.jsonl.gz")
-WHISPER = Path("records/whisper-decode-constrained.jsonl.gz")
+MFCC, WHISPER = "mfcc", "whisper:decode=constrained"
 
 
-def with_lines(folder: Path, name: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
-    """Changes the clean answers of leave one speaker out in a file of answers."""
-    lines = read_lines(folder / name)
-    change([line for line in lines if (line["protocol"], line["condition"]) == ("loso", "clean")])
-    write_lines(folder / name, lines)
+def with_lines(folder: Path, backend: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Changes the clean answers of a backend under leave one speaker out."""
+    lines = read_lines(folder / ANSWERS_FILE)
+    kind = (backend, "loso", "clean")
+    change([line for line in lines if (line["backend"], line["protocol"], line["condition"]) == kind])
+    write_lines(folder / ANSWERS_FILE, lines)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_change_of_the_model_is_not_taken_for_the_mapping(runs: tuple[Path, Pa
 
 
 def test_milliseconds_only_on_equal_hardware(runs: tuple[Path, Path]) -> None:
-    edited(runs[1], "environment.json", put("c" * 16, "hw"))
+    edited(runs[1], "run.json", put("c" * 16, "environment", "hw"))
     change = compare_runs(*map(read_report, runs))[1]
     assert "p50 ms" not in change.figures
     assert "x mfcc" in change.figures
@@ -104,10 +104,8 @@ def test_rows_of_other_names_are_paired(runs: tuple[Path, Path]) -> None:
 
 
 def test_other_splits_are_refused(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    splits = json.loads((runs[1] / "splits.json").read_text())["protocols"]
-    clip = next(iter(splits["loso"]["all"]))
-    splits["loso"]["all"][clip] = "f" * 16
-    edited(runs[1], "splits.json", put(splits, "protocols"))
+    for backend in BACKENDS:
+        with_lines(runs[1], backend, lambda lines: lines[0].update(pcm_sha="f" * 16))
     assert main([*map(str, runs)]) == 2
     error = capsys.readouterr().err
     assert "different splits" in error

@@ -2,10 +2,8 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,14 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.records.files import SUMMARY_JSON_FILE, read_document
-from benchmarks.records.run_record import RunSummary
+from benchmarks.records.files import ANSWERS_FILE
 from benchmarks.report import README_END, README_START, main, readme_section, with_results, write_report
 from benchmarks.reports import formats
 from benchmarks.reports.pictures import draw
 from benchmarks.reports.report_tables import Report, read_report
 from benchmarks.reports.scores import of_condition
-from inference.errors import UserError
 from inference.vocabulary import DIGITS
 from tests.benchmarks.made_run import (
     BACKENDS,
@@ -29,7 +25,6 @@ from tests.benchmarks.made_run import (
     TAKES,
     edited,
     make_run,
-    put,
     read_lines,
     write_lines,
 )
@@ -72,7 +67,7 @@ def test_the_same_records_give_the_same_bytes_in_another_process(made: Path, tmp
     first, second = files_of(made), files_of(again)
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
-    assert len(first) == 7
+    assert len(first) == 6
 
 
 def test_no_model_library_is_imported(made: Path) -> None:
@@ -135,19 +130,15 @@ def test_stages_and_the_rest_sum_to_the_whole(report: Report) -> None:
     assert parts.to_numpy(dtype=float) == pytest.approx(table["total"].to_numpy(dtype=float))
 
 
-def test_pairs_name_the_primary_and_correct_the_others(report: Report) -> None:
+def test_pairs_are_tested_over_new_speakers_and_allow_for_their_number(report: Report) -> None:
     table = report.tables["pairs"].frame
-    loso = table[table["protocol"] == "loso"].set_index(["first", "second"])
-    assert loso.loc[("mfcc", "wav2vec2"), "role"] == "primary"
-    assert pd.isna(loso.loc[("mfcc", "wav2vec2"), "holm_p"])
-    secondary = loso[loso["role"] == "secondary"]
-    assert (secondary["holm_p"] >= secondary["t_p"]).all()
+    loso = table[table["protocol"] == "loso"]
+    assert (loso["holm_p"] >= loso["t_p"]).all()
+    assert loso["holm_p"].min() == pytest.approx(3 * loso["t_p"].min())
     official = table[table["protocol"] == "official"]
     assert official["t_p"].isna().all()
     assert official["mcnemar_p"].notna().all()
-    notes = " ".join(report.tables["pairs"].notes)
-    assert "not resolvable with 6 speakers" in notes
-    assert "cannot reject by construction" in notes
+    assert "not resolvable with 6 speakers" in " ".join(report.tables["pairs"].notes)
 
 
 def test_robustness_change_is_against_the_same_clips(report: Report) -> None:
@@ -161,17 +152,6 @@ def test_robustness_change_is_against_the_same_clips(report: Report) -> None:
     assert row["snr_db"] == 0.0
 
 
-def test_the_json_document_is_laid_out_as_the_layout_says(made: Path, tmp_path: Path) -> None:
-    shutil.copy(made / SUMMARY_JSON_FILE, tmp_path)
-    summary = read_document(tmp_path / SUMMARY_JSON_FILE, RunSummary)
-    for table in summary.tables.values():
-        for row in table.rows:
-            assert set(row) == set(table.columns)
-    edited(tmp_path, SUMMARY_JSON_FILE, put({"nested": 1}, "tables", "main", "rows", 0, "accuracy"))
-    with pytest.raises(UserError, match=r"tables\.main\.rows\.0\.accuracy"):
-        read_document(tmp_path / SUMMARY_JSON_FILE, RunSummary)
-
-
 def test_every_dash_has_a_reasoned_footnote(made: Path) -> None:
     sections = (made / "summary.md").read_text().split("\n## ")
     assert len(sections) > 10
@@ -182,39 +162,18 @@ def test_every_dash_has_a_reasoned_footnote(made: Path) -> None:
         assert "| nan" not in text.lower()
 
 
-class Page(HTMLParser):
-    """Collects what a page would fetch and how its tables look."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests: list[str] = []
-        self.images: list[str] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        for name in ("src", "href", "xlink:href", "srcset", "data"):
-            target = values.get(name) or ""
-            if not target.startswith(("#", "data:")) and target:
-                self.requests.append(target)
-        if values.get("role") == "img":
-            self.images.append(values.get("aria-label") or "")
-
-
 def test_the_page_asks_for_nothing_and_tells_its_pictures(made: Path) -> None:
     text = (made / "report.html").read_text()
-    page = Page()
-    page.feed(text)
-    assert page.requests == []
-    assert "@import" not in text
-    assert not re.search(r"url\((?!#)", text)
-    assert len(page.images) == text.count("<svg ") == 4
-    assert all("%" in alt or "ms" in alt for alt in page.images)
+    assert not re.search(r'(src|href|srcset|data)="(?!#|data:)', text)
+    assert not re.search(r"@import|url\((?!#)", text)
+    told = re.findall(r'role="img" aria-label="([^"]*)"', text)
+    assert len(told) == text.count("<svg ") == 3
+    assert all("%" in alt or "ms" in alt for alt in told)
 
 
 def test_pictures_are_well_formed_and_described(report: Report) -> None:
     pictures = draw(report)
-    assert len(pictures) == 4
+    assert len(pictures) == 3
     for picture in pictures:
         assert ElementTree.fromstring(picture.svg().decode()).tag.endswith("svg")
         assert b"description" in picture.svg()
@@ -231,10 +190,10 @@ def test_readme_gets_the_table_between_its_markers(report: Report) -> None:
     assert [head.strip() for head in heads.strip("|").split("|")] == [
         "backend",
         "new speakers %",
-        "same speakers %",
-        "no digit %",
-        "relative time",
+        "median ms",
+        "p95 ms",
         "model MB",
+        "memory MB",
     ]
     assert "- zero-shot: whisper:decode=constrained." in text
     assert with_results(text, readme_section(report)) == text
@@ -271,7 +230,7 @@ def test_stand_in_weights_are_refused_or_watermarked(
     for path in (folder / "summary.md", folder / "report.html"):
         assert "FIXTURE, no results" in path.read_text(), path
     pictures = (folder / "report.html").read_text().split("<svg ")[1:]
-    assert ["</svg>" in text and ">FIXTURE<" in text.split("</svg>")[0] for text in pictures] == [True] * 4
+    assert ["</svg>" in text and ">FIXTURE<" in text.split("</svg>")[0] for text in pictures] == [True] * 3
     assert json.loads((folder / "summary.json").read_text())["fixture"] is True
 
 
@@ -280,9 +239,7 @@ def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -
         run["backends"][2] |= {"status": "unavailable", "reason": "no weights | here", "fix": "Fetch them"}
 
     folder = make_run(tmp_path / "run")
-    (folder / "records" / "whisper-decode-constrained.jsonl.gz").unlink()
-    for name in ("latency", "cold", "loads", "footprint"):
-        path = folder / f"{name}.jsonl"
+    for path in folder.glob("*.jsonl*"):
         write_lines(path, [line for line in read_lines(path) if not line["backend"].startswith("whisper")])
     made = read_report(edited(folder, "run.json", unavailable))
     text = "\n".join(formats.markdown(made.tables["main"]))
@@ -293,9 +250,10 @@ def test_a_backend_that_could_not_run_keeps_its_row_and_reason(tmp_path: Path) -
 
 def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    path = folder / "records" / "mfcc.jsonl.gz"
+    path = folder / ANSWERS_FILE
     lines = read_lines(path)
-    loso = [line for line in lines if (line["protocol"], line["condition"]) == ("loso", "clean")]
+    kind = ("mfcc", "loso", "clean")
+    loso = [line for line in lines if (line["backend"], line["protocol"], line["condition"]) == kind]
     for line in loso[:13]:
         line |= {"status": "timeout", "label": None, "score": None, "error": "too slow"}
     write_lines(path, lines)
@@ -308,9 +266,10 @@ def test_clips_without_an_answer_are_outside_the_accuracy_and_bounded(tmp_path: 
 
 def test_incomplete_answers_give_no_accuracy(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    path = folder / "records" / "mfcc.jsonl.gz"
+    path = folder / ANSWERS_FILE
     lines = read_lines(path)
-    last = max(place for place, line in enumerate(lines) if line["condition"] == "clean")
+    kinds = [(line["backend"], line["protocol"], line["condition"]) for line in lines]
+    last = kinds.index(("mfcc", "loso", "clean"))
     write_lines(path, lines[:last] + lines[last + 1 :])
     row = read_report(folder).tables["main"].frame.set_index("backend").loc["mfcc"]
     assert pd.isna(row["accuracy"])
@@ -323,11 +282,11 @@ def test_a_run_of_one_phase_still_gives_a_report(tmp_path: Path) -> None:
         (folder / f"{name}.jsonl").unlink()
     write_report(folder)
     assert "cold starts were not measured" in (folder / "summary.md").read_text()
-    assert {path.stem for path in (folder / "plots").glob("*.png")} == {"speakers", "confusion", "snr"}
+    assert {path.stem for path in (folder / "plots").glob("*.png")} == {"confusion", "snr"}
 
 
 def test_another_mapping_than_at_the_run_is_said(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "run", rounds=2, changes={"mapping_version": "older"})
+    folder = make_run(tmp_path / "run", rounds=2, mapping_version="older")
     notes = " ".join(read_report(folder).tables["main"].notes)
     assert "older at the run" in notes
     assert "0 answers changed" in notes

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,19 @@ from safetensors.numpy import load_file
 
 from benchmarks.against_libraries import __main__ as command
 from benchmarks.against_libraries.comparisons import COMPARISONS, Comparison
-from benchmarks.against_libraries.growth import growth_lines, measure_growth, plot_growth
-from benchmarks.against_libraries.machine import NUM_BYTES, MachineLimits, measure_limits, measure_reading_ms
+from benchmarks.against_libraries.growth import (
+    NUM_BYTES,
+    growth_lines,
+    least_ms,
+    measure_growth,
+    measure_rates,
+    measure_reading_ms,
+    plot_growth,
+)
 from benchmarks.against_libraries.measure import Result, compare, fit_length
-from benchmarks.against_libraries.start_up import time_start_up
-from benchmarks.against_libraries.table import markdown_lines, precision_rows, screen_lines
+from benchmarks.against_libraries.table import precision_rows, table_lines
 from benchmarks.worker.waveform_file import StoreWriter
+from finetune.corpus.loading import load_corpus
 from inference.backends.encoder.select_runtime import RuntimeChoice
 from inference.backends.encoder.trial import TrialResult
 from inference.backends.mfcc import KernelClassifier
@@ -59,7 +68,7 @@ def result(ours_ms, plain_ms, **changes) -> Result:
 
 def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch, stored) -> None:
     monkeypatch.setattr("benchmarks.against_libraries.measure.MOST_ROUNDS", 6)
-    made = compare(MFCC, CHECKPOINT, False, stored, stored, budget_s=1e6, threads=1, seed=0)
+    made = compare(MFCC, CHECKPOINT, False, stored, stored, budget_s=1e6, threads=1)
     assert len(made.ours_ms) == len(made.plain_ms) == 6
     assert (made.same_labels, made.num_clips) == (10, 10)  # six timed, and each once more
     assert made.max_probability_difference == 0.0
@@ -68,7 +77,7 @@ def test_both_sides_answer_the_same_clips_in_processes_of_their_own(monkeypatch,
 
 
 def test_a_spent_budget_leaves_what_an_interval_needs(stored) -> None:
-    made = compare(MFCC, CHECKPOINT, True, stored, stored, budget_s=0.0, threads=1, seed=0)
+    made = compare(MFCC, CHECKPOINT, True, stored, stored, budget_s=0.0, threads=1)
     assert len(made.ours_ms) == len(made.plain_ms) == made.num_clips == 6
     assert made.ratio_bounds is not None
     assert made.ours_right is None  # random weights
@@ -77,7 +86,7 @@ def test_a_spent_budget_leaves_what_an_interval_needs(stored) -> None:
 def test_a_batch_is_one_call(monkeypatch, stored) -> None:
     monkeypatch.setattr("benchmarks.against_libraries.measure.LEAST_ROUNDS", 2)
     batch = Comparison("mfcc", MFCC.plain_path, "itself", batch_size=3)
-    made = compare(batch, CHECKPOINT, False, stored, (), budget_s=0.0, threads=1, seed=0)
+    made = compare(batch, CHECKPOINT, False, stored, (), budget_s=0.0, threads=1)
     assert (made.same_labels, made.num_clips, len(made.ours_ms)) == (6, 6, 2)
     assert made.ratio_bounds is None  # too few rounds for an interval
 
@@ -90,10 +99,10 @@ def test_plain_side_is_a_process_like_ours_with_the_same_checkpoint() -> None:
 
 
 def test_start_up_is_timed_on_the_command_itself(recordings) -> None:
-    clip = next(recordings.glob("*_0.wav"))
-    assert 0.05 < time_start_up("mfcc", clip) < 60
+    clip = load_corpus(str(recordings)).clips[0]
+    assert command.time_start_up(clip) > 0.05
     with pytest.raises(UserError, match=r"inference\.predict"):
-        time_start_up("mfcc", b"no audio")
+        command.time_start_up(replace(clip, read=partial(bytes, b"no audio")))
 
 
 def test_ratio_is_that_of_paired_rounds() -> None:
@@ -102,17 +111,15 @@ def test_ratio_is_that_of_paired_rounds() -> None:
     made = result([2.0 * d for d in drift], [9.0 * d for d in drift])
     assert made.ratio == pytest.approx(4.5)
     assert made.ratio_bounds == pytest.approx((4.5, 4.5))
-    assert made.as_record()["plain_p50_ms"] == pytest.approx(18.0)
 
 
 def test_table_says_what_is_a_stand_in_and_what_failed() -> None:
-    lines = markdown_lines([result([1.0], [20.0], stand_in=True)], ["whisper: no weights"])
+    lines = table_lines([result([1.0], [20.0], stand_in=True)], ["whisper: no weights"])
     assert "mfcc*" in lines[2]
     assert "20.0" in lines[2]
     assert any("random weights" in line for line in lines)
     assert lines[-1] == "whisper: no weights"
-    assert "random weights" not in "".join(screen_lines([result([1.0], [2.0])], []))
-    assert screen_lines([], ["nothing"]) == ["nothing"]
+    assert "random weights" not in "".join(table_lines([result([1.0], [2.0])], []))
 
 
 def test_precisions_that_were_tried_are_told_with_the_one_that_answers() -> None:
@@ -196,16 +203,17 @@ def tiny_whisper_folder(tmp_path_factory):
 
 
 def test_limit_is_the_slower_of_memory_and_arithmetic() -> None:
-    limits = MachineLimits({"float32": 1e10, "int8": 4e10})
-    assert limits.least_ms(2.0, 1e6, "float32") == (2.0, "weights")
-    assert limits.least_ms(2.0, 1e8, "float32") == (pytest.approx(10.0), "float32")
-    assert limits.least_ms(2.0, 1e8, "int8") == (pytest.approx(2.5), "int8")
+    rates = {"float32": 1e10, "int8": 4e10}
+    assert least_ms(rates, 2.0, 1e6, "float32") == (2.0, "weights")
+    assert least_ms(rates, 2.0, 1e8, "float32") == (pytest.approx(10.0), "float32")
+    assert least_ms(rates, 2.0, 1e8, "int8") == (pytest.approx(2.5), "int8")
 
 
 def test_machine_is_measured_in_every_arithmetic(monkeypatch) -> None:
-    monkeypatch.setattr("benchmarks.against_libraries.machine.TRIAL_SECONDS", 0.1)
-    assert measure_limits(1).multiply_accumulates_per_s.keys() == NUM_BYTES.keys()
-    assert all(rate > 1e8 for rate in measure_limits(1).multiply_accumulates_per_s.values())
+    monkeypatch.setattr("benchmarks.against_libraries.growth.TRIAL_SECONDS", 0.1)
+    rates = measure_rates(1)
+    assert rates.keys() == NUM_BYTES.keys()
+    assert min(rates.values()) > 1e8
     assert measure_reading_ms(64_000_000, 1) > 4 * measure_reading_ms(1_000_000, 1)
 
 
@@ -244,9 +252,7 @@ def test_encoder_work_grows_with_positions_and_their_square(tiny_whisper_folder)
 def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("benchmarks.against_libraries.growth.CALLS", 2)
     monkeypatch.setattr("benchmarks.against_libraries.growth.BATCHES", (1, 2))
-    monkeypatch.setattr(
-        "benchmarks.against_libraries.growth.measure_limits", lambda _: MachineLimits({"float32": 2e10})
-    )
+    monkeypatch.setattr("benchmarks.against_libraries.growth.measure_rates", lambda _: {"float32": 2e10})
     monkeypatch.setattr(
         "benchmarks.against_libraries.growth.measure_reading_ms", lambda num_bytes, _: num_bytes / 2.7e7
     )
@@ -263,7 +269,7 @@ def test_growth_has_every_point_and_a_picture(monkeypatch, tmp_path) -> None:
     assert by_place[0.5, 1]["limit_ms"] == pytest.approx(2 * by_place[0.5, 2]["limit_ms"])
     assert by_place[5.0, 1]["limit_set_by"] == "float32"
     json.dumps(growth)
-    assert len(growth_lines(growth, markdown=True)) == 2 + 6 + 2
+    assert len(growth_lines(growth)) == 2 + 6 + 2
     plot_growth(growth, tmp_path)
     assert (tmp_path / "growth.svg").stat().st_size > 1000
 

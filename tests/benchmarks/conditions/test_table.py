@@ -8,7 +8,8 @@ import pytest
 from benchmarks.conditions import distortions as channels
 from benchmarks.conditions import table as robustness
 from benchmarks.conditions.non_words import non_words
-from benchmarks.conditions.table import CLEAN, CONDITIONS, SNR_UNIT, Corrupted, conditions_of, corrupt
+from benchmarks.conditions.table import CLEAN, CONDITIONS, SNR_UNIT, conditions_of, corrupt
+from benchmarks.records.measurements import Corruption
 from finetune.corpus.loading import Clip, load_corpus
 from inference.audio import SAMPLING_RATE, check_waveform, rms_dbfs
 
@@ -28,7 +29,10 @@ def word(level: float, seconds: float = 0.42) -> np.ndarray:
     return (level * tone * envelope).astype(np.float32)
 
 
-def heard(name: str, talkers: tuple[Clip, ...], level: float = 0.3, clip_id: str = "7_dan_0") -> Corrupted:
+Heard = tuple[np.ndarray, Corruption]
+
+
+def heard(name: str, talkers: tuple[Clip, ...], level: float = 0.3, clip_id: str = "7_dan_0") -> Heard:
     return corrupt(word(level), CONDITIONS[name], clip_id, "dan", talkers)
 
 
@@ -36,18 +40,18 @@ def heard(name: str, talkers: tuple[Clip, ...], level: float = 0.3, clip_id: str
 def test_every_condition_gives_the_same_valid_waveform_again(
     condition: robustness.Condition, talkers: tuple[Clip, ...]
 ) -> None:
-    first = heard(condition.name, talkers)
-    check_waveform(first.waveform)
-    assert np.array_equal(first.waveform, heard(condition.name, talkers[::-1]).waveform)
+    first, _ = heard(condition.name, talkers)
+    check_waveform(first)
+    assert np.array_equal(first, heard(condition.name, talkers[::-1])[0])
 
 
 @pytest.mark.parametrize("level", [0.008, 0.9])
 @pytest.mark.parametrize(
-    "name", [condition.name for condition in CONDITIONS.values() if condition.unit == SNR_UNIT]
+    "name", [condition.name for condition in CONDITIONS.values() if condition.family.unit == SNR_UNIT]
 )
 def test_the_realised_ratio_is_the_one_asked_for(name: str, level: float, talkers: tuple[Clip, ...]) -> None:
     """From about theo's level in FSDD to full scale, where the sum must be scaled."""
-    corrupted = heard(name, talkers, level)
+    _, corrupted = heard(name, talkers, level)
     assert corrupted.realised_snr_db == pytest.approx(CONDITIONS[name].level, abs=0.1)
     assert corrupted.clipped_share == 0.0
     assert corrupted.gain_db <= 0.0
@@ -55,31 +59,29 @@ def test_the_realised_ratio_is_the_one_asked_for(name: str, level: float, talker
 
 def test_ratio_by_an_independent_measurement(talkers: tuple[Clip, ...]) -> None:
     steady = (0.1 * np.sin(np.arange(8000) * 0.4)).astype(np.float32)
-    clean = corrupt(steady, CONDITIONS[CLEAN], "c", "dan", talkers).waveform
-    noisy = corrupt(steady, CONDITIONS["white@5"], "c", "dan", talkers).waveform
+    clean = corrupt(steady, CONDITIONS[CLEAN], "c", "dan", talkers)[0]
+    noisy = corrupt(steady, CONDITIONS["white@5"], "c", "dan", talkers)[0]
     # The noise next to 4 kHz does not come through the resampling.
     assert rms_dbfs(clean) - rms_dbfs(noisy - clean) == pytest.approx(5.2, abs=0.1)
 
 
 def test_clips_and_levels_get_noise_of_their_own(talkers: tuple[Clip, ...]) -> None:
-    assert not np.array_equal(
-        heard("white@10", talkers).waveform, heard("white@10", talkers, clip_id="7_dan_1").waveform
-    )
+    assert not np.array_equal(heard("white@10", talkers)[0], heard("white@10", talkers, clip_id="7_dan_1")[0])
 
 
 @pytest.mark.parametrize(("name", "change_db"), [("gain@-20", -20.0), ("gain@-10", -10.0), ("polarity", 0.0)])
 def test_levels(name: str, change_db: float, talkers: tuple[Clip, ...]) -> None:
-    change = rms_dbfs(heard(name, talkers).waveform) - rms_dbfs(heard(CLEAN, talkers).waveform)
+    change = rms_dbfs(heard(name, talkers)[0]) - rms_dbfs(heard(CLEAN, talkers)[0])
     assert change == pytest.approx(change_db, abs=0.05)
 
 
 def test_polarity_is_nothing_but_the_sign(talkers: tuple[Clip, ...]) -> None:
-    turned = heard("polarity", talkers).waveform
-    assert np.allclose(-turned, heard(CLEAN, talkers).waveform, atol=2 / 32768)
+    turned = heard("polarity", talkers)[0]
+    assert np.allclose(-turned, heard(CLEAN, talkers)[0], atol=2 / 32768)
 
 
 def test_a_fixed_floor_hits_a_quiet_voice_harder(talkers: tuple[Clip, ...]) -> None:
-    loud, quiet = (heard("floor@-50", talkers, level).realised_snr_db for level in (0.3, 0.03))
+    loud, quiet = (heard("floor@-50", talkers, level)[1].realised_snr_db for level in (0.3, 0.03))
     assert loud is not None
     assert quiet is not None
     assert loud - quiet == pytest.approx(20.0, abs=0.2)
@@ -91,18 +93,18 @@ def test_a_fixed_floor_hits_a_quiet_voice_harder(talkers: tuple[Clip, ...]) -> N
 )
 def test_durations(name: str, factor: float, added_s: float, talkers: tuple[Clip, ...]) -> None:
     expected = factor * word(0.3).size + added_s * SAMPLING_RATE
-    assert heard(name, talkers).waveform.size == pytest.approx(expected, abs=4)
+    assert heard(name, talkers)[0].size == pytest.approx(expected, abs=4)
 
 
 def test_clipping_reaches_the_share(talkers: tuple[Clip, ...]) -> None:
     draw = robustness.Draw(robustness.clip_generator("c", "x"), "dan", talkers)
     speech = channels.clipped(word(0.3), 25.0, draw).waveform
     assert np.mean(np.abs(speech) == np.abs(speech).max()) == pytest.approx(0.25, abs=0.01)
-    assert heard("gain@10", talkers, level=0.6).clipped_share > 0.02
+    assert heard("gain@10", talkers, level=0.6)[1].clipped_share > 0.02
 
 
 def test_a_codec_is_heard_and_keeps_the_word(talkers: tuple[Clip, ...]) -> None:
-    clean, coded = heard(CLEAN, talkers).waveform, heard("mu-law", talkers).waveform
+    clean, coded = heard(CLEAN, talkers)[0], heard("mu-law", talkers)[0]
     assert coded.size == clean.size
     assert not np.array_equal(coded, clean)
     assert np.corrcoef(coded, clean)[0, 1] > 0.99
@@ -124,8 +126,8 @@ def test_babble_is_made_of_others(talkers: tuple[Clip, ...]) -> None:
 
 
 def test_a_short_clip_stays_long_enough(talkers: tuple[Clip, ...]) -> None:
-    short = corrupt(word(0.3, 0.11), CONDITIONS["speed@1.25"], "c", "dan", talkers)
-    check_waveform(short.waveform)
+    short, _ = corrupt(word(0.3, 0.11), CONDITIONS["speed@1.25"], "c", "dan", talkers)
+    check_waveform(short)
 
 
 def test_non_words_are_valid_and_the_same_again(corpus_folder: Path) -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.live import played
-from benchmarks.live.figures import Figure, figure_table
-from benchmarks.live.parts import summary, write_part
+from benchmarks.live.figures import Figure, figure_table, summary, write_part
 from benchmarks.live.sounds import SCENE_DBFS, SCENE_SECONDS, noise_minutes
 from benchmarks.live.stream import GAP_SECONDS, SPEECH_DBFS, build_stream, locate, trim
 from inference.audio import SAMPLING_RATE, rms_dbfs

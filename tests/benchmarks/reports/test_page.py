@@ -47,7 +47,7 @@ def open_page(browser: Browser, report: Path) -> Iterator[Callable[..., Page]]:
 def test_tables_pictures_and_links_are_there(open_page: Callable[..., Page]) -> None:
     page = open_page()
     assert page.locator("h1").inner_text().startswith("Benchmark ")
-    assert page.locator("figure svg").count() == 4
+    assert page.locator("figure svg").count() == 3
     for link in page.locator("nav a").all():
         assert page.locator(str(link.get_attribute("href"))).count() == 1
     for picture in page.locator("figure svg").all():

@@ -111,7 +111,7 @@ def test_showing_every_answer_is_one_of_the_choices(told: Callable[..., str]) ->
 
 def test_a_clip_that_goes_on_to_a_second_model_costs_the_mean(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    for path in (folder / "records" / "mfcc.jsonl.gz", folder / "latency.jsonl"):
+    for path in (folder / "answers.jsonl.gz", folder / "latency.jsonl"):
         lines = read_lines(path)
         mine = [line for line in lines if line["backend"] == "mfcc"]
         for line in mine[::3]:

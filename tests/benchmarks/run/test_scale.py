@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.records.files import whole_lines
+from benchmarks.records.files import read_run
 from tests.conftest import PROJECT
 
 MEASURE = """
@@ -62,8 +62,7 @@ def test_memory_stays_flat_from_300_to_30000_clips(tmp_path: Path) -> None:
     for num_clips in (300, 30_000):
         folder = write_corpus(tmp_path / f"corpus-{num_clips}", num_clips)
         peaks[num_clips] = peak_bytes(folder, tmp_path / f"out-{num_clips}")
-        answers = tmp_path / f"out-{num_clips}" / "records" / "constant.jsonl.gz"
-        assert sum(1 for _ in whole_lines(answers)) == num_clips
+        assert sum(1 for _ in read_run(tmp_path / f"out-{num_clips}").answers()) == num_clips
     audio_bytes = 30_000 * 8000 * 4
     print(f"peak memory in MB: { ({n: round(peak / 1e6) for n, peak in peaks.items()}) }")
     assert peaks[30_000] - peaks[300] < 0.1 * audio_bytes

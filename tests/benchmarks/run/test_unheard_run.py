@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from benchmarks.records.files import read_run
+from benchmarks.records.files import ANSWERS_FILE, read_run
 from benchmarks.run.__main__ import main
 from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus import non_words, synthetic
@@ -75,11 +75,11 @@ def test_a_resumed_run_asks_only_for_what_is_missing(
     benchmark: Benchmark, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, folder = benchmark("Wary", options=options)
-    whole = (folder / "records" / "wary.jsonl.gz").read_bytes()
+    whole = (folder / ANSWERS_FILE).read_bytes()
     capsys.readouterr()
     assert benchmark("Wary", options=(*options, "--resume"))[0] == 0
     assert "answers" not in capsys.readouterr().err
-    assert (folder / "records" / "wary.jsonl.gz").read_bytes() == whole
+    assert (folder / ANSWERS_FILE).read_bytes() == whole
 
 
 def test_other_words_need_voices_that_no_model_heard(

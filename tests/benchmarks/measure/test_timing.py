@@ -4,21 +4,24 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from benchmarks.measure.contention import is_contended
-from benchmarks.measure.latency import (
+from benchmarks.measure.timing import (
     MAX_WARM_CALLS,
     WARM_CALLS,
     balanced_orders,
+    resident_groups,
     stages_agree,
+    time_cold,
     time_rounds,
     warm_up,
 )
-from benchmarks.measure.timing import resident_groups, time_cold_starts
 from benchmarks.records.checked import to_json
+from benchmarks.records.files import COLD_FILE, read_records
 from benchmarks.records.measurements import ColdStart, Contention, TimedCall
 from benchmarks.records.run_record import Settings
 from benchmarks.reports.resources import latency_row, ratio_row, timing_frame
@@ -77,14 +80,13 @@ def test_rounds_interleave_backends_on_the_same_clips(stored: list[StoredClip]) 
     settings = Settings(rounds=12)
     records: list[TimedCall] = []
     with ExitStack() as stack:
-        processes = {
-            name.lower(): stack.enter_context(BackendProcess(entry_of(name), settings))
+        loaded = [
+            (EntryStatus(entry_of(name)), stack.enter_context(BackendProcess(entry_of(name), settings)))
             for name in ("Perfect", "Constant")
-        }
-        for process in processes.values():
+        ]
+        for _, process in loaded:
             process.open()
-        failures = time_rounds(processes, stored, range(12), seed=0, write=records.append)
-    assert failures == {}
+        time_rounds(loaded, stored, range(12), settings, records.append)
     assert len(records) == 24
     for number in range(12):
         pair = [call for call in records if call.round == number]
@@ -136,12 +138,12 @@ def test_warming_up_ends_when_the_time_has_settled(
     assert warm_up(process, stored) == calls
 
 
-def test_cold_starts_have_their_steps(stored: list[StoredClip]) -> None:
-    records: list[ColdStart] = []
-    entries = [entry_of("Perfect"), entry_of("Missing")]
-    failures = time_cold_starts(entries, stored[0], Settings(cold_starts=2), records.append)
+def test_cold_starts_have_their_steps(stored: list[StoredClip], tmp_path: Path) -> None:
+    statuses = [EntryStatus(entry_of(name)) for name in ("Perfect", "Missing")]
+    time_cold(statuses, stored, Settings(cold_starts=2), tmp_path)
+    records = list(read_records(tmp_path / COLD_FILE, ColdStart))
     assert [start.repeat for start in records] == [0, 1]
-    assert failures.keys() == {"missing"}
+    assert [status.is_running for status in statuses] == [True, False]
     seconds = to_json(records[0].seconds)
     assert min(seconds.values()) > 0
     assert sum(seconds.values()) == pytest.approx(2 * seconds["total"])
