@@ -2,8 +2,8 @@
 
     python -m benchmarks.whisper_windows --dataset FOLDER --out results/whisper-windows
 
-One clip at a time, as a microphone brings them. What was measured is kept: a second call goes on where the
-first one was stopped. ``benchmarks.against_libraries`` has the plain library call beside it.
+One clip at a time, as a microphone brings them, and beside it the plain library call on the same weights.
+What was measured is kept: a second call goes on where the first one was stopped.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.against_libraries.library_calls import PlainWhisper, PlainWhisperGreedy
 from benchmarks.records.checked import from_json, to_json
 from finetune.corpus.loading import DATASET_HELP
 from inference.command_line import (
@@ -38,6 +39,8 @@ STANDARD_S, STANDARD_CLIPS = 30.0, 40
 STANDARD_LEADS_S = (0.0, 0.3)
 #: What the decoder is told came before: nothing, the list of the words, or one after the other.
 PREVIOUS_TEXTS = ("none", "words", "both")
+#: In their place: the library's own call, at its defaults or told what a single English word needs.
+PLAIN_CALLS = {"transcribe": PlainWhisper, "transcribe, English, greedy": PlainWhisperGreedy}
 CELLS_FILE, SUMMARY_FILE, PICTURE_FILE = "cells.jsonl", "summary.md", "windows.png"
 
 
@@ -48,7 +51,7 @@ class Cell:
     Attributes:
         window_s: What the encoder is given, in seconds.
         lead_s: Silence before the word, in seconds.
-        previous_text: One of ``PREVIOUS_TEXTS``.
+        previous_text: One of ``PREVIOUS_TEXTS``, or of ``PLAIN_CALLS``.
         p50_ms: Median time of one clip, decoded audio to answer, in milliseconds.
     """
 
@@ -101,8 +104,8 @@ def main(argv: list[str] | None = None) -> int:
     model = load_model(find_folder(options.checkpoint), options.threads)
     caption = (
         f"Whisper {options.checkpoint}, {len(clips)} clips drawn from {corpus.description} "
-        f"(seed 0), {len(standard)} of them in 30 s windows; {options.threads} thread(s), "
-        "one clip at a time."
+        f"(seed 0), {len(standard)} of them in 30 s windows and by the plain calls; "
+        f"{options.threads} thread(s), one clip at a time."
     )
     cells = read_cells(options.out / CELLS_FILE, caption)
     jobs = list(_jobs(model, clips, standard))
@@ -132,6 +135,8 @@ def _jobs(
             if lead_s < window_s:
                 keys = {(window_s, lead_s, text, len(asked)) for text in PREVIOUS_TEXTS}
                 yield keys, partial(score, model, asked, window_s, lead_s)
+    for call in PLAIN_CALLS:
+        yield {(STANDARD_S, 0.0, call, len(standard))}, partial(transcribe, model, standard, call)
 
 
 def score(model: Any, clips: "Sequence[Clip]", window_s: float, lead_s: float) -> list[Cell]:
@@ -170,6 +175,20 @@ def score(model: Any, clips: "Sequence[Clip]", window_s: float, lead_s: float) -
     ]
 
 
+def transcribe(model: Any, clips: "Sequence[Clip]", call: str) -> list[Cell]:
+    """The library's own call, its text mapped to a label as ours is."""
+    import numpy as np
+
+    backend, times_ms, right = PLAIN_CALLS[call](model), [], 0
+    for clip in clips:
+        waveform = clip.waveform()
+        start = time.perf_counter()
+        (found,) = backend.predict([waveform])
+        times_ms.append(1000 * (time.perf_counter() - start))
+        right += found.label == clip.label
+    return [Cell(STANDARD_S, 0.0, call, len(clips), right, float(np.median(times_ms)))]
+
+
 def read_cells(path: Path, caption: str) -> list[Cell]:
     """What an earlier call measured under the same conditions; nothing if they were others."""
     first, *lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else [""]
@@ -182,12 +201,14 @@ def write_cells(path: Path, caption: str, cells: Sequence[Cell]) -> None:
 
 
 def summary_lines(cells: Sequence[Cell]) -> list[str]:
-    """The table for people: a row for each window and lead, columns for the previous texts."""
+    """The tables for people: a row for each window and lead, columns for previous texts; the plain calls."""
     from benchmarks.text_table import markdown_grid
 
     rows: dict[tuple[float, float, int], dict[str, Cell]] = {}
+    plain = [cell for cell in cells if cell.previous_text in PLAIN_CALLS]
     for cell in cells:
-        rows.setdefault((cell.window_s, cell.lead_s, cell.clips), {})[cell.previous_text] = cell
+        if cell not in plain:
+            rows.setdefault((cell.window_s, cell.lead_s, cell.clips), {})[cell.previous_text] = cell
     accuracies = [f"right %, {text}" for text in PREVIOUS_TEXTS]
     times = [f"ms, {text}" for text in PREVIOUS_TEXTS]
     lines = []
@@ -197,7 +218,15 @@ def summary_lines(cells: Sequence[Cell]) -> list[str]:
         lines.append(
             [f"{window_s:g}", f"{lead_s:g}", str(clips), *right, *(f"{cell.p50_ms:.0f}" for cell in asked)]
         )
-    return markdown_grid(["window s", "lead s", "clips", *accuracies, *times], lines)
+    calls = [
+        [cell.previous_text, str(cell.clips), f"{100 * cell.right / cell.clips:.1f}", f"{cell.p50_ms:.0f}"]
+        for cell in plain
+    ]
+    return [
+        *markdown_grid(["window s", "lead s", "clips", *accuracies, *times], lines),
+        "",
+        *markdown_grid(["plain library call", "clips", "right %", "ms"], calls),
+    ]
 
 
 def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
@@ -224,6 +253,9 @@ def draw(cells: Sequence[Cell], checkpoint: str) -> bytes:
                 marker=MARKERS[place],
                 label=f"lead {lead_s:g} s",
             )
+        for cell in (cell for cell in cells if cell.previous_text in PLAIN_CALLS):
+            marker = "x+"[list(PLAIN_CALLS).index(cell.previous_text)]
+            axes.plot(cell.p50_ms, 100 * cell.right / cell.clips, f"k{marker}", label=cell.previous_text)
         axes.set(xscale="log", xlabel="ms per clip", title=f"previous text: {previous_text}")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("right answers, %")

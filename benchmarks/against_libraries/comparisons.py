@@ -50,6 +50,7 @@ class Comparison:
 
 _CALLS = "benchmarks.against_libraries.library_calls"
 _PLAIN_WHISPER = f"{_CALLS}:PlainWhisper"
+_TOLD = "the same call told English, greedy, no time stamps"
 _TRANSCRIBE = "faster_whisper.WhisperModel.transcribe, its defaults"
 #: At its defaults it takes a list clip by clip. Told to batch it pads without a mask where an encoder has a
 #: group norm, as wav2vec2-base has, and answers otherwise: the default is the call with the same answers.
@@ -93,10 +94,11 @@ COMPARISONS = (
         batch_size=BATCH_SIZE,
     ),
     Comparison("whisper:decode=free", _PLAIN_WHISPER, _TRANSCRIBE),
+    Comparison("whisper:decode=free,window=standard", f"{_CALLS}:PlainWhisperGreedy", _TOLD),
     Comparison("whisper", _PLAIN_WHISPER, _TRANSCRIBE),
     Comparison(
         "whisper",
         f"{_CALLS}:PlainWhisperGreedy",
-        "the same call told English, greedy, no time stamps",
+        _TOLD,
     ),
 )
