@@ -194,8 +194,8 @@ def transcribe(model: Any, clips: "Sequence[Clip]", system: str, arguments: dict
     """The library's own call, measured as a whole; its text is mapped to a label as ours is."""
     import numpy as np
 
+    from inference.backends.transcripts import match_transcript
     from inference.prediction import Prediction
-    from inference.transcripts import match_transcript
 
     times_ms, answers = [], []
     for clip in clips:

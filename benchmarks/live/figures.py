@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.live.scoring import Score
 from benchmarks.text_table import markdown_grid
-from inference.live.engine.events import Score
 
 
 @dataclass(frozen=True)

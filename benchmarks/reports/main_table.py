@@ -32,7 +32,7 @@ from benchmarks.reports.table import (
 )
 from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS, least_samples
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, NO_SCORE, AllUnheard, unheard_row
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 
 UNHEARD_KEYS = (HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high", "closed", "own_shown")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.records.files import RECORD_VERSION
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 from inference.vocabulary import DIGITS
 
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay")

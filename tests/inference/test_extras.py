@@ -1,6 +1,7 @@
 """Every package has an extra, and whoever lacks one reads a sentence with the command to type."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -33,19 +34,27 @@ DISTRIBUTIONS = {
     "tokenizers": "faster-whisper",
     "yaml": "pyyaml",
 }
-#: Starts a module where what the extras bring cannot be found.
+#: Runs programs one after the other where what the extras bring cannot be found.
 WITH_THE_CORE_ALONE = f"""
-import importlib.util, runpy, sys
+import contextlib, importlib.util, io, json, runpy, sys
+extras = {set(EXTRA_OF_MODULE)!r}
 class Blocker:
     def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in {set(EXTRA_OF_MODULE)!r}:
+        if name.partition(".")[0] in extras:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 found = importlib.util.find_spec
-extras = {set(EXTRA_OF_MODULE)!r}
 importlib.util.find_spec = lambda name, *rest: None if name in extras else found(name, *rest)
 sys.meta_path.insert(0, Blocker)
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+answers = []
+for command in json.loads(sys.argv[1]):
+    sys.argv, code = command, 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+    answers.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(answers))
 """
 
 
@@ -117,19 +126,27 @@ def test_a_package_of_no_extra_is_no_matter_of_ours() -> None:
     assert missing_package(ModuleNotFoundError(name="surprise"), "inference") is None
 
 
-def start(*words: str | Path, **variables: str) -> subprocess.CompletedProcess:
-    """Starts a module where only the core is installed."""
+def start(*commands: list, **variables: str) -> list[tuple[int, str, str]]:
+    """Runs commands where only the core is installed; exit code, output and errors of each."""
+    typed = json.dumps([list(map(str, command)) for command in commands])
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
-    command = [sys.executable, "-c", WITH_THE_CORE_ALONE, *map(str, words)]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(
+        [sys.executable, "-c", WITH_THE_CORE_ALONE, typed],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return [tuple(answer) for answer in json.loads(result.stdout)]
 
 
 def test_the_core_recognises_a_file_and_a_stream() -> None:
     seven = PROJECT / "inference" / "app" / "examples" / "seven.flac"
-    found = start("inference.predict", seven)
-    assert found.stdout.split()[1:2] == ["7"], found.stderr
-    heard = start("inference.live", "--replay", seven)
-    assert heard.stdout.split() == ["7"], heard.stderr
+    found, heard = start(["inference.predict", seven], ["inference.live", "--replay", seven])
+    assert found[1].split()[1:2] == ["7"], found
+    assert heard[1].split() == ["7"], heard
 
 
 #: Program -> what to type so that it must do its work, and the extra that this needs.
@@ -152,22 +169,21 @@ NEED_AN_EXTRA = {
 }
 
 
-@pytest.mark.parametrize("module", NEED_AN_EXTRA)
-def test_without_the_extra_a_program_says_what_to_type(module: str, tmp_path: Path) -> None:
-    words, extra = NEED_AN_EXTRA[module]
-    words = [str(tmp_path / "out") if word == "OUT" else word for word in words]
-    result = start(module, *words, XDG_CACHE_HOME=str(tmp_path), SPOKEN_DIGITS_DATA="")
-    assert result.returncode == 2, result.stderr
-    assert result.stderr.rstrip().endswith(f"pip install 'spoken-digits[{extra}]'")
-    assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("backend", ["whisper", "wav2vec2", "pocketsphinx"])
-def test_without_the_extra_a_backend_says_what_to_type(backend: str, tmp_path: Path) -> None:
+def test_without_its_extra_a_program_or_backend_says_what_to_type(tmp_path: Path) -> None:
     # Without what an earlier use left beside it.
     checkpoint = tmp_path / "checkpoint"
     shutil.copytree(SHIPPED_CHECKPOINTS / "wav2vec2", checkpoint, ignore=shutil.ignore_patterns(".*"))
-    words = ("inference.predict", "x.wav", "--backend", backend, "--checkpoint", checkpoint)
-    result = start(*words, XDG_CACHE_HOME=str(tmp_path))
-    assert result.returncode == 2
-    assert result.stderr.rstrip().endswith(f"pip install 'spoken-digits[{backend}]'"), result.stderr
+    commands = [
+        ([module, *(str(tmp_path / "out") if word == "OUT" else word for word in words)], extra)
+        for module, (words, extra) in NEED_AN_EXTRA.items()
+    ]
+    commands += [
+        (["inference.predict", "x.wav", "--backend", backend, "--checkpoint", checkpoint], backend)
+        for backend in ("whisper", "wav2vec2", "pocketsphinx")
+    ]
+    answers = start(
+        *(command for command, _ in commands), XDG_CACHE_HOME=str(tmp_path), SPOKEN_DIGITS_DATA=""
+    )
+    for (command, extra), (code, _, error) in zip(commands, answers, strict=True):
+        assert code == 2, (command, error)
+        assert error.rstrip().endswith(f"pip install 'spoken-digits[{extra}]'"), (command, error)

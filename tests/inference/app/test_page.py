@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from inference.audio import SAMPLING_RATE, decode_audio, resample
 from inference.backends.table import BACKENDS
@@ -30,8 +30,8 @@ def spoken(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def browser(chromium: str, spoken: Path) -> Iterator[Browser]:
     switches = (
         "--no-sandbox",
         "--use-fake-ui-for-media-stream",
@@ -40,7 +40,13 @@ def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
     )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(switches))
-        context = browser.new_context(permissions=["microphone"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(server: Server, browser: Browser) -> Iterator[Page]:
+    with browser.new_context(permissions=["microphone"]) as context:
         page = context.new_page()
         foreign: list[str] = []
         page.on("request", lambda request: foreign.append(request.url))
@@ -49,7 +55,6 @@ def page(server: Server, chromium: str, spoken: Path) -> Iterator[Page]:
         yield page
         outside = [url for url in foreign if not url.startswith((server.url, "data:", "blob:"))]
         assert not outside, "the page asked elsewhere"
-        browser.close()
 
 
 def digit(page: Page) -> Any:
@@ -89,11 +94,12 @@ def test_a_recording_gives_its_digit(page: Page) -> None:
 def test_a_stream_gives_its_digits_in_order(page: Page) -> None:
     page.click('role=tab[name="Live"]')
     stop = page.locator('#live button:has-text("Stop")')
-    # The file repeats: a starved browser may lose a block of one round, or a click, hardly of every one.
-    for is_last in (False, False, True):
+    # The file repeats every quarter of a minute: a starved browser may lose a block of one round, or a click,
+    # hardly of every one.
+    for is_last in (*[False] * 5, True):
         page.click('#live button:has-text("Record")')
         try:
-            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=120_000)
+            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=35_000)
             break
         except AssertionError:
             if is_last:
