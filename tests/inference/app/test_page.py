@@ -96,10 +96,10 @@ def test_a_stream_gives_its_digits_in_order(page: Page) -> None:
     stop = page.locator('#live button:has-text("Stop")')
     # The file repeats every quarter of a minute: a starved browser may lose a block of one round, or a click,
     # hardly of every one.
-    for is_last in (*[False] * 5, True):
+    for is_last in (*[False] * 8, True):
         page.click('#live button:has-text("Record")')
         try:
-            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=35_000)
+            expect(page.locator("#spoken")).to_contain_text(DIGITS, timeout=22_000)
             break
         except AssertionError:
             if is_last:
