@@ -1,10 +1,12 @@
 """What every test may rely on: no network, and recordings where the user has them."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -91,7 +93,6 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def run_module():
     """Runs ``python -m MODULE ARGUMENTS`` in the project's folder and returns the finished process."""
-    import sys
 
     def run(*arguments: str, **options) -> subprocess.CompletedProcess:
         options.setdefault("timeout", 110)
@@ -104,3 +105,36 @@ def run_module():
         )
 
     return run
+
+
+#: Runs programs one after the other; prints exit code, output and errors of each.
+_ONE_BY_ONE = """
+import contextlib, io, json, runpy, sys
+answers = []
+for command in json.loads(sys.argv[1]):
+    sys.argv, code = command, 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+    answers.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(answers))
+"""
+
+
+def run_modules(
+    *commands: Sequence[str | Path], prelude: str = "", **environment: str
+) -> list[tuple[int, str, str]]:
+    """Runs ``python -m MODULE ARGUMENTS`` for each command, all in one process that starts with a prelude."""
+    typed = json.dumps([list(map(str, command)) for command in commands])
+    result = subprocess.run(
+        [sys.executable, "-c", prelude + _ONE_BY_ONE, typed],
+        cwd=PROJECT,
+        env=environment or None,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return [tuple(answer) for answer in json.loads(result.stdout.splitlines()[-1])]

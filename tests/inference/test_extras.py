@@ -1,11 +1,9 @@
 """Every package has an extra, and whoever lacks one reads a sentence with the command to type."""
 
 import ast
-import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 
 from inference.backends.table import SHIPPED_CHECKPOINTS
 from inference.extras import EXTRA_OF_MODULE, missing_package
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, run_modules
 
 FLOORS = ("inference", "finetune", "benchmarks")
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -34,9 +32,9 @@ DISTRIBUTIONS = {
     "tokenizers": "faster-whisper",
     "yaml": "pyyaml",
 }
-#: Runs programs one after the other where what the extras bring cannot be found.
+#: What the extras bring cannot be found.
 WITH_THE_CORE_ALONE = f"""
-import contextlib, importlib.util, io, json, runpy, sys
+import importlib.util, sys
 extras = {set(EXTRA_OF_MODULE)!r}
 class Blocker:
     def find_spec(name, path=None, target=None):
@@ -45,16 +43,6 @@ class Blocker:
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name in extras else found(name, *rest)
 sys.meta_path.insert(0, Blocker)
-answers = []
-for command in json.loads(sys.argv[1]):
-    sys.argv, code = command, 0
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        try:
-            runpy.run_module(command[0], run_name="__main__", alter_sys=True)
-        except SystemExit as end:
-            code = end.code or 0
-    answers.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(answers))
 """
 
 
@@ -126,25 +114,10 @@ def test_a_package_of_no_extra_is_no_matter_of_ours() -> None:
     assert missing_package(ModuleNotFoundError(name="surprise"), "inference") is None
 
 
-def start(*commands: list, **variables: str) -> list[tuple[int, str, str]]:
-    """Runs commands where only the core is installed; exit code, output and errors of each."""
-    typed = json.dumps([list(map(str, command)) for command in commands])
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
-    result = subprocess.run(
-        [sys.executable, "-c", WITH_THE_CORE_ALONE, typed],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    return [tuple(answer) for answer in json.loads(result.stdout)]
-
-
 def test_the_core_recognises_a_file_and_a_stream() -> None:
     seven = PROJECT / "inference" / "app" / "examples" / "seven.flac"
-    found, heard = start(["inference.predict", seven], ["inference.live", "--replay", seven])
+    commands = ["inference.predict", seven], ["inference.live", "--replay", seven]
+    found, heard = run_modules(*commands, prelude=WITH_THE_CORE_ALONE)
     assert found[1].split()[1:2] == ["7"], found
     assert heard[1].split() == ["7"], heard
 
@@ -181,9 +154,8 @@ def test_without_its_extra_a_program_or_backend_says_what_to_type(tmp_path: Path
         (["inference.predict", "x.wav", "--backend", backend, "--checkpoint", checkpoint], backend)
         for backend in ("whisper", "wav2vec2", "pocketsphinx")
     ]
-    answers = start(
-        *(command for command, _ in commands), XDG_CACHE_HOME=str(tmp_path), SPOKEN_DIGITS_DATA=""
-    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "SPOKEN_DIGITS_DATA": ""}
+    answers = run_modules(*(command for command, _ in commands), prelude=WITH_THE_CORE_ALONE, **environment)
     for (command, extra), (code, _, error) in zip(commands, answers, strict=True):
         assert code == 2, (command, error)
         assert error.rstrip().endswith(f"pip install 'spoken-digits[{extra}]'"), (command, error)

@@ -41,18 +41,6 @@ def test_reject_class_is_trained_calibrated_and_used(
     assert 0 < prediction.none_probability < 1
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--reject", "--reject_share", "1"], "expected a share above 0 and below 1"),
-        (["--non_words", "sounds"], "--non_words goes with --reject"),
-    ],
-)
-def test_reject_options_are_checked(options: list[str], message: str, capsys) -> None:
-    assert train.main(options) == 2
-    assert message in capsys.readouterr().err
-
-
 #: Without anything random in the network.
 STILL = {
     name: 0.0 for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
