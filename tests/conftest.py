@@ -6,11 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 #: Where weights lie that were fetched before, whichever cache a test is given.
 USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
@@ -138,3 +143,20 @@ def run_modules(
     )
     assert result.returncode == 0, result.stderr
     return [tuple(answer) for answer in json.loads(result.stdout.splitlines()[-1])]
+
+
+@contextmanager
+def browser_with_microphone(chromium: str, sound: Path) -> Iterator["Browser"]:
+    """A real browser whose microphone plays a WAV file again and again."""
+    from playwright.sync_api import sync_playwright
+
+    switches = [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={sound}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=switches)
+        yield browser
+        browser.close()

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from inference.audio import SAMPLING_RATE, decode_audio, resample
 from inference.backends.table import BACKENDS
+from tests.conftest import browser_with_microphone
 from tests.inference.app.conftest import EXAMPLES, Server
 
 DIGITS = "371"
@@ -32,16 +33,8 @@ def spoken(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str, spoken: Path) -> Iterator[Browser]:
-    switches = (
-        "--no-sandbox",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={spoken}",
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(switches))
+    with browser_with_microphone(chromium, spoken) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import soundfile
 import inference.live.__main__ as live
 from inference.backends.table import DEFAULT_BACKEND
 from inference.errors import CheckpointError
-from tests.inference.live.conftest import REPOSITORY
+from tests.conftest import PROJECT
 from tests.inference.live.fakes import BrokenBackend, ConstantBackend
 
 #: Runs the command in a new interpreter with a backend that always hears a seven.
@@ -30,7 +30,7 @@ PROGRAM = (
 
 def start(*arguments: str, **options) -> subprocess.Popen:
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": PROJECT}
     return subprocess.Popen(command, **pipes | options)
 
 
@@ -66,7 +66,7 @@ def test_help_loads_nothing_heavy():
         "print(sorted({'torch', 'sounddevice', 'onnxruntime', 'av', 'rich', 'numpy'} & set(sys.modules)))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "[]"
 
