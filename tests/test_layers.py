@@ -1,6 +1,7 @@
 """Imports only point down, light things stay light, and nothing prints where it should not."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,7 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def imports(path: Path, outside_functions_only: bool = False) -> set[str]:
     """What a file imports: also where only type checkers look, and as a rule in functions too."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))

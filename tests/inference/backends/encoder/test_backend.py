@@ -16,12 +16,7 @@ from hypothesis import strategies as st
 from inference.backends.encoder import select_runtime, trial
 from inference.backends.encoder.checkpoint import read_encoder_checkpoint
 from inference.backends.encoder.conversion import convert_checkpoint
-from inference.backends.encoder.input_values import (
-    MAX_PADDING,
-    normalised,
-    padded,
-    plan_batches,
-)
+from inference.backends.encoder.input_values import MAX_PADDING, normalised, padded, plan_batches
 from inference.backends.encoder.select_runtime import RuntimeChoice, candidates
 from inference.backends.table import BACKENDS, load_backend
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
