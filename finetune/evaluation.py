@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.checkpoint.file_names import CARD_NAME
-from finetune.checkpoint.split_card import read_split_card
+from finetune.checkpoint.split_card import CARD_NAME, read_split_card
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS, load_backend

@@ -12,8 +12,6 @@ Exit code: 0, or 2 after a user's mistake or if the answers are no longer those 
 
 import argparse
 import importlib.metadata
-import json
-import os
 import shutil
 import statistics
 import sys
@@ -24,14 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from finetune import end_to_end
-from finetune.checkpoint.file_names import CARD_NAME
-from finetune.checkpoint.split_card import read_split_card
-from finetune.checkpoint.writer import SETTINGS_NAME, prepare_folder
+from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.checkpoint.writer import SETTINGS_NAME, prepare_folder, written_whole
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import Split, make_split
 from finetune.web.folder import find_runtime, write_page
 from inference.audio import SAMPLING_RATE
-from inference.backends.encoder.backend import EncoderBackend, find_folder, softmax
+from inference.backends.encoder.backend import EncoderBackend, find_folder
 from inference.backends.encoder.checkpoint import (
     EXPORT_FILE,
     EncoderCheckpoint,
@@ -50,6 +47,7 @@ from inference.command_line import (
 from inference.crop import prepare
 from inference.errors import CheckpointError, CorpusError, UserError
 from inference.files import write_json
+from inference.prediction import softmax
 from inference.vocabulary import add_vocabulary_argument, checkpoint_argument, vocabulary
 
 #: Format -> the runtime that reads it.
@@ -153,10 +151,7 @@ def export_checkpoint(
     split = _training_split(source.folder, dataset)
     format_name = next(name for name, known in FORMATS.items() if known == runtime)
     prepare_folder(out)
-    unfinished = out / "unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
+    with written_whole(out) as unfinished:
         calibrated = choice == RuntimeChoice("openvino", "int8")
         calibration = _calibration(source, split.train) if calibrated else []
         convert_checkpoint(source, choice, unfinished, calibration)
@@ -176,11 +171,6 @@ def export_checkpoint(
         options = ("--format", format_name, "--precision", precision, "--dataset", dataset, "--out", str(out))
         command = shareable_command("python", "-m", "finetune.export", checkpoint, *options)
         _write_card(unfinished / "README.md", command, choice, figures)
-        # The split card comes last: its presence says that the checkpoint is complete.
-        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
-            os.replace(path, out / path.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return figures
 
 
@@ -209,10 +199,7 @@ def export_recogniser(
         runtime = find_runtime(runtime)
     corpus = load_corpus(dataset)
     prepare_folder(out)
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
+    with written_whole(out) as unfinished:
         path = unfinished / end_to_end.RECOGNISER_FILE
         metadata = end_to_end.write_recogniser(backend, source, path)
         figures = end_to_end.compare(backend, path, make_split(corpus.clips).test)
@@ -220,10 +207,6 @@ def export_recogniser(
         write_json(unfinished / EXPORT_FILE, content)
         if page and runtime:
             write_page(unfinished, metadata, runtime)
-        out.rmdir()
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return figures
 
 
@@ -300,7 +283,7 @@ def _describe(
         "num_parameters": source.num_parameters,
         "comparison": figures,
     }
-    (folder / EXPORT_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / EXPORT_FILE, content)
 
 
 def _write_card(path: Path, command: str, choice: RuntimeChoice, figures: dict[str, float]) -> None:

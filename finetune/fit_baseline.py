@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; exit code 0, or 2 after a user's mistake."""
     options = build_parser().parse_args(argv)
     data = _data_arguments(options)
-    use_labels_of(data.datasets[0], data.streaming)
+    use_labels_of(data.datasets[0])
     if options.steps and options.model in STATISTICS_TITLES:
         raise UserError(f"--steps is for networks: {options.model} is fitted without.")
     if options.soft_labels_from and options.model in STATISTICS_TITLES:
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
 
         names = ("model", "seed", "steps", *_GRID_OPTIONS)
         settings = asdict(data) | {name: getattr(options, name) for name in names}
-        corpus = load_corpora(data.datasets[:1], data.streaming)[0]
+        corpus = load_corpora(data.datasets[:1])[0]
         table = run_folds(
             corpus,
             folder,

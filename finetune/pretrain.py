@@ -30,7 +30,7 @@ from inference.vocabulary import add_vocabulary_argument
 
 CONFIG = Path(__file__).parent / "configs" / "wav2vec2-small.json"
 #: Of the options that say what is learned from, those with a meaning where there are no labels.
-DATA_OPTIONS = ("dataset", "streaming", "max_clips_per_label", "protocol", "fold", "split_seed")
+DATA_OPTIONS = ("dataset", "max_clips_per_label", "protocol", "fold", "split_seed")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLineParser(
         prog="python -m finetune.pretrain",
         description="Teaches a small encoder of raw waveforms what a large one hears.",
-        renamed={"--output-dir": "--out"},
     )
     parser.add_argument(
         "--from-config", type=path_argument, default=CONFIG, help="architecture (default: %(default)s)"

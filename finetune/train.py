@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
     words = underscored(sys.argv[1:] if argv is None else argv)
     arguments = parse_arguments(words)
-    use_labels_of(arguments.data.datasets[0], arguments.data.streaming)
+    use_labels_of(arguments.data.datasets[0])
     if arguments.is_series:
         series = _series(arguments, words)
         series((), Path(arguments.training.output_dir or ""))
@@ -71,7 +71,7 @@ def _series(arguments: "Arguments", words: list[str]) -> "Fit":
                 parse_arguments([*single, f"--{option}", value])  # a typing error is found before training
         fit = over_grid(fit, asked.grid_axes, series)
     if data.all_folds:
-        fit = over_folds(fit, load_corpora(data.datasets[:1], data.streaming)[0], series)
+        fit = over_folds(fit, load_corpora(data.datasets[:1])[0], series)
     if asked.seeds:
         fit = over_seeds(fit, asked.seeds, series)
     return fit

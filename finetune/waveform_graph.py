@@ -100,21 +100,12 @@ class NormalisedWaveform(PreparedWaveform):
 
 
 class WhisperWindow(PreparedWaveform):
-    """``whisper_log_mel``.
-
-    Args:
-        contract: The crop it is made for.
-        n_mels: Number of bands.
-        num_frames: Length of the window.
-    """
+    """``whisper_log_mel``."""
 
     def __init__(self, contract: CropContract, n_mels: int, num_frames: int):
         super().__init__(contract)
-        frame, hop, size = (
-            whisper_log_mel.FRAME_SAMPLES,
-            whisper_log_mel.HOP_SAMPLES,
-            num_frames * HOP_SAMPLES,
-        )
+        frame, hop = whisper_log_mel.FRAME_SAMPLES, whisper_log_mel.HOP_SAMPLES
+        size = num_frames * hop
         angles = 2 * np.pi / frame * np.outer(np.arange(frame), np.arange(frame // 2 + 1))
         waves = np.hstack([np.cos(angles), np.sin(angles)]) * whisper_log_mel.periodic_hann()[:, None]
         places = np.pad(np.arange(size), frame // 2, mode="reflect")
@@ -132,12 +123,7 @@ class WhisperWindow(PreparedWaveform):
 
 
 class WordBands(PreparedWaveform):
-    """``inference.features.word_log_mel``.
-
-    Args:
-        contract: The crop it is made for.
-        settings: Bands.
-    """
+    """``inference.features.word_log_mel``."""
 
     def __init__(self, contract: CropContract, settings: BandSettings):
         super().__init__(contract)
@@ -196,12 +182,7 @@ class WordBands(PreparedWaveform):
 
 
 class WordWindow(WordBands):
-    """``inference.features.log_mel_window``.
-
-    Args:
-        contract: The crop it is made for.
-        settings: Bands and duration.
-    """
+    """``inference.features.log_mel_window``."""
 
     settings: WindowSettings
 
@@ -227,12 +208,7 @@ class WordWindow(WordBands):
 
 
 class WordStatistics(WordBands):
-    """``inference.features.mfcc_statistics``.
-
-    Args:
-        contract: The crop it is made for.
-        settings: Bands, coefficients and segments.
-    """
+    """``inference.features.mfcc_statistics``."""
 
     settings: FeatureSettings
 

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,15 @@ class CommandLineParser(argparse.ArgumentParser):
 
     Args:
         prog: The program's name, unless it runs as a sub-command of ``COMMAND``.
-        renamed: Former name of an option -> the one it has now; accepted for one release.
         options: Of ``argparse.ArgumentParser``.
     """
 
-    def __init__(self, prog: str | None = None, renamed: Mapping[str, str] | None = None, **options: Any):
+    def __init__(self, prog: str | None = None, **options: Any):
         typed = sys.argv[0]
         super().__init__(prog=typed if typed.startswith(f"{COMMAND} ") else prog, **options)
-        self._renamed = dict(renamed or {})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See ``argparse.ArgumentParser``; options are brought to today's spelling first."""
+        """See ``argparse.ArgumentParser``."""
         words = list(sys.argv[1:] if args is None else args)
         options = words[: words.index("--")] if "--" in words else words
         spelled = [self._spelled(word) for word in options]
@@ -52,8 +50,7 @@ class CommandLineParser(argparse.ArgumentParser):
         option, equals, value = word.partition("=")
         if not option.startswith("--") or option in self._option_string_actions:
             return word
-        hyphenated = option.replace("_", "-")
-        return f"{self._renamed.get(hyphenated, hyphenated)}{equals}{value}"
+        return f"{option.replace('_', '-')}{equals}{value}"
 
 
 def add_backend_module_argument(parser: argparse.ArgumentParser) -> None:

@@ -153,6 +153,12 @@ def confidence(score: Any, none_probability: Any) -> Any:
     return score if none_probability is None else score / (score + none_probability + LEAST_PROBABILITY)
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True, dtype=np.float64)
+
+
 def prediction_from_probabilities(probabilities: np.ndarray) -> Prediction:
     """The prediction of a classifier: the most probable label, with its probability as score.
 

@@ -1,14 +1,21 @@
 """What every test may rely on: no network, and recordings where the user has them."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 #: Where weights lie that were fetched before, whichever cache a test is given.
 USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
@@ -91,7 +98,6 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def run_module():
     """Runs ``python -m MODULE ARGUMENTS`` in the project's folder and returns the finished process."""
-    import sys
 
     def run(*arguments: str, **options) -> subprocess.CompletedProcess:
         options.setdefault("timeout", 110)
@@ -104,3 +110,53 @@ def run_module():
         )
 
     return run
+
+
+#: Runs programs one after the other; prints exit code, output and errors of each.
+_ONE_BY_ONE = """
+import contextlib, io, json, runpy, sys
+answers = []
+for command in json.loads(sys.argv[1]):
+    sys.argv, code = command, 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+    answers.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(answers))
+"""
+
+
+def run_modules(
+    *commands: Sequence[str | Path], prelude: str = "", **environment: str
+) -> list[tuple[int, str, str]]:
+    """Runs ``python -m MODULE ARGUMENTS`` for each command, all in one process that starts with a prelude."""
+    typed = json.dumps([list(map(str, command)) for command in commands])
+    result = subprocess.run(
+        [sys.executable, "-c", prelude + _ONE_BY_ONE, typed],
+        cwd=PROJECT,
+        env=environment or None,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return [tuple(answer) for answer in json.loads(result.stdout.splitlines()[-1])]
+
+
+@contextmanager
+def browser_with_microphone(chromium: str, sound: Path) -> Iterator["Browser"]:
+    """A real browser whose microphone plays a WAV file again and again."""
+    from playwright.sync_api import sync_playwright
+
+    switches = [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={sound}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=switches)
+        yield browser
+        browser.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from inference.app.page import EXAMPLES
+from tests.conftest import run_modules
 
 CLIP = str(EXAMPLES / "seven.flac")
 
@@ -47,28 +48,29 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize(
-    ("command", "variable"),
-    [
-        (["finetune.train", "--dataset", "owner/name", "--output_dir", "OUT"], "HF_HOME"),
-        (["finetune.train", "--model", "owner/name", "--dataset", "CLIPS", "--output_dir", "OUT"], "HF_HOME"),
-        (["inference.predict", CLIP, "--backend", "wav2vec2", "--checkpoint", "owner/name"], "HF_HOME"),
-        (["inference.predict", CLIP, "--backend", "whisper", "--checkpoint", "owner/name"], "HF_HOME"),
-        (["inference.predict", CLIP, "--backend", "whisper"], "XDG_CACHE_HOME"),
-    ],
-    ids=["corpus", "encoder", "wav2vec2", "whisper", "weights"],
-)
-def test_a_cache_that_cannot_be_written(
-    command: list[str], variable: str, hub: str, spoken_corpus: Path, run_module, tmp_path: Path
-) -> None:
+#: What to type, and the variable that names the folder.
+COMMANDS = [
+    (["finetune.train", "--dataset", "owner/name", "--output_dir", "OUT"], "HF_HOME"),
+    (["finetune.train", "--model", "owner/name", "--dataset", "CLIPS", "--output_dir", "OUT"], "HF_HOME"),
+    (["inference.predict", CLIP, "--backend", "wav2vec2", "--checkpoint", "owner/name"], "HF_HOME"),
+    (["inference.predict", CLIP, "--backend", "whisper", "--checkpoint", "owner/name"], "HF_HOME"),
+    (["inference.predict", CLIP, "--backend", "whisper"], "XDG_CACHE_HOME"),
+]
+
+
+def test_a_cache_that_cannot_be_written(hub: str, spoken_corpus: Path, tmp_path: Path) -> None:
     # Where a file stands no folder can be made, not even by root.
     (tmp_path / "file").touch()
     offline = ("HF_HUB_OFFLINE", "SPOKEN_DIGITS_OFFLINE")
     environment = {name: value for name, value in os.environ.items() if name not in offline}
-    environment |= {variable: str(tmp_path / "file" / "cache"), "HF_ENDPOINT": hub, "no_proxy": "*"}
+    environment |= dict.fromkeys(("HF_HOME", "XDG_CACHE_HOME"), str(tmp_path / "file" / "cache"))
+    environment |= {"HF_ENDPOINT": hub, "no_proxy": "*"}
     stand_ins = {"OUT": str(tmp_path / "out"), "CLIPS": str(spoken_corpus)}
-    result = run_module(*(stand_ins.get(word, word) for word in command), env=environment)
-    assert result.returncode == 2
-    assert f"Set {variable} to a folder that can be written" in result.stderr
-    assert "audio" not in result.stderr
-    assert "Traceback" not in result.stderr
+    commands = [[stand_ins.get(word, word) for word in command] for command, _ in COMMANDS]
+    for (command, variable), (code, _, error) in zip(
+        COMMANDS, run_modules(*commands, **environment), strict=True
+    ):
+        assert code == 2, (command, error)
+        assert f"Set {variable} to a folder that can be written" in error, command
+        assert "audio" not in error
+        assert "Traceback" not in error

@@ -16,12 +16,12 @@ from benchmarks.worker.resident_memory import reset_peak
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
 from inference.backends.mfcc import KernelClassifier
+from inference.backends.transcripts import match_transcript
 from inference.checkpoint import read_crop_contract, read_operating_point
 from inference.crop import prepare
 from inference.features import segment_weights, squeeze
 from inference.files import read_json
 from inference.prediction import Prediction, prediction_from_probabilities
-from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
 
 #: C of the machine, which our checkpoint does not hold; fitted to support vectors alone it hardly matters.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.live.scoring import Score
 from benchmarks.text_table import markdown_grid
 from inference.files import read_json, write_json
-from inference.live.engine.events import Score
 
 FIGURES_FILE = "figures.json"
 

@@ -18,12 +18,12 @@ import numpy as np
 
 from benchmarks.live.figures import Figure, accuracy_loss, score_figures
 from benchmarks.live.listener import Listener
+from benchmarks.live.scoring import Label, Scorer
 from benchmarks.live.stream import LabelledStream, locate
 from benchmarks.live.virtual_microphone import PulseServer
 from inference.audio import SAMPLING_RATE, decode_audio
 from inference.live.engine.events import Word
 from inference.live.engine.timing import percentiles
-from inference.live.output.scoring import Label, Scorer
 from inference.live.source.capture import BLOCK_MS, Tap
 from inference.live.source.recording import to_int16
 from inference.prediction import Answer, Prediction

@@ -9,14 +9,14 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.live.figures import Figure, accuracy_loss, score_figures
+from benchmarks.live.scoring import Score, Scorer
 from benchmarks.live.sounds import noise_minutes, other_words
 from benchmarks.live.stream import GAP_SECONDS, build_stream
 from benchmarks.worker.resident_memory import resident_bytes
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
-from inference.live.engine.events import Event, Score, Word
-from inference.live.output.scoring import Scorer
-from inference.live.output.terminal import JsonLines, Output
+from inference.live.engine.events import Event, Word
+from inference.live.output.plain_lines import JsonLines, Output
 from inference.live.recognition import UtteranceRecogniser, build_engine
 from inference.live.session import Session
 from inference.live.source.items import Block, Item, Opening, Source

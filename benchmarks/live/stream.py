@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.live.scoring import Label
 from inference.audio import SAMPLING_RATE, rms_dbfs
-from inference.live.output.scoring import Label
 
 SPEECH_DBFS = -23.0
 GAP_SECONDS = (0.25, 2.0)

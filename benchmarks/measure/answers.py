@@ -28,7 +28,7 @@ from benchmarks.run.progress import say
 from benchmarks.run.status import EntryStatus, GivenUp
 from benchmarks.worker.client import DEADLY, BackendFailure, BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 
 #: A backend whose process died this often is given up: it was started again once.
 MAX_DEATHS = 2

@@ -14,7 +14,7 @@ from benchmarks.reports.report_tables import Report
 from benchmarks.reports.scores import headline_protocol
 from benchmarks.reports.table import Table, is_missing, shown
 from benchmarks.text_table import markdown_grid
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 
 if TYPE_CHECKING:
     from benchmarks.reports.picture import Picture

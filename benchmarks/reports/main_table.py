@@ -30,7 +30,7 @@ from benchmarks.reports.table import (
 )
 from benchmarks.reports.uncertainty import LEAST_BOOTSTRAP_SPEAKERS, least_samples
 from benchmarks.reports.unheard import FALSE_ACCEPT_SHARES, HEADLINE, NO_SCORE, AllUnheard, unheard_row
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 
 #: Figures without a column of their own, or with one only where they are, that every run has a place for.
 EVERY_RUN = ("answered", "accuracy_low", "accuracy_high", "p99_ms")

@@ -12,8 +12,8 @@ from benchmarks.records.run_record import ProtocolRecord, RunRecord
 from benchmarks.reports.uncertainty import share_on_new_voices
 from finetune.intervals import wilson_interval
 from finetune.metrics import macro_f1
+from inference.backends.transcripts import match_transcript
 from inference.prediction import PASSED_ON
-from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
 
 CLEAN = "clean"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finetune.checkpoint.file_names import CARD_NAME
+from finetune.checkpoint.split_card import CARD_NAME
 from inference.backends.table import BACKENDS, BackendSpec, checkpoint_parts, parse_variant
 from inference.errors import CheckpointError, UserError
 from inference.files import read_json

@@ -12,7 +12,7 @@ from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Inputs, Job, NoisyTestSet, TestSet
 from benchmarks.run.suites import LEAST_ROUNDS
 from benchmarks.worker.waveform_file import StoredClip
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 
 ACCURACY = "clean"
 #: Recordings of unheard voices without a word of the vocabulary.

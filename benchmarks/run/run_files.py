@@ -31,9 +31,9 @@ from benchmarks.run.plan import ACCURACY, OTHER_WORDS, Plan
 from benchmarks.run.request import Request
 from benchmarks.run.status import STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
+from inference.backends.transcripts import mapping_version
 from inference.command_line import shareable_command
 from inference.errors import UserError
-from inference.transcripts import mapping_version
 
 MEASURED = (RUN_FILE, ANSWERS_FILE, LATENCY_FILE, LOADS_FILE, COLD_FILE, FOOTPRINT_FILE)
 

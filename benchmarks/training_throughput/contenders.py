@@ -27,6 +27,7 @@ from finetune.training.clip_trainer import ClipTrainer
 from finetune.training.command_line import Arguments, parse_arguments
 from finetune.training.modeling import build_model
 from finetune.training.waveform_cache import WaveformCache
+from inference.crop import CropContract
 from inference.vocabulary import vocabulary
 
 CONFIG = Path(__file__).resolve().parents[2] / "finetune" / "configs" / "wav2vec2-base.yaml"
@@ -108,14 +109,11 @@ def _own_trainer(
     waveforms: WaveformCache,
     clips: list[Clip],
 ) -> Trainer:
-    augmentation = arguments.augmentation
     return ClipTrainer(
         model=model,
         args=arguments.training,
         data_collator=WaveformCollator(extractor),
-        train_dataset=ClipDataset(
-            clips, waveforms, augmentation.crop_contract(), augmentation.settings(), SEED
-        ),
+        train_dataset=ClipDataset(clips, waveforms, CropContract(), arguments.augmentation.settings(), SEED),
         processing_class=extractor,
         callbacks=[],
     )

@@ -5,8 +5,7 @@ import os
 import platform
 from collections.abc import Mapping
 
-from finetune.checkpoint.file_names import CARD_NAME
-from finetune.checkpoint.split_card import SplitCard
+from finetune.checkpoint.split_card import CARD_NAME, SplitCard
 from finetune.corpus.in_noise import BACKGROUND
 from finetune.intervals import wilson_interval
 from inference.prediction import OperatingPoint

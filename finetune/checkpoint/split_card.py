@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from finetune.checkpoint.file_names import CARD_NAME, TRAIN_CLIPS_NAME, TRAIN_HASHES_NAME
-from finetune.corpus.clip import Clip, Corpus
-from finetune.corpus.source import CorpusSource
+from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.splits import Split
 from inference.audio import waveform_hash
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json, write_text
+
+#: Its presence says that a checkpoint is complete: it is written last.
+CARD_NAME = "split_card.json"
+TRAIN_CLIPS_NAME = "train_clips.txt"
+TRAIN_HASHES_NAME = "train_hashes.txt"
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.checkpoint.file_names import CARD_NAME
 from finetune.checkpoint.model_card import model_card
-from finetune.checkpoint.split_card import SplitCard
-from finetune.corpus.clip import Clip, Corpus
-from finetune.corpus.source import CorpusSource
+from finetune.checkpoint.split_card import CARD_NAME, SplitCard
+from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.splits import Split
 from inference.checkpoint import read_operating_point
 from inference.crop import CropContract
@@ -98,10 +97,26 @@ def claim_folder(folder: Path, settings: dict[str, Any], work: str = "checkpoint
     write_json(path, settings)
 
 
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """Gives a sub-folder to write into, whose files move into the folder once all of them are there."""
+    unfinished = folder / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        # The split card comes last: its presence says that the checkpoint is complete.
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
+            path.chmod(0o644)  # safetensors writes files that only their owner may read
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def write_checkpoint(
     folder: Path, save_model: Callable[[Path], object], contract: CropContract, made: Provenance
 ) -> None:
-    """Writes all files into a temporary sub-folder and moves them into place when they are complete.
+    """Writes all files, or none.
 
     Args:
         folder: The checkpoint's folder; files of the same names are replaced.
@@ -109,33 +124,26 @@ def write_checkpoint(
         contract: The crop the model was trained for.
         made: For the cards.
     """
-    unfinished = folder / "unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    save_model(unfinished)
-    card = SplitCard.from_split(made.corpus, made.split, made.sources, made.recorded_non_words)
-    for earlier in made.heard_through:
-        card = card.with_heard_by(earlier)
-    card.write(unfinished)
-    write_json(unfinished / "labels.json", list(made.classes))
-    vocabulary().save(unfinished)
-    write_json(unfinished / "crop.json", asdict(contract))
-    write_json(unfinished / FIGURES_NAME, made.figures)
-    if made.history:
-        write_json(unfinished / "history.json", made.history)
-    text = model_card(
-        made.title,
-        made.command,
-        made.corpus.description,
-        made.split.caption,
-        card,
-        made.figures,
-        made.notes,
-        read_operating_point(unfinished),
-    )
-    write_text(unfinished / "README.md", text)
-    # The split card comes last: its presence says that the checkpoint is complete.
-    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
-        path.chmod(0o644)  # safetensors writes files that only their owner may read
-        os.replace(path, folder / path.name)
-    unfinished.rmdir()
+    with written_whole(folder) as unfinished:
+        save_model(unfinished)
+        card = SplitCard.from_split(made.corpus, made.split, made.sources, made.recorded_non_words)
+        for earlier in made.heard_through:
+            card = card.with_heard_by(earlier)
+        card.write(unfinished)
+        write_json(unfinished / "labels.json", list(made.classes))
+        vocabulary().save(unfinished)
+        write_json(unfinished / "crop.json", asdict(contract))
+        write_json(unfinished / FIGURES_NAME, made.figures)
+        if made.history:
+            write_json(unfinished / "history.json", made.history)
+        text = model_card(
+            made.title,
+            made.command,
+            made.corpus.description,
+            made.split.caption,
+            card,
+            made.figures,
+            made.notes,
+            read_operating_point(unfinished),
+        )
+        write_text(unfinished / "README.md", text)

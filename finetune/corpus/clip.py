@@ -99,6 +99,22 @@ class Corpus:
         return tuple(sorted({clip.speaker for clip in self.clips}))
 
 
+@dataclass(frozen=True)
+class CorpusSource:
+    """What a model was made with, recordings or weights, as its cards name it.
+
+    Attributes:
+        use: What they served for: "split", "learned from", "validation", "non-words", "validation non-words",
+            "weights".
+        description: One sentence.
+        notice: Licence and attribution, the text of ``NOTICE``; empty where the folder has none.
+    """
+
+    use: str
+    description: str
+    notice: str = ""
+
+
 def corpus_name(clips: Iterable[Clip], otherwise: str) -> str:
     """ "fsdd" for clips of FSDD's six speakers, else the name given."""
     return "fsdd" if {clip.speaker for clip in clips} == FSDD_SPEAKERS else otherwise

@@ -29,12 +29,11 @@ DATASET_HELP = (
 )
 
 
-def load_corpus(dataset: str = "auto", streaming: bool = False, otherwise: str = "synthetic") -> Corpus:
+def load_corpus(dataset: str = "auto", otherwise: str = "synthetic") -> Corpus:
     """Finds a corpus; audio is read later, clip by clip.
 
     Args:
         dataset: What to load, see ``DATASET_HELP``.
-        streaming: For the Hub: read over the network without keeping a copy on disk.
         otherwise: What auto takes where there are no recordings.
 
     Raises:
@@ -42,7 +41,7 @@ def load_corpus(dataset: str = "auto", streaming: bool = False, otherwise: str =
     """
     # Imported here: the datasets library takes a second that a folder does not need.
     if dataset == "auto":
-        return _load_auto(streaming, otherwise)
+        return _load_auto(otherwise)
     if dataset == "synthetic":
         from finetune.corpus.synthetic import load_synthetic
 
@@ -58,16 +57,15 @@ def load_corpus(dataset: str = "auto", streaming: bool = False, otherwise: str =
     if dataset == "hub" or is_hub_id(dataset):
         from finetune.corpus.tables import HUB_DATASET, load_hub
 
-        return load_hub(HUB_DATASET if dataset == "hub" else dataset, streaming)
+        return load_hub(HUB_DATASET if dataset == "hub" else dataset)
     raise CorpusError(f"--dataset {dataset} is no folder and no known source. Allowed: {DATASET_HELP}.")
 
 
-def use_labels_of(dataset: str, streaming: bool = False) -> None:
+def use_labels_of(dataset: str) -> None:
     """Makes the labels of a corpus the vocabulary, unless one was named or most of them are digits.
 
     Args:
         dataset: A folder or a Hub id; whatever else ``load_corpus`` takes holds digits.
-        streaming: See ``load_corpus``.
 
     Raises:
         UserError: If the labels make no vocabulary.
@@ -83,7 +81,7 @@ def use_labels_of(dataset: str, streaming: bool = False) -> None:
         if is_hub_id(dataset):
             from finetune.corpus.tables import class_names
 
-            names = class_names(dataset, streaming)
+            names = class_names(dataset)
     # A folder such as _background_noise_ holds no word; load_corpus counts what it leaves out.
     labels = sorted({name.lower() for name in names if not name.startswith("_")} - {REJECT_LABEL})
     if 2 * sum(label in DIGITS.label_of_name for label in labels) >= len(labels):
@@ -108,7 +106,7 @@ def environment_prefix(dataset: str) -> str:
     return f"{DATA_VARIABLE}=<folder of recordings> " if uses_folder else ""
 
 
-def _load_auto(streaming: bool, otherwise: str) -> Corpus:
+def _load_auto(otherwise: str) -> Corpus:
     folder = os.environ.get(DATA_VARIABLE)
     if folder:
         if not Path(folder).is_dir():
@@ -117,6 +115,6 @@ def _load_auto(streaming: bool, otherwise: str) -> Corpus:
     from finetune.corpus.tables import load_hub
 
     try:
-        return load_hub(streaming=streaming)
+        return load_hub()
     except HubUnreachableError:
         return load_corpus(otherwise)

@@ -15,7 +15,7 @@ from inference.errors import CorpusError
 NOTICE_NAME = "NOTICE"
 
 
-def load_corpora(datasets: Sequence[str], streaming: bool = False) -> tuple[Corpus, ...]:
+def load_corpora(datasets: Sequence[str]) -> tuple[Corpus, ...]:
     """Loads corpora in which no two clips and no two speakers bear the same name.
 
     A speaker who bears the name of one in an earlier corpus is taken for another person and renamed after the
@@ -23,7 +23,6 @@ def load_corpora(datasets: Sequence[str], streaming: bool = False) -> tuple[Corp
 
     Args:
         datasets: What to load, see ``finetune.corpus.loading.DATASET_HELP``.
-        streaming: See ``load_corpus``.
 
     Raises:
         CorpusError: If one cannot be loaded, or two bear the same name.
@@ -32,7 +31,7 @@ def load_corpora(datasets: Sequence[str], streaming: bool = False) -> tuple[Corp
     clip_ids: set[str] = set()
     corpora: list[Corpus] = []
     for dataset in datasets:
-        corpus = load_corpus(dataset, streaming)
+        corpus = load_corpus(dataset)
         if corpora:
             place = Path(dataset)
             prefix = f"{place.parent.name}-{place.name}".strip("-")

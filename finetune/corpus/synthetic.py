@@ -6,12 +6,10 @@ espeak-ng and from none of flite. Figures say that the machinery works, not how 
 people.
 """
 
-import contextlib
 import hashlib
 import os
 import random
 import re
-import shutil
 import subprocess
 import tempfile
 import wave
@@ -28,7 +26,7 @@ from finetune.corpus.splits import Split
 from inference.audio import SAMPLING_RATE, resample
 from inference.errors import CorpusError, UserError
 from inference.features import trim_silence
-from inference.files import cache_folder
+from inference.files import cache_folder, new_folder
 from inference.vocabulary import DIGITS, vocabulary
 
 NUM_VOICES = 12
@@ -278,19 +276,11 @@ def _call(program: str, *arguments: str, check: bool = True) -> bytes:
 def _make(words: Sequence[SpokenWord], folder: Path) -> None:
     from tqdm import tqdm
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    try:
-        # Threads suffice: the work is in the processes that speak. The bar is for terminals only.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            made = pool.map(lambda word: _write(word, unfinished), words)
-            for _ in tqdm(made, total=len(words), desc="synthetic corpus", unit="clip", disable=None):
-                pass
-        # Another process may have been faster; its clips are the same.
-        with contextlib.suppress(OSError):
-            unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    # Threads suffice: the work is in the processes that speak. The bar is for terminals only.
+    with new_folder(folder) as unfinished, ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(lambda word: _write(word, unfinished), words)
+        for _ in tqdm(made, total=len(words), desc="synthetic corpus", unit="clip", disable=None):
+            pass
 
 
 def _write(word: SpokenWord, folder: Path) -> None:

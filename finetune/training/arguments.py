@@ -13,8 +13,6 @@ from inference.errors import UserError
 
 #: Beside a GPU one worker prepares some 300 clips a second.
 MAX_WORKERS = 4
-#: The faintest background that is drawn.
-MAX_SNR_DB = 40.0
 #: What the best checkpoint can be chosen by.
 CHOICE_METRICS = ("loss", *LABEL_METRICS)
 #: Option of the Trainer -> the least value that it can work with; it does not look itself.
@@ -69,47 +67,24 @@ class ModelArguments:
 
 @dataclass
 class AugmentationArguments:
-    """How the training clips vary, and the crop that the model is made for."""
+    """How the training clips vary."""
 
     augment: bool = field(default=True, metadata={"help": "vary voice, room, background and level"})
-    speed_min: float = field(default=0.85, metadata={"help": "slowest playing speed"})
-    speed_max: float = field(default=1.18, metadata={"help": "fastest playing speed"})
     max_pad_ms: float = field(default=300.0, metadata={"help": "longest background on each side"})
-    min_snr_db: float = field(default=5.0, metadata={"help": "loudest background"})
-    noise_probability: float = field(default=0.5, metadata={"help": "share of clips with audible background"})
     max_clip_ms: float = field(default=1500.0, metadata={"help": "longer training clips are cut to this"})
-    min_clip_ms: int = field(default=250, metadata={"help": "shorter clips are padded to this"})
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.speed_min <= self.speed_max:
+        if self.max_pad_ms < 0 or self.max_clip_ms < CropContract.min_ms:
             raise UserError(
-                f"--speed_min {self.speed_min} and --speed_max {self.speed_max}: expected 0 < min <= max."
+                f"--max_pad_ms {self.max_pad_ms}, --max_clip_ms {self.max_clip_ms}: expected 0 or more, and "
+                f"{CropContract.min_ms} or more."
             )
-        if self.max_pad_ms < 0 or self.min_clip_ms < 0 or self.max_clip_ms < max(self.min_clip_ms, 100):
-            raise UserError(
-                f"--max_pad_ms {self.max_pad_ms}, --min_clip_ms {self.min_clip_ms}, --max_clip_ms "
-                f"{self.max_clip_ms}: expected none below 0, and 100 or more for the last."
-            )
-        if self.min_snr_db > MAX_SNR_DB:
-            raise UserError(f"--min_snr_db {self.min_snr_db}: expected {MAX_SNR_DB} dB or less.")
-        if not 0.0 <= self.noise_probability <= 1.0:
-            raise UserError(f"--noise_probability {self.noise_probability}: expected a share from 0 to 1.")
 
     def settings(self) -> AugmentationSettings | None:
         """The ranges to draw from; None without augmentation."""
         if not self.augment:
             return None
-        return AugmentationSettings(
-            speed=(self.speed_min, self.speed_max),
-            pad_ms=(0.0, self.max_pad_ms),
-            snr_db=(self.min_snr_db, MAX_SNR_DB),
-            noise_probability=self.noise_probability,
-            max_ms=self.max_clip_ms,
-        )
-
-    def crop_contract(self) -> CropContract:
-        """The contract that travels with the checkpoint."""
-        return CropContract(min_ms=self.min_clip_ms)
+        return AugmentationSettings(pad_ms=(0.0, self.max_pad_ms), max_ms=self.max_clip_ms)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.in_noise import in_noise
 from finetune.corpus.loading import DATASET_HELP, environment_prefix
 from finetune.corpus.mixture import (
@@ -17,7 +17,6 @@ from finetune.corpus.mixture import (
     refuse_shared_recordings,
 )
 from finetune.corpus.non_words import non_words, recorded_non_words
-from finetune.corpus.source import CorpusSource
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
 from finetune.soft_labels import SoftLabeller, load_soft_labeller
@@ -44,7 +43,6 @@ class DataArguments:
         ),
     )
     vocabulary: str | None = field(default=None, metadata={"help": VOCABULARY_HELP})
-    streaming: bool = field(default=False, metadata={"help": "read a Hub dataset without a copy on disk"})
     max_clips_per_label: int | None = field(
         default=None,
         metadata={"help": "learn from so many clips of each label and dataset at most, of many speakers"},
@@ -230,7 +228,7 @@ def gather(arguments: DataArguments) -> TrainingData:
         CorpusError: If a corpus cannot be used, or a recording would be learned from and measured on.
     """
     validation_datasets = arguments.validation_dataset or []
-    corpora = load_corpora([*arguments.datasets, *validation_datasets], arguments.streaming)
+    corpora = load_corpora([*arguments.datasets, *validation_datasets])
     num_learned = len(arguments.datasets)
     split = make_split(corpora[0].clips, arguments.protocol, arguments.split_seed, arguments.fold)
     if validation_datasets:

@@ -12,8 +12,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, SequenceFeatureExtractor, TrainingArguments, set_seed
 
 from finetune.augmentation import AugmentationSettings
-from finetune.checkpoint.file_names import CARD_NAME
-from finetune.checkpoint.writer import claim_folder, prepare_folder
+from finetune.checkpoint.writer import claim_folder, prepare_folder, written_whole
 from finetune.corpus.clip import Clip
 from finetune.corpus.splits import fingerprint
 from finetune.training.clip_dataset import ClipDataset, WaveformCollator
@@ -25,6 +24,7 @@ from finetune.training.teacher import SURROUND_SAMPLES, FrameGrid, Teacher, fram
 from finetune.training.waveform_cache import WaveformCache
 from inference.audio import SAMPLING_RATE
 from inference.crop import CropContract
+from inference.files import write_text
 from inference.vocabulary import REJECT_LABEL, vocabulary
 
 LEAST_DEVIATION = 1e-3
@@ -167,15 +167,11 @@ def _write(
     lessons: Lessons,
     card: str,
 ) -> None:
-    unfinished = folder / "unfinished"
-    encoder.save_pretrained(unfinished)
-    feature_extractor.save_pretrained(unfinished)
-    lessons.card().write(unfinished)
-    (unfinished / "README.md").write_text(card, encoding="utf-8")
-    # The split card comes last: its presence says that the encoder is complete.
-    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD_NAME):
-        path.replace(folder / path.name)
-    unfinished.rmdir()
+    with written_whole(folder) as unfinished:
+        encoder.save_pretrained(unfinished)
+        feature_extractor.save_pretrained(unfinished)
+        lessons.card().write(unfinished)
+        write_text(unfinished / "README.md", card)
 
 
 def hear_all(teacher: Teacher, words: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ from finetune.training.resumption import (
 from finetune.training.tracking import prepare_trackers
 from finetune.training.waveform_cache import WaveformCache
 from finetune.training.whisper_encoder import weights_source
+from inference.crop import CropContract
 from inference.errors import UserError
 from inference.vocabulary import vocabulary
 from inference.weights.hub import hub_is_reachable
@@ -82,7 +83,7 @@ def fine_tune(arguments: Arguments, command: str) -> None:
             write(
                 output_dir,
                 partial(_save, model, feature_extractor),
-                arguments.augmentation.crop_contract(),
+                CropContract(),
                 data,
                 arguments.data,
                 operating_point,
@@ -137,7 +138,7 @@ def _trainer(
     dataset = partial(
         ClipDataset,
         waveforms=waveforms,
-        contract=arguments.augmentation.crop_contract(),
+        contract=CropContract(),
         classes=arguments.data.classes,
     )
     validation = (*data.split.validation, *data.non_words["validation"])
@@ -162,8 +163,7 @@ def _logits(
     trainer: ClipTrainer, arguments: Arguments, waveforms: ChainMap, clips: Sequence[Clip]
 ) -> np.ndarray:
     """Logits of clips, by all processes together."""
-    contract = arguments.augmentation.crop_contract()
-    asked = ClipDataset(clips, waveforms, contract, classes=arguments.data.classes)
+    asked = ClipDataset(clips, waveforms, CropContract(), classes=arguments.data.classes)
     # Predicted, not evaluated: trackers have closed the run and would open another for these.
     return cast(np.ndarray, trainer.predict(asked).predictions)
 

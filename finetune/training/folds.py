@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from finetune.checkpoint.file_names import CARD_NAME
+from finetune.checkpoint.split_card import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME, claim_folder
 from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import fingerprint, make_split

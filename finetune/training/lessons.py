@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from finetune.checkpoint.split_card import SplitCard
-from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.non_words import recorded_non_words, spoken_words
-from finetune.corpus.source import CorpusSource
 from finetune.corpus.splits import Split
 from finetune.corpus.synthetic import training_voices
 from finetune.training.data import DataArguments, gather, non_word_sources

@@ -117,7 +117,6 @@ def write_failures_explained(output_dir: Path) -> Iterator[None]:
         for folder in _checkpoints(output_dir):
             if not _is_complete(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(output_dir / "unfinished", ignore_errors=True)
         kept = last_checkpoint(output_dir)
         reason = str(error).strip().partition("\n")[0]
         raise UserError(

@@ -1,18 +1,15 @@
 """Whisper's encoder as the start of a classifier: its weights without the Hub, and a window of a word."""
 
-import contextlib
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
 from transformers import PreTrainedModel, WhisperConfig, WhisperFeatureExtractor
 
-from finetune.corpus.source import CorpusSource
+from finetune.corpus.clip import CorpusSource
 from inference.backends.whisper.ctranslate2_file import read_arrays
-from inference.files import cache_folder
+from inference.files import cache_folder, new_folder
 from inference.weights.fetching import fetch_weights
 from inference.weights.table import WEIGHTS
 
@@ -50,11 +47,8 @@ def encoder_folder(model: str) -> Path:
     folder = cache_folder() / "weights" / f"{name}-encoder"
     if not folder.is_dir():
         source = fetch_weights(name)
-        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
-        convert(source, unfinished)
-        with contextlib.suppress(OSError):  # of a process that was here first; its result is as good
-            unfinished.rename(folder)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with new_folder(folder) as unfinished:
+            convert(source, unfinished)
     return folder
 
 

@@ -69,7 +69,7 @@ class ClientStream:
 
     def show(self, event: Event) -> None:
         """Takes an event of the session, which has this stream as its screen."""
-        if not isinstance(event, (Level, Utterance)):
+        if not isinstance(event, Level):
             self._events.append(event)
 
     def _taken(self) -> list[Event]:

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 
 from inference.backends.base import Backend
+from inference.backends.multiply_accumulates import count_log_mel, count_network
 from inference.checkpoint import (
     OPERATING_POINT_FILE,
     read_crop_contract,
@@ -18,8 +19,7 @@ from inference.checkpoint import (
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import WindowSettings, log_mel_window
-from inference.multiply_accumulates import count_log_mel, count_network
-from inference.prediction import Prediction, prediction_from_probabilities
+from inference.prediction import Prediction, prediction_from_probabilities, softmax
 from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
@@ -88,10 +88,8 @@ class CnnBackend(Backend):
         with stage("model"):
             (logits,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
         with stage("post"):
-            logits = logits / self.operating_point.temperature
-            exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-            probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-            return [prediction_from_probabilities(row) for row in probabilities]
+            rows = softmax(logits / self.operating_point.temperature)
+            return [prediction_from_probabilities(row) for row in rows]
 
 
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:

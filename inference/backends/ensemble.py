@@ -13,7 +13,13 @@ from inference.backends.table import calibration_folder, load_backend, read_memb
 from inference.checkpoint import read_operating_point
 from inference.crop import CropContract
 from inference.errors import CheckpointError
-from inference.prediction import MOST_PROBABLE, OperatingPoint, Prediction, prediction_from_probabilities
+from inference.prediction import (
+    MOST_PROBABLE,
+    OperatingPoint,
+    Prediction,
+    prediction_from_probabilities,
+    softmax,
+)
 
 #: Least probability, so that one member cannot forbid a label.
 LEAST_PROBABILITY = 1e-6
@@ -112,6 +118,4 @@ def _completed(row: np.ndarray, none: float) -> np.ndarray:
 
 def normalised(logarithms: np.ndarray) -> Prediction:
     """The prediction of joint log-probabilities, which need not sum to one."""
-    known = logarithms[~np.isnan(logarithms)]
-    exponentials = np.exp(known - known.max())
-    return prediction_from_probabilities(exponentials / exponentials.sum())
+    return prediction_from_probabilities(softmax(logarithms[~np.isnan(logarithms)]))

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from inference.backends.base import Backend
+from inference.backends.multiply_accumulates import count_log_mel
 from inference.checkpoint import (
     OPERATING_POINT_FILE,
     read_crop_contract,
@@ -23,8 +24,7 @@ from inference.checkpoint import (
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import FeatureSettings, mfcc_statistics, num_statistics
-from inference.multiply_accumulates import count_log_mel
-from inference.prediction import Prediction, prediction_from_probabilities
+from inference.prediction import Prediction, prediction_from_probabilities, softmax
 from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
@@ -87,9 +87,7 @@ class LinearClassifier(ArrayClassifier):
 
     def probabilities(self, statistics: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """See ``ArrayClassifier``."""
-        logits = self._logits((statistics - self.mean) @ self.projection) / temperature
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(self._logits((statistics - self.mean) @ self.projection) / temperature)
 
     def _logits(self, components: np.ndarray) -> np.ndarray:
         return components @ self.weights + self.bias

@@ -16,9 +16,9 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.backends.base import Backend
+from inference.backends.transcripts import match_transcript
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import Prediction
-from inference.transcripts import match_transcript
 from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inference.backends.outside import OpenTable, import_module
 from inference.errors import BackendUnavailableError, CheckpointError, UserError
@@ -51,90 +51,80 @@ _ENCODER_OPTIONS = {
     "runtime": ("auto", "openvino", "onnxruntime", "torch"),
     "precision": ("auto", "fp32", "bf16", "int8"),
 }
+_WHISPER_OPTIONS = {
+    "decode": ("prompted", "constrained", "free"),
+    "window": ("short", "standard"),
+    "homophones": ("off", "on"),
+}
+
+
+def _shipped(name: str, module: str, summary: str, package: str = "onnxruntime", **more: Any) -> BackendSpec:
+    """A row whose checkpoint is shipped under its name."""
+    return BackendSpec(
+        name, f"inference.backends.{module}", str(SHIPPED_CHECKPOINTS / name), summary, package, **more
+    )
+
+
+def _composite(name: str, module: str, summary: str) -> BackendSpec:
+    """A row made of the small and the large model that are shipped."""
+    members = "speech-embedding+whisper-encoder"
+    return BackendSpec(name, f"inference.backends.{module}", members, summary, "onnxruntime", composite=True)
+
 
 #: Rows by name; those from outside join them when the table is read.
 BACKENDS = OpenTable(
     BackendSpec,
     (
-        BackendSpec(
-            name="mfcc",
-            import_path="inference.backends.mfcc:MfccBackend",
-            default_checkpoint=str(SHIPPED_CHECKPOINTS / "mfcc"),
-            summary="MFCC statistics + RBF SVM",
-            package="safetensors",
+        _shipped("mfcc", "mfcc:MfccBackend", "MFCC statistics + RBF SVM", "safetensors"),
+        _shipped(
+            "mfcc-cnn",
+            "cnn:CnnBackend",
+            "log-mel window + separable convolutions over its cosine transform (ONNX Runtime)",
         ),
-        BackendSpec(
-            name="mfcc-cnn",
-            import_path="inference.backends.cnn:CnnBackend",
-            default_checkpoint=str(SHIPPED_CHECKPOINTS / "mfcc-cnn"),
-            summary="log-mel window + separable convolutions over its cosine transform (ONNX Runtime)",
-            package="onnxruntime",
+        _shipped("logmel-dscnn", "cnn:CnnBackend", "log-mel window + depthwise-separable CNN (ONNX Runtime)"),
+        _shipped(
+            "speech-embedding",
+            "cnn:CnnBackend",
+            "log-mel window + Google's speech embedding, fine-tuned (ONNX Runtime)",
         ),
-        BackendSpec(
-            name="logmel-dscnn",
-            import_path="inference.backends.cnn:CnnBackend",
-            default_checkpoint=str(SHIPPED_CHECKPOINTS / "logmel-dscnn"),
-            summary="log-mel window + depthwise-separable CNN (ONNX Runtime)",
-            package="onnxruntime",
+        _composite(
+            "ensemble",
+            "ensemble:EnsembleBackend",
+            "speech-embedding and whisper-encoder asked together, log-probabilities averaged",
         ),
-        BackendSpec(
-            name="speech-embedding",
-            import_path="inference.backends.cnn:CnnBackend",
-            default_checkpoint=str(SHIPPED_CHECKPOINTS / "speech-embedding"),
-            summary="log-mel window + Google's speech embedding, fine-tuned (ONNX Runtime)",
-            package="onnxruntime",
+        _shipped(
+            "wav2vec2",
+            "encoder.backend:EncoderBackend",
+            "fine-tuned Wav2Vec2 with a classification head",
+            "safetensors",
+            options=_ENCODER_OPTIONS,
         ),
-        BackendSpec(
-            name="ensemble",
-            import_path="inference.backends.ensemble:EnsembleBackend",
-            default_checkpoint="speech-embedding+whisper-encoder",
-            summary="speech-embedding and whisper-encoder asked together, log-probabilities averaged",
-            package="onnxruntime",
-            composite=True,
-        ),
-        BackendSpec(
-            name="wav2vec2",
-            import_path="inference.backends.encoder.backend:EncoderBackend",
-            default_checkpoint=str(SHIPPED_CHECKPOINTS / "wav2vec2"),
-            summary="fine-tuned Wav2Vec2 with a classification head",
-            package="safetensors",
+        _shipped(
+            "whisper-encoder",
+            "encoder.backend:EncoderBackend",
+            "log-mel window + Whisper's encoder, fine-tuned with a classification head",
             options=_ENCODER_OPTIONS,
         ),
         BackendSpec(
-            name="whisper-encoder",
-            import_path="inference.backends.encoder.backend:EncoderBackend",
-            default_checkpoint=str(SHIPPED_CHECKPOINTS / "whisper-encoder"),
-            summary="log-mel window + Whisper's encoder, fine-tuned with a classification head",
-            package="onnxruntime",
-            options=_ENCODER_OPTIONS,
-        ),
-        BackendSpec(
-            name="whisper",
-            import_path="inference.backends.whisper.backend:WhisperBackend",
-            default_checkpoint="tiny.en",
-            summary="zero-shot Whisper (faster-whisper), the words scored in a short window",
-            package="faster_whisper",
+            "whisper",
+            "inference.backends.whisper.backend:WhisperBackend",
+            "tiny.en",
+            "zero-shot Whisper (faster-whisper), the words scored in a short window",
+            "faster_whisper",
             extra="whisper",
-            options={
-                "decode": ("prompted", "constrained", "free"),
-                "window": ("short", "standard"),
-                "homophones": ("off", "on"),
-            },
+            options=_WHISPER_OPTIONS,
+        ),
+        _composite(
+            "cascade",
+            "cascade:CascadeBackend",
+            "speech-embedding, and whisper-encoder too where it is in doubt",
         ),
         BackendSpec(
-            name="cascade",
-            import_path="inference.backends.cascade:CascadeBackend",
-            default_checkpoint="speech-embedding+whisper-encoder",
-            summary="speech-embedding, and whisper-encoder too where it is in doubt",
-            package="onnxruntime",
-            composite=True,
-        ),
-        BackendSpec(
-            name="pocketsphinx",
-            import_path="inference.backends.pocketsphinx:PocketSphinxBackend",
-            default_checkpoint="en-us",
-            summary="zero-shot PocketSphinx with a digit grammar",
-            package="pocketsphinx",
+            "pocketsphinx",
+            "inference.backends.pocketsphinx:PocketSphinxBackend",
+            "en-us",
+            "zero-shot PocketSphinx with a digit grammar",
+            "pocketsphinx",
             extra="pocketsphinx",
         ),
     ),

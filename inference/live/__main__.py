@@ -21,14 +21,12 @@ from inference.live.output.keyboard import Commands, Keyboard
 
 if TYPE_CHECKING:
     from inference.backends.base import Backend
-    from inference.live.output.terminal import Output
+    from inference.live.output.plain_lines import Output
     from inference.live.session import Session
     from inference.live.source.items import Source
     from inference.live.source.recording import RecordedSource
 
-EXIT_REQUIREMENT = 1
 EXIT_NO_MICROPHONE = 3
-EXIT_MICROPHONE_LOST = 4
 EXIT_BACKEND_FAILED = 5
 
 
@@ -48,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _list_devices() -> int:
-    from inference.live.output.terminal import write_line
+    from inference.live.output.plain_lines import write_line
     from inference.live.source.devices import choose_device, device_table
     from inference.live.source.microphone import list_devices
 
@@ -65,10 +63,8 @@ def _check_microphone(options: argparse.Namespace) -> int:
 
 
 def _listen(options: argparse.Namespace) -> int:
-    from inference.live.output.scoring import Scorer, read_labels
     from inference.live.recognition import BackendFailedError
 
-    scorer = Scorer(read_labels(options.labels)) if options.labels else None
     source = _recorded(options)
     try:
         backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
@@ -80,21 +76,16 @@ def _listen(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as resources:
         keyboard = resources.enter_context(Keyboard())
         screen, outputs = _outputs(options, resources)
-        session = _session(options, backend, screen, [*outputs, scorer] if scorer else outputs, keyboard)
+        session = _session(options, backend, screen, outputs, keyboard)
         try:
             session.run(source)
-            code = EXIT_MICROPHONE_LOST if session.is_lost else EXIT_OK
+            code = EXIT_OK
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
         except BackendFailedError as error:
             sys.stderr.write(f"error: {error}\n")
             code = EXIT_BACKEND_FAILED
         session.summarise()
-        if scorer:
-            score = scorer.score()
-            session.show(score)
-            if code == EXIT_OK and score.hits < (options.require or 0.0) * score.labels:
-                code = EXIT_REQUIREMENT
     return code
 
 
@@ -104,7 +95,7 @@ def _source(options: argparse.Namespace) -> "Source":
 
     if options.replay:
         return Replay(options.replay, options.speed)
-    return Microphone(options.device, reconnect=not options.no_reconnect)
+    return Microphone(options.device)
 
 
 def _recorded(options: argparse.Namespace) -> "RecordedSource":
@@ -150,9 +141,8 @@ def _session(
 
 def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tuple["Output", "list[Output]"]:
     """The screen, and the outputs that are shown events after it."""
+    from inference.live.output.plain_lines import JsonLines, PlainOutput, SilenceWatch
     from inference.live.output.strings import Strings, StringSettings
-    from inference.live.output.terminal import JsonLines, PlainOutput, SilenceWatch
-    from inference.live.source.recording import UtteranceFolder
 
     screen: Output
     if options.jsonl == "-":
@@ -173,8 +163,6 @@ def _outputs(options: argparse.Namespace, resources: contextlib.ExitStack) -> tu
         outputs.append(Strings(strings, [screen, *outputs]))
     if not options.replay:
         outputs.append(SilenceWatch([screen, *outputs]))
-    if options.record_utterances:
-        outputs.append(UtteranceFolder(options.record_utterances))
     return screen, outputs
 
 

@@ -15,8 +15,7 @@ MAX_OPTION_MS = 3000
 MODES = ("always", "push-to-talk", "toggle")
 EXIT_CODES = (
     f"Keys in a terminal: {KEYS_HELP}. "
-    "Exit codes: 0 the end, 1 --require not met, 2 usage, 3 no usable microphone, 4 microphone lost, "
-    "5 backend failed, 130 interrupted."
+    "Exit codes: 0 the end, 2 usage, 3 no usable microphone, 5 backend failed, 130 interrupted."
 )
 
 
@@ -24,10 +23,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parses the command line; exits with 2 on options that do not belong together."""
     parser = build_parser()
     options = parser.parse_args(argv)
-    if options.labels and not options.replay:
-        parser.error("--labels scores a recording: add --replay FILE")
-    if options.require is not None and not options.labels:
-        parser.error("--require judges a score: add --replay FILE --labels CSV")
     if options.replay and options.device not in (None, os.environ.get("DIGITS_MIC")):
         parser.error("--device chooses a microphone: leave it out, or leave out --replay")
     if options.string and not vocabulary().is_digits:
@@ -43,9 +38,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"{by_key} is for a microphone: leave it out, or leave out --replay")
     if by_key != "--mode always" and not Keyboard.is_available():
         parser.error(f"{by_key} needs keys: start it in a terminal, in the foreground")
-    if options.profile is None:
-        options.profile = "string" if options.string else "isolated"
-    options.endpoint = endpoint_settings(options, PROFILES[options.profile])
+    options.endpoint = endpoint_settings(options, PROFILES["string" if options.string else "isolated"])
     _refuse_shared_files(parser, options)
     return options
 
@@ -66,25 +59,12 @@ def build_parser() -> argparse.ArgumentParser:
     mode.add_argument(
         "--replay", type=_path, metavar="FILE", help="recognise a recording of any length instead"
     )
-    source.add_argument("--no-reconnect", action="store_true", help="end when the microphone is lost")
     source.add_argument(
         "--speed",
         type=int,
         choices=(0, 1),
         default=0,
         help="replay as fast as possible (0, the default) or in real time (1)",
-    )
-    source.add_argument(
-        "--labels",
-        type=_path,
-        metavar="CSV",
-        help="score a replay against rows of start_s,end_s,digit (in seconds)",
-    )
-    source.add_argument(
-        "--require",
-        type=_share,
-        metavar="SHARE",
-        help="with --labels, exit with 1 if a smaller share of the words is answered right, for example 0.98",
     )
     source.add_argument(
         "--mode",
@@ -99,11 +79,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="listen only at Enter, and take the MS from then on as one word",
     )
     words = parser.add_argument_group("words")
-    words.add_argument(
-        "--profile",
-        choices=("isolated", "string", "noisy"),
-        help="silence that ends a word: 128, 96 or 256 ms (default: isolated, with --string string)",
-    )
     words.add_argument(
         "--string",
         action="store_true",
@@ -142,9 +117,6 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--record", type=_path, metavar="WAV", help="keep the audio; replaying it gives the same events"
     )
-    output.add_argument(
-        "--record-utterances", type=_path, metavar="DIR", help="keep each word as a file of its own"
-    )
     return parser
 
 
@@ -165,7 +137,12 @@ def add_endpoint_arguments(group: argparse._ActionsContainer) -> None:
         choices=("silero", "energy"),
         help="voice activity (default: silero where its network is installed)",
     )
-    group.add_argument("--hangover-ms", type=_milliseconds, metavar="MS", help="silence that ends a word")
+    group.add_argument(
+        "--hangover-ms",
+        type=_milliseconds,
+        metavar="MS",
+        help="silence that ends a word (default: 128, with --string 96)",
+    )
     group.add_argument(
         "--min-speech-ms",
         type=_milliseconds,
@@ -197,7 +174,6 @@ def _refuse_shared_files(parser: argparse.ArgumentParser, options: argparse.Name
     """Ends with a usage error where writing one file would destroy another that was named."""
     paths = {
         "--replay": options.replay,
-        "--labels": options.labels,
         "--record": options.record,
         "--jsonl": None if options.jsonl == "-" else options.jsonl,
     }

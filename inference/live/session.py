@@ -29,7 +29,7 @@ from inference.live.source.recording import RecordedSource
 
 if TYPE_CHECKING:
     from inference.live.engine.live_engine import LiveEngine
-    from inference.live.output.terminal import Output
+    from inference.live.output.plain_lines import Output
     from inference.live.recognition import UtteranceRecogniser
 
 #: An answer that took longer is marked as late; several in a row mean that the backend is too slow.
@@ -98,11 +98,6 @@ class Session:
     def finish(self) -> None:
         """Ends the stream: a word under way is answered."""
         self._handle(self._engine.flush())
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the source is lost at this moment."""
-        return self._lost_at is not None
 
     def summarise(self) -> None:
         """Shows the summary; also after an interruption."""
@@ -189,7 +184,6 @@ class Session:
         moments.append(time.perf_counter())
         word = replace(word, latency_ms=latency_ms(utterance, moments))
         for output in self._outputs:
-            output.show(utterance)
             output.show(word)
         self._count(word)
 

@@ -25,7 +25,7 @@ from inference.live.engine.endpointing import PROFILES, EndpointSettings
 from inference.vocabulary import add_vocabulary_argument
 
 if TYPE_CHECKING:
-    from inference.live.output.terminal import Output
+    from inference.live.output.plain_lines import Output
     from inference.record.prompts import Prompt
 
 EXIT_NO_MICROPHONE = 3
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; the exit codes are in ``--help``."""
     options = build_parser().parse_args(argv)
     settings = endpoint_settings(options, PROFILES["isolated"])
-    from inference.live.output.terminal import write_line
+    from inference.live.output.plain_lines import write_line
     from inference.live.source.devices import MicrophoneError
     from inference.record.prompts import check_folders, missing_prompts
 
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 def _record(options: argparse.Namespace, prompts: "list[Prompt]", settings: EndpointSettings) -> int:
     from inference.live.engine.voice_activity import build_detector
     from inference.live.output.keyboard import Keyboard
-    from inference.live.output.terminal import SilenceWatch
+    from inference.live.output.plain_lines import SilenceWatch
     from inference.live.source.microphone import Microphone
     from inference.record.session import GuidedRecording
     from inference.record.take import TakeListener
@@ -114,8 +114,8 @@ def _screen(speaker: str, resources: contextlib.ExitStack) -> "Output":
     from rich.console import Console
 
     from inference.live.output.keyboard import Keyboard
+    from inference.live.output.plain_lines import PlainOutput, write_line
     from inference.live.output.screen import Screen
-    from inference.live.output.terminal import PlainOutput, write_line
     from inference.record.session import KEYS_HELP
 
     console = Console()

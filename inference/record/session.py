@@ -10,7 +10,7 @@ from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 from inference.files import write_bytes
 from inference.live.engine.events import Asked, Event, Hint, Lost, Ready, Recovered, Taken
-from inference.live.output.terminal import Output
+from inference.live.output.plain_lines import Output
 from inference.live.source.capture import Failed, play_audio
 from inference.live.source.items import Block, Item, Loss, Opening, Source
 from inference.live.source.mic_check import measure

@@ -41,7 +41,7 @@ from benchmarks.records.run_record import (
     RunRecord,
     Settings,
 )
-from inference.transcripts import mapping_version
+from inference.backends.transcripts import mapping_version
 from inference.vocabulary import DIGITS
 
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve", "fay")

@@ -16,6 +16,8 @@ from transformers import (
 from finetune import fit_baseline, pretrain
 from tests.finetune.training.test_clip_dataset import MICRO
 
+#: What was trained is asked where it was trained: a conversion takes longer than all else of a test.
+TORCH = {"runtime": "torch"}
 NUM_EPOCHS = 2
 BATCH = 4
 
@@ -48,6 +50,15 @@ def fitted_mfcc(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -
     """The default baseline, fitted to synthetic voices; whoever changes something copies it."""
     folder = tmp_path_factory.mktemp("fit") / "mfcc"
     assert fit_baseline.main(["--dataset", str(spoken_corpus), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fitted_network(tmp_path_factory: pytest.TempPathFactory, spoken_corpus: Path) -> Path:
+    """The speech embedding, fitted to synthetic voices in a few steps."""
+    folder = tmp_path_factory.mktemp("fit") / "speech-embedding"
+    words = ["--model", "speech-embedding", "--steps", "40", "--synthetic_share", "0"]
+    assert fit_baseline.main([*words, "--dataset", str(spoken_corpus), "--out", str(folder)]) == 0
     return folder
 
 

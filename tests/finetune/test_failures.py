@@ -79,7 +79,7 @@ def test_an_upload_without_a_hub_is_refused_before_any_work(config: Path, tmp_pa
         (pretrain.main, ["--teacher", "nowhere"], "--teacher nowhere does not exist"),
         (pretrain.main, ["--teacher_layer", "1"], "goes with a Hugging Face encoder"),
         (pretrain.main, ["--learning_rate", "nan"], "not a finite number above 0"),
-        (pretrain.main, ["--output_dir", ""], "the path is empty"),
+        (pretrain.main, ["--out", ""], "the path is empty"),
         (fit_baseline.main, ["--out", ""], "the path is empty"),
         (fit_baseline.main, ["--model", "mfcc-svm", "--steps", "5"], "--steps is for networks"),
         (preview.main, ["--out", "clips.xyz"], "expected a file that ends in .png, .svg"),

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from finetune import pretrain, train
-from finetune.checkpoint.file_names import CARD_NAME
-from finetune.checkpoint.split_card import read_split_card
+from finetune.checkpoint.split_card import CARD_NAME, read_split_card
 from finetune.corpus.clip import wav_bytes
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
@@ -31,7 +30,7 @@ def test_fine_tuning_starts_from_the_pretrained_encoder(
     monkeypatch.setattr(lessons, "TAKES_PER_LABEL", 2)
     folder = tmp_path / "pretrained"
     words = ["--from_config", str(architecture), "--words", "20", "--steps", "3", "--batch_size", "8"]
-    assert pretrain.main([*words, "--output_dir", str(folder)]) == 0
+    assert pretrain.main([*words, "--out", str(folder)]) == 0
     assert not list(folder.glob("checkpoint-*"))
     assert "python -m finetune.pretrain --from_config" in (folder / "README.md").read_text()
     model, _ = build_model(ModelArguments(model=str(folder), freeze_feature_encoder=False), DIGITS.labels)
@@ -42,7 +41,7 @@ def test_fine_tuning_starts_from_the_pretrained_encoder(
     run = ["--config", str(config), "--model", str(folder), "--freeze_feature_encoder", "false"]
     assert train.main([*run, "--max_steps", "1", "--output_dir", str(tmp_path / "tuned")]) == 0
     # A second start would throw the first one's work away.
-    assert pretrain.main([*words, "--output_dir", str(folder)]) == 2
+    assert pretrain.main([*words, "--out", str(folder)]) == 2
     assert "holds a finished checkpoint" in capsys.readouterr().err
 
 
@@ -51,7 +50,7 @@ def test_another_architecture_does_not_go_on_where_one_was_stopped(
 ) -> None:
     monkeypatch.setattr(lessons, "TAKES_PER_LABEL", 2)
     folder = tmp_path / "pretrained"
-    words = ["--words", "20", "--steps", "2", "--batch_size", "8", "--output_dir", str(folder)]
+    words = ["--words", "20", "--steps", "2", "--batch_size", "8", "--out", str(folder)]
     assert pretrain.main(["--from_config", str(architecture), *words]) == 0
     # As a kill would have left it, before the encoder was complete.
     (folder / CARD_NAME).unlink()

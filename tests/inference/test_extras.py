@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from inference.backends.table import SHIPPED_CHECKPOINTS
 from inference.extras import EXTRA_OF_MODULE, missing_package
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, run_modules
 
 FLOORS = ("inference", "finetune", "benchmarks")
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -33,19 +32,17 @@ DISTRIBUTIONS = {
     "tokenizers": "faster-whisper",
     "yaml": "pyyaml",
 }
-#: Starts a module where what the extras bring cannot be found.
+#: What the extras bring cannot be found.
 WITH_THE_CORE_ALONE = f"""
-import importlib.util, runpy, sys
+import importlib.util, sys
+extras = {set(EXTRA_OF_MODULE)!r}
 class Blocker:
     def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in {set(EXTRA_OF_MODULE)!r}:
+        if name.partition(".")[0] in extras:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 found = importlib.util.find_spec
-extras = {set(EXTRA_OF_MODULE)!r}
 importlib.util.find_spec = lambda name, *rest: None if name in extras else found(name, *rest)
 sys.meta_path.insert(0, Blocker)
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
@@ -117,19 +114,12 @@ def test_a_package_of_no_extra_is_no_matter_of_ours() -> None:
     assert missing_package(ModuleNotFoundError(name="surprise"), "inference") is None
 
 
-def start(*words: str | Path, **variables: str) -> subprocess.CompletedProcess:
-    """Starts a module where only the core is installed."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
-    command = [sys.executable, "-c", WITH_THE_CORE_ALONE, *map(str, words)]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300)
-
-
 def test_the_core_recognises_a_file_and_a_stream() -> None:
     seven = PROJECT / "inference" / "app" / "examples" / "seven.flac"
-    found = start("inference.predict", seven)
-    assert found.stdout.split()[1:2] == ["7"], found.stderr
-    heard = start("inference.live", "--replay", seven)
-    assert heard.stdout.split() == ["7"], heard.stderr
+    commands = ["inference.predict", seven], ["inference.live", "--replay", seven]
+    found, heard = run_modules(*commands, prelude=WITH_THE_CORE_ALONE)
+    assert found[1].split()[1:2] == ["7"], found
+    assert heard[1].split() == ["7"], heard
 
 
 #: Program -> what to type so that it must do its work, and the extra that this needs.
@@ -153,22 +143,20 @@ NEED_AN_EXTRA = {
 }
 
 
-@pytest.mark.parametrize("module", NEED_AN_EXTRA)
-def test_without_the_extra_a_program_says_what_to_type(module: str, tmp_path: Path) -> None:
-    words, extra = NEED_AN_EXTRA[module]
-    words = [str(tmp_path / "out") if word == "OUT" else word for word in words]
-    result = start(module, *words, XDG_CACHE_HOME=str(tmp_path), SPOKEN_DIGITS_DATA="")
-    assert result.returncode == 2, result.stderr
-    assert result.stderr.rstrip().endswith(f"pip install 'spoken-digits[{extra}]'")
-    assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("backend", ["whisper", "wav2vec2", "pocketsphinx"])
-def test_without_the_extra_a_backend_says_what_to_type(backend: str, tmp_path: Path) -> None:
+def test_without_its_extra_a_program_or_backend_says_what_to_type(tmp_path: Path) -> None:
     # Without what an earlier use left beside it.
     checkpoint = tmp_path / "checkpoint"
     shutil.copytree(SHIPPED_CHECKPOINTS / "wav2vec2", checkpoint, ignore=shutil.ignore_patterns(".*"))
-    words = ("inference.predict", "x.wav", "--backend", backend, "--checkpoint", checkpoint)
-    result = start(*words, XDG_CACHE_HOME=str(tmp_path))
-    assert result.returncode == 2
-    assert result.stderr.rstrip().endswith(f"pip install 'spoken-digits[{backend}]'"), result.stderr
+    commands = [
+        ([module, *(str(tmp_path / "out") if word == "OUT" else word for word in words)], extra)
+        for module, (words, extra) in NEED_AN_EXTRA.items()
+    ]
+    commands += [
+        (["inference.predict", "x.wav", "--backend", backend, "--checkpoint", checkpoint], backend)
+        for backend in ("whisper", "wav2vec2", "pocketsphinx")
+    ]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "SPOKEN_DIGITS_DATA": ""}
+    answers = run_modules(*(command for command, _ in commands), prelude=WITH_THE_CORE_ALONE, **environment)
+    for (command, extra), (code, _, error) in zip(commands, answers, strict=True):
+        assert code == 2, (command, error)
+        assert error.rstrip().endswith(f"pip install 'spoken-digits[{extra}]'"), (command, error)

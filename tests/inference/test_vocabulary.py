@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.backends.table import load_backend
+from inference.backends.transcripts import mapping_version, match_transcript
 from inference.errors import CheckpointError, UserError
 from inference.live.arguments import parse_arguments
-from inference.transcripts import mapping_version, match_transcript
 from inference.vocabulary import (
     DIGITS,
     REJECT_LABEL,

@@ -18,12 +18,12 @@ from inference.backends.encoder.checkpoint import (
 from inference.backends.encoder.input_values import padded, plan_batches
 from inference.backends.encoder.runtime import EncoderRuntime
 from inference.backends.encoder.select_runtime import RuntimeChoice, candidates, require_modules
+from inference.backends.multiply_accumulates import count_wav2vec2, count_whisper_encoder
 from inference.checkpoint import OPERATING_POINT_FILE, read_crop_contract, read_operating_point
 from inference.crop import prepare
 from inference.errors import BackendUnavailableError, UserError
 from inference.files import read_json
-from inference.multiply_accumulates import count_wav2vec2, count_whisper_encoder
-from inference.prediction import Prediction, prediction_from_probabilities
+from inference.prediction import Prediction, prediction_from_probabilities, softmax
 from inference.stage_timer import stage
 from inference.vocabulary import VOCABULARY_FILE
 from inference.weights.hub import hub_cache_problem, hub_is_reachable, is_hub_id
@@ -170,12 +170,6 @@ def _load_runtime(
     from inference.backends.encoder.conversion import load_converted
 
     return load_converted(folder, choice, threads, checkpoint.hidden_size)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def find_folder(checkpoint: str) -> Path:

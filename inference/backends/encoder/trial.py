@@ -5,7 +5,6 @@ overflow. So nothing is assumed of a precision. Each candidate is converted, com
 on check clips, and timed; the fastest that agrees is kept beside the checkpoint with what was measured.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import logging
@@ -30,7 +29,8 @@ from inference.backends.encoder.select_runtime import RuntimeChoice
 from inference.cpu_features import instruction_sets
 from inference.errors import CheckpointError
 from inference.extras import require_packages
-from inference.files import cache_folder, read_json, write_json
+from inference.files import cache_folder, new_folder, read_json, write_json
+from inference.prediction import softmax
 
 #: Beside the checkpoint, hidden: the folder's visible files are what is published.
 CACHE_NAME = ".runtimes"
@@ -101,15 +101,8 @@ def prepared_folder(
     names = " or ".join(map(str, candidates))
     _logger.warning("preparing %s for %s, once per checkpoint", checkpoint.folder, names)
     place = places[0] if _is_writable(beside) else places[1]
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=place.parent))
-    try:
+    with new_folder(place) as unfinished:
         _prepare_apart(checkpoint, candidates, unfinished)
-        unfinished.chmod(0o755)  # a temporary folder is its owner's alone
-        with contextlib.suppress(OSError):  # of a process that was here first; its result is as good
-            unfinished.rename(place)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     chosen, results = read_selection(place)
     tried = ", ".join(f"{one.runtime}-{one.precision} {one.one_clip_ms:.3g} ms" for one in results)
     _logger.warning("%s answers: tried were %s", chosen, tried)
@@ -219,9 +212,8 @@ def main(checkpoint: str, folder: str, *candidates: str) -> None:
 
 def _probabilities(runtime: EncoderRuntime, clips: Sequence[np.ndarray]) -> np.ndarray:
     """``(num_clips, num_classes)``, clip by clip."""
-    logits = np.concatenate([runtime.logits(clip[None], np.array([clip.shape[-1]])) for clip in clips])
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    rows = [runtime.logits(clip[None], np.array([clip.shape[-1]])) for clip in clips]
+    return softmax(np.concatenate(rows))
 
 
 def _time_in_turns(

@@ -16,10 +16,9 @@ import numpy as np
 
 from inference.backends.base import Backend
 from inference.backends.whisper.ctranslate2_file import count_parameters, read_shapes
-from inference.backends.whisper.decoder import MAX_NEW_TOKENS, GreedyDecoder, Transcript
+from inference.backends.whisper.decoder import LANGUAGE, MAX_NEW_TOKENS, GreedyDecoder, Transcript
 from inference.backends.whisper.folder import calibrated_operating_point, checkpoint_files, find_folder
 from inference.backends.whisper.label_scorer import LabelScorer, label_list
-from inference.backends.whisper.tokens import LANGUAGE
 from inference.backends.whisper.window import (
     STANDARD_FRAMES,
     encode,

@@ -1,4 +1,4 @@
-"""Greedy transcription of encoded windows, by the rules of ``WhisperModel.transcribe``.
+"""The tokens around a transcript, and greedy transcription by the rules of ``WhisperModel.transcribe``.
 
 The library's call can only be given 30 s windows, and prepares its tables of tokens anew each time.
 """
@@ -6,19 +6,30 @@ The library's call can only be given 30 s windows, and prepares its tables of to
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from inference.backends.whisper.tokens import english_tokenizer, start_tokens
+from inference.backends.transcripts import match_transcript
 from inference.prediction import Prediction
 from inference.stage_timer import stage
-from inference.transcripts import match_transcript
 
 if TYPE_CHECKING:
     from ctranslate2 import StorageView
     from faster_whisper import WhisperModel
 
+LANGUAGE = "en"
 #: A word of the vocabulary and its punctuation.
 MAX_NEW_TOKENS = 8
+
+
+def english_tokenizer(model: "WhisperModel") -> Tokenizer:
+    """The model's tokenizer, set to transcribe English."""
+    return Tokenizer(model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=LANGUAGE)
+
+
+def start_tokens(tokenizer: Tokenizer) -> list[int]:
+    """What the decoder is given before the text: language, task, no time stamps."""
+    return [*tokenizer.sot_sequence, tokenizer.no_timestamps]
 
 
 class Transcript(NamedTuple):

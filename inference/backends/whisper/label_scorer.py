@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ctranslate2 import StorageView
 
-from inference.backends.whisper.tokens import english_tokenizer, start_tokens
-from inference.prediction import LEAST_PROBABILITY, Prediction, prediction_from_probabilities
+from inference.backends.transcripts import HOMOPHONES
+from inference.backends.whisper.decoder import english_tokenizer, start_tokens
+from inference.prediction import (
+    LEAST_PROBABILITY,
+    Prediction,
+    prediction_from_probabilities,
+    softmax,
+)
 from inference.stage_timer import stage
-from inference.transcripts import HOMOPHONES
 from inference.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -74,7 +79,7 @@ class LabelScorer:
         with stage("post"):
             rows = np.stack([self._label_probabilities(found) for found in steps])
             logarithms = np.log(np.maximum(rows, LEAST_PROBABILITY)).mean(axis=0)
-            return [prediction_from_probabilities(row) for row in _softmax(logarithms / self._temperature)]
+            return [prediction_from_probabilities(row) for row in softmax(logarithms / self._temperature)]
 
     def _label_probabilities(self, steps: dict[Tokens, np.ndarray]) -> np.ndarray:
         """Probability of each label and of none, ``(num_clips, num_labels + 1)``; rows sum to one.
@@ -107,7 +112,7 @@ class LabelScorer:
                 # What is given of the text is decoded, too: each of its steps has logits.
                 for end in range(length + 1):
                     logits = np.stack([np.asarray(row.logits[0][end]) for row in rows])
-                    found[prefix[:end]] = _softmax(logits)
+                    found[prefix[:end]] = softmax(logits)
         return found
 
     def _generate(
@@ -161,8 +166,3 @@ def _shortest(forms: set[Tokens]) -> set[Tokens]:
 def _repeated(encoded: StorageView, times: int) -> StorageView:
     """The clips again and again, ``(times * num_clips, positions, width)``."""
     return StorageView.from_array(np.tile(np.asarray(encoded), (times, 1, 1)))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True, dtype=np.float64)

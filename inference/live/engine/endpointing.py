@@ -63,7 +63,6 @@ class EndpointSettings:
 PROFILES: dict[str, EndpointSettings] = {
     "isolated": EndpointSettings(hangover_ms=128),
     "string": EndpointSettings(hangover_ms=96),
-    "noisy": EndpointSettings(hangover_ms=256),
 }
 
 

@@ -259,31 +259,6 @@ class Hint(Event):
 
 
 @dataclass(frozen=True)
-class Score(Event):
-    """Answers compared with labelled words.
-
-    Attributes:
-        labels: Words that were said.
-        hits: Of these, answered with the right label.
-        wrong: Answered with another label.
-        rejected: Answered with a reject.
-        merged: Heard only as part of a neighbour.
-        missed: Not heard at all; the five counts sum to ``labels``.
-        false_digits: Labels printed where none was said.
-        duplicates: Further answers to a word that was answered already.
-    """
-
-    labels: int
-    hits: int
-    wrong: int
-    rejected: int
-    merged: int
-    missed: int
-    false_digits: int
-    duplicates: int
-
-
-@dataclass(frozen=True)
 class Summary(Event):
     """The figures of a finished session.
 

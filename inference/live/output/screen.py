@@ -27,7 +27,7 @@ from inference.live.engine.events import (
     Word,
 )
 from inference.live.output.keyboard import KEYS_HELP, Keyboard
-from inference.live.output.terminal import describe
+from inference.live.output.plain_lines import describe
 
 REDRAW_SECONDS = 0.1
 #: The loudness bars span this range.

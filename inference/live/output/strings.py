@@ -17,7 +17,7 @@ from inference.live.engine.events import (
     Withdrawn,
     Word,
 )
-from inference.live.output.terminal import Output
+from inference.live.output.plain_lines import Output
 
 #: A word that was not understood, but was probably a digit; noise and other words are left out.
 UNKNOWN = "?"

@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.audio import rms_dbfs
 from inference.live.engine.voice_activity import SILENCE_DBFS
-from inference.live.output.terminal import write_line
+from inference.live.output.plain_lines import write_line
 from inference.live.source.items import Block, Opening, Source
 
 CHECK_SECONDS = 3.0

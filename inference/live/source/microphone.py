@@ -27,12 +27,10 @@ class Microphone(Source):
 
     Args:
         device: Index or part of a name, None for the default.
-        reconnect: Whether to reopen after a loss; otherwise the stream ends with a ``Loss``.
     """
 
-    def __init__(self, device: str | None = None, reconnect: bool = True):
+    def __init__(self, device: str | None = None):
         self._request = CaptureRequest(device, RATES)
-        self._reconnect = reconnect
         self._may_rest = False
 
     def rest(self) -> None:
@@ -52,8 +50,6 @@ class Microphone(Source):
                 yield Opening(opened.name, opened.sampling_rate)
                 yield from self._blocks(child, opened)
                 child.kill()
-                if not self._reconnect:
-                    return
                 for delay in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
                     yield from _wait(delay)
                     child = Child(send_audio, self._request)

@@ -1,4 +1,4 @@
-"""Keeps what was heard: the whole stream as one file, or each utterance as its own."""
+"""Keeps what was heard in a file."""
 
 import io
 import tempfile
@@ -10,7 +10,6 @@ import numpy as np
 
 from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
-from inference.live.engine.events import Event, Utterance, Word
 from inference.live.source.items import Block, Item, Opening, Source
 
 
@@ -83,32 +82,6 @@ class RecordedSource(Source):
     def _next_path(self) -> Path:
         number = self._num_files + 1
         return self._path if number == 1 else self._path.with_stem(f"{self._path.stem}-{number}")
-
-
-class UtteranceFolder:
-    """An output that writes each utterance as the backend was given it, with the answer in its name.
-
-    Args:
-        folder: Made if it is not there; files are called like ``000012_7.wav`` or
-            ``000013_low_score.wav``.
-
-    Raises:
-        UserError: If the folder cannot be written.
-    """
-
-    def __init__(self, folder: str):
-        self._folder = Path(folder)
-        check_folder(self._folder, f"--record-utterances {folder}")
-        self._waveform = np.zeros(0, np.float32)
-
-    def show(self, event: Event) -> None:
-        """Writes an utterance once its answer is known."""
-        if isinstance(event, Utterance):
-            self._waveform = event.waveform
-        elif isinstance(event, Word):
-            name = f"{event.id:06}_{event.answer.label or event.answer.reason}.wav"
-            with _open_wave(self._folder / name, SAMPLING_RATE) as writer:
-                writer.writeframes(to_int16(self._waveform))
 
 
 def to_int16(waveform: np.ndarray) -> bytes:

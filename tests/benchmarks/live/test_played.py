@@ -5,11 +5,11 @@ import pytest
 
 from benchmarks.live import played
 from benchmarks.live.figures import Figure, figure_table, summary, write_part
+from benchmarks.live.scoring import Label
 from benchmarks.live.sounds import SCENE_DBFS, SCENE_SECONDS, noise_minutes
 from benchmarks.live.stream import GAP_SECONDS, SPEECH_DBFS, build_stream, locate, trim
 from inference.audio import SAMPLING_RATE, rms_dbfs
 from inference.live.engine.events import Word
-from inference.live.output.scoring import Label
 from inference.prediction import Answer, Prediction
 
 

@@ -142,14 +142,6 @@ def test_a_cache_of_tables_that_cannot_be_written_is_no_damaged_audio(hub_like: 
         load_corpus("hub")
 
 
-def test_streamed_table_equals_the_folder(hub_like: Path, spoken_corpus: Path) -> None:
-    streamed = datasets.load_dataset(str(hub_like), streaming=True)
-    corpus = tables._corpus_from_tables(streamed, name="hub", origin="a stream")
-    expected = load_corpus(str(spoken_corpus))
-    assert corpus.clips == expected.clips
-    assert (corpus.clips[3].waveform() == expected.clips[3].waveform()).all()
-
-
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     table = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"sound": [1], "label": [0]})})
     with pytest.raises(CorpusError, match="lacks the column audio; found sound, label"):

@@ -96,6 +96,8 @@ def test_what_is_measured_is_not_learned_from(folders: dict[str, str]) -> None:
     ("options", "message"),
     [
         ({"non_words": ["x"]}, "--non_words goes with --reject"),
+        ({"reject": True, "reject_share": 1}, "expected a share above 0 and below 1"),
+        ({"reject": True, "skip_validation": True}, "leave --skip_validation out"),
         ({"validation_dataset": ["x"], "skip_validation": True}, "leave --skip_validation out"),
         ({"max_clips_per_label": 0}, "expected 1 or more"),
         ({"reject": True, "max_false_accept_rate": 1.5}, "above 0 and below 1"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.checkpoint.file_names import CARD_NAME
+from finetune.checkpoint.split_card import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME
 from finetune.corpus.clip import Corpus
 from finetune.corpus.loading import load_corpus

@@ -48,7 +48,7 @@ def unfinished(folder: Path, words: list[str]) -> None:
         ("per_device_train_batch_size", "3"),
         ("num_train_epochs", "9"),
         ("gradient_accumulation_steps", "2"),
-        ("speed_max", "1.3"),
+        ("max_clip_ms", "1300"),
         ("seed", "7"),
         ("bf16", "true"),
     ],

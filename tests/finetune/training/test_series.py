@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finetune import train
-from finetune.checkpoint.file_names import CARD_NAME
+from finetune.checkpoint.split_card import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME
 from finetune.corpus.loading import load_corpus
 from finetune.training.series import Series, over_folds, over_grid, over_seeds
@@ -74,7 +74,7 @@ def test_folds_hold_each_speaker_out(spoken_corpus: Path, tmp_path: Path) -> Non
 
 def test_command_line_trains_seeds_and_grid(config: Path, tmp_path: Path) -> None:
     options = ["--config", str(config), "--output_dir", str(tmp_path), "--max_steps", "1"]
-    series = ["--seeds", "0", "1", "--grid", "learning_rate=1e-3,1e-9"]
+    series = ["--seeds", "0", "1", "--grid", "learning_rate=1e-9"]
     assert train.main([*options[:2], *series, *options[2:]]) == 0
     assert "| seed 1 |" in (tmp_path / "seeds.md").read_text()
     point = tmp_path / "seed-1" / "learning_rate=1e-9"

@@ -36,7 +36,6 @@ def test_the_encoder_computes_what_ctranslate2_computes(
     from inference.backends.whisper.window import encode, log_mel, place
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    (tmp_path / "spoken-digits" / "weights").mkdir(parents=True)
     monkeypatch.setattr(whisper_encoder, "fetch_weights", lambda name: tiny_en)
     monkeypatch.setattr(modeling, "hub_is_reachable", lambda: False)
     arguments = ModelArguments(model="openai/whisper-tiny.en", freeze_layers=3)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from finetune.export import main
 from finetune.web import folder as web_folder
@@ -24,6 +24,7 @@ from inference.errors import BackendUnavailableError, UserError
 from inference.live.engine.events import Utterance
 from inference.live.recognition import UtteranceRecogniser, build_engine
 from inference.weights.download import RemoteFile
+from tests.conftest import browser_with_microphone
 
 BACKEND = "speech-embedding"
 DIGITS = "37195"
@@ -68,21 +69,13 @@ def page(
 ) -> Iterator[Page]:
     path = tmp_path_factory.mktemp("microphone") / "words.wav"
     soundfile.write(path, resample(spoken, SAMPLING_RATE, FAKE_RATE), FAKE_RATE, subtype="PCM_16")
-    switches = (
-        "--no-sandbox",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={path}",
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(switches))
+    with browser_with_microphone(chromium, path) as browser:
         page = browser.new_context(permissions=["microphone"]).new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(url)
         expect(page.locator("#status")).to_have_text("Ready.", timeout=120_000)
         yield page
-        browser.close()
     assert any(address.endswith(".wasm") for address in asked)
     assert not [address for address in asked if not address.startswith((url, "data:"))], "asked elsewhere"
 

@@ -62,3 +62,9 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 @pytest.fixture(scope="session")
 def server(start_server: Callable[..., Server]) -> Server:
     return start_server("--max-mb", "1", "--max-seconds", "5")
+
+
+@pytest.fixture(scope="session")
+def guarded(start_server: Callable[..., Server]) -> Server:
+    """One that asks for credentials, and bears one stream at a time."""
+    return start_server("--max-waiting", "1", SPOKEN_DIGITS_AUTH="anna:s3cret:with colon")

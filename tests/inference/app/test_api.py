@@ -8,7 +8,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ import pytest
 import soundfile
 
 from inference.backends.table import DEFAULT_BACKEND
-from inference.command_line import EXIT_INTERRUPTED
 from inference.vocabulary import DIGITS
 from tests.inference.app.conftest import EXAMPLES, Server
 
@@ -163,15 +161,12 @@ def test_many_clients_at_once_get_the_same_right_answer(server: Server) -> None:
 def test_no_input_in_the_description_breaks_the_server(server: Server) -> None:
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"]
     checks = ["--checks", "not_a_server_error,status_code_conformance,response_schema_conformance"]
-    limits = ["--max-examples", "15", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
+    limits = ["--max-examples", "8", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
     result = subprocess.run([*command, *checks, *limits], capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stdout[-4000:]
 
 
-def test_without_the_right_credentials_only_health_answers(
-    start_server: Callable[..., Server],
-) -> None:
-    guarded = start_server(SPOKEN_DIGITS_AUTH="anna:s3cret:with colon")
+def test_without_the_right_credentials_only_health_answers(guarded: Server) -> None:
     assert json.loads(read(f"{guarded.url}/health"))["status"] == "ok"
     right = {"Authorization": "Basic YW5uYTpzM2NyZXQ6d2l0aCBjb2xvbg=="}
     key = {"Authorization": "Bearer anna:s3cret:with colon"}
@@ -183,13 +178,6 @@ def test_without_the_right_credentials_only_health_answers(
             read(guarded.url + path)
     arguments = " ".join(psutil.Process(guarded.process.pid).cmdline())
     assert "s3cret" not in arguments + guarded.log.read_text()
-
-
-def test_ctrl_c_ends_the_server(start_server: Callable[..., Server]) -> None:
-    server = start_server()
-    server.process.send_signal(2)
-    assert server.process.wait(timeout=300) == EXIT_INTERRUPTED
-    assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from inference.app import pcm_socket
 from inference.app.api import build_api
 from inference.app.recogniser import ClipRecogniser
 from inference.backends.table import DEFAULT_BACKEND
+from inference.command_line import EXIT_INTERRUPTED
 from tests.inference.app.conftest import EXAMPLES, Server, documented
 
 RATE = 16_000
@@ -202,21 +203,27 @@ def test_sixteen_clients_at_once_get_the_same_answers(server: Server, burst: lis
         assert without_times(lines) == without_times(burst)
 
 
-def test_more_streams_than_may_be_are_told_to_come_back(start_server: Callable[..., Server]) -> None:
-    server = start_server("--max-waiting", "1", SPOKEN_DIGITS_AUTH="anna:s3cret")
-    key = {"additional_headers": {"Authorization": "Bearer anna:s3cret"}}
+def test_more_streams_than_may_be_are_told_to_come_back(guarded: Server) -> None:
+    key = {"additional_headers": {"Authorization": "Bearer anna:s3cret:with colon"}}
     with pytest.raises(InvalidStatus) as refused:
-        opened(server)
+        opened(guarded)
     assert refused.value.response.status_code == 401
     assert b"credentials are missing or wrong" in refused.value.response.body
-    with opened(server, **key) as first, opened(server, **key) as second:
+    with opened(guarded, **key) as first, opened(guarded, **key) as second:
         assert json.loads(first.recv(timeout=120))["type"] == "ready"
         assert "1 streams are open already" in until_closed(second)[-1]["text"]
         assert second.close_code == 1013
         first.send(b"")
         assert json.loads(first.recv(timeout=120))["type"] == "summary"
-    server.process.send_signal(2)
-    assert server.process.wait(timeout=300) == 130
+
+
+def test_ctrl_c_ends_a_server_that_is_being_talked_to(start_server: Callable[..., Server]) -> None:
+    server = start_server("--backend", "mfcc")
+    with opened(server) as socket:
+        socket.send(SENT)
+        assert json.loads(socket.recv(timeout=120))["type"] == "ready"
+        server.process.send_signal(2)
+        assert server.process.wait(timeout=300) == EXIT_INTERRUPTED
     assert "Traceback" not in server.log.read_text()
 
 

@@ -96,10 +96,7 @@ def test_a_class_that_is_not_there_is_a_mistake_of_its_row(seven: Path) -> None:
         del BACKENDS["seven"]
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["inference.predict", "inference.live", "inference.app", "benchmarks.run"],
-)
+@pytest.mark.parametrize("module", ["inference.predict", "inference.live", "inference.app", "benchmarks.run"])
 def test_every_command_that_offers_the_option_uses_it(run_module: Callable, seven: Path, module: str) -> None:
     result = run_module(module, "--backend-module", seven, "--help")
     assert result.returncode == 0, result.stderr

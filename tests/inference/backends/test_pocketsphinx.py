@@ -122,6 +122,7 @@ def test_recorded_digits(backend):
     if not recordings:
         pytest.skip("SPOKEN_DIGITS_DATA does not name a folder of recordings")
     paths = [p for p in sorted(Path(recordings).glob("*_*_*.wav")) if int(p.stem.split("_")[2]) < 5]
+    paths = paths[::3]
     predictions = backend.predict([decode_audio(path) for path in paths])
     right = sum(path.name[0] == prediction.label for path, prediction in zip(paths, predictions, strict=True))
     assert right / len(paths) >= 0.70

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tests.conftest import PROJECT
 
 
 @pytest.fixture
@@ -17,6 +17,6 @@ def fake_sound(monkeypatch, tmp_path):
         folder = str(Path(__file__).parent / "fake_sound")
         monkeypatch.syspath_prepend(folder)
         # For tests that start a whole new interpreter.
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, str(REPOSITORY)]))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, str(PROJECT)]))
 
     return install

@@ -16,7 +16,7 @@ import soundfile
 import inference.live.__main__ as live
 from inference.backends.table import DEFAULT_BACKEND
 from inference.errors import CheckpointError
-from tests.inference.live.conftest import REPOSITORY
+from tests.conftest import PROJECT
 from tests.inference.live.fakes import BrokenBackend, ConstantBackend
 
 #: Runs the command in a new interpreter with a backend that always hears a seven.
@@ -30,7 +30,7 @@ PROGRAM = (
 
 def start(*arguments: str, **options) -> subprocess.Popen:
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": PROJECT}
     return subprocess.Popen(command, **pipes | options)
 
 
@@ -66,7 +66,7 @@ def test_help_loads_nothing_heavy():
         "print(sorted({'torch', 'sounddevice', 'onnxruntime', 'av', 'rich', 'numpy'} & set(sys.modules)))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "[]"
 
@@ -107,11 +107,13 @@ def test_rejects_keep_out_of_stdout(backend, three_words, capsys):
     assert output.err.count("low_score") >= 3
 
 
-def test_real_time_replay_takes_as_long_as_the_recording(backend, three_words, capsys):
+def test_real_time_replay_takes_as_long_as_the_recording(backend, three_words, tmp_path, capsys):
+    samples, rate = soundfile.read(three_words)
+    soundfile.write(tmp_path / "one.wav", samples[: rate * 3 // 2], rate)
     started = time.perf_counter()
-    assert live.main(["--replay", three_words, "--detector", "energy", "--speed", "1"]) == 0
-    assert time.perf_counter() - started >= 3.9
-    assert capsys.readouterr().out == "7\n7\n7\n"
+    assert live.main(["--replay", str(tmp_path / "one.wav"), "--detector", "energy", "--speed", "1"]) == 0
+    assert time.perf_counter() - started >= 1.5
+    assert capsys.readouterr().out == "7\n"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is no audio at all"])
@@ -164,12 +166,6 @@ def test_devices_are_listed_on_stdout(fake_sound, capsys):
     assert "*   1  Desk microphone" in capsys.readouterr().out
 
 
-def test_a_microphone_lost_for_good_exits_with_4(backend, fake_sound, capsys):
-    fake_sound({"blocks": 5, "then": "finish"})
-    assert live.main(["--no-reconnect", "--detector", "energy"]) == 4
-    assert "microphone lost: Desk microphone stopped" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_with_the_summary(fake_sound, stop):
     fake_sound()
@@ -191,7 +187,7 @@ def test_a_closed_pipe_is_a_clean_exit(three_words):
     process.stderr.close()
 
 
-@pytest.mark.parametrize("option", ["--jsonl", "--record", "--labels"])
+@pytest.mark.parametrize("option", ["--jsonl", "--record"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_an_output_never_overwrites_what_is_replayed(backend, three_words, tmp_path, capsys, option, linked):
     other = three_words
@@ -238,7 +234,7 @@ def test_the_microphone_of_the_environment_is_used(monkeypatch):
     assert live.parse_arguments(["--device", "1"]).device == "1"
 
 
-@pytest.mark.parametrize("option", ["--replay", "--jsonl", "--record", "--record-utterances"])
+@pytest.mark.parametrize("option", ["--replay", "--jsonl", "--record"])
 def test_an_empty_path_is_a_usage_error(backend, fake_sound, capsys, option):
     fake_sound({"no_devices": True})
     with pytest.raises(SystemExit) as ended:

@@ -6,17 +6,7 @@ import pytest
 
 from inference.crop import CropContract
 from inference.live.engine.endpointing import EndpointSettings
-from inference.live.engine.events import (
-    Gap,
-    Hint,
-    Lost,
-    Ready,
-    Recovered,
-    Summary,
-    Withdrawn,
-    Word,
-    to_json,
-)
+from inference.live.engine.events import Gap, Hint, Lost, Ready, Recovered, Summary, Withdrawn, Word, to_json
 from inference.live.engine.live_engine import LiveEngine
 from inference.live.engine.timing import STAGES
 from inference.live.output.keyboard import Command
@@ -95,11 +85,7 @@ def test_answers_are_taken_back_in_order_and_quitting_ends_the_session():
     engine = LiveEngine(EndpointSettings(), AmplitudeDetector(), CropContract())
     output = Memory()
     session = Session(
-        engine,
-        UtteranceRecogniser(ConstantBackend(), "constant"),
-        Memory(),
-        [output],
-        lambda: next(script),
+        engine, UtteranceRecogniser(ConstantBackend(), "constant"), Memory(), [output], lambda: next(script)
     )
     session.run(MemorySource(*items))
     assert [event.id for event in output.of(Withdrawn)] == [2, 1]

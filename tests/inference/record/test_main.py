@@ -16,7 +16,8 @@ from inference.live.source.recording import to_int16
 from inference.record.__main__ import main
 from inference.record.prompts import missing_prompts
 from inference.vocabulary import VARIABLE, use_vocabulary
-from tests.inference.live.conftest import REPOSITORY, fake_sound  # noqa: F401 (a fixture)
+from tests.conftest import PROJECT
+from tests.inference.live.conftest import fake_sound  # noqa: F401 (a fixture)
 from tests.inference.live.output.test_keyboard import Terminal
 from tests.inference.live.source.test_pulse import server  # noqa: F401 (a fixture)
 
@@ -73,7 +74,7 @@ def test_when_all_is_there_it_says_what_comes_next(tmp_path: Path, capsys) -> No
 def test_without_a_terminal_there_are_plain_lines(fake_sound, tmp_path: Path) -> None:  # noqa: F811
     fake_sound({"blocks": 20})
     command = [sys.executable, "-c", PROGRAM, "--speaker", "anna", "--out", tmp_path, "--detector", "energy"]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert "listening to Desk microphone at 16000 Hz (energy detector)" in process.stdout.readline()
         assert re.fullmatch(r"\[1 of 100\] say: \w+\n", process.stdout.readline())
         process.terminate()

@@ -31,10 +31,7 @@ class Walk(Source):
         self.folder, self.output, self.keys = folder, Memory(), ""
         self.prompts = [Prompt(f"say: {label}", folder / f"{label}_anna_0.wav") for label in "abc"]
         self.session = GuidedRecording(
-            self.prompts,
-            TakeListener(PROFILES["isolated"], EnergyDetector()),
-            [self.output],
-            self._pressed,
+            self.prompts, TakeListener(PROFILES["isolated"], EnergyDetector()), [self.output], self._pressed
         )
         self.parts = parts
         self.session.run(self)

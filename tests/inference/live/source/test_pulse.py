@@ -75,15 +75,15 @@ def bursts(number: int) -> bytes:
 
 def test_words_arrive_once_each_with_a_latency_that_adds_up(server, live):
     assert live.wait_for("ready")["source"] == "default"
-    server.play(bursts(5))
-    digits = [live.wait_for("digit") for _ in range(5)]
-    assert [record["id"] for record in digits] == [1, 2, 3, 4, 5]
+    server.play(bursts(3))
+    digits = [live.wait_for("digit") for _ in range(3)]
+    assert [record["id"] for record in digits] == [1, 2, 3]
     # Words of 0.4 s every second, heard through the server's resampler.
     assert np.allclose(np.diff([record["start"] for record in digits]), 16_000, atol=800)
     assert all(4800 < record["end"] - record["start"] < 8000 for record in digits)
     error = live.interrupt()
     summary = live.wait_for("summary")
-    assert (summary["digits"], summary["lost_samples"]) == (5, 0)
+    assert (summary["digits"], summary["lost_samples"]) == (3, 0)
     for record in digits:
         stages = sum(ms for stage, ms in record["latency_ms"].items() if stage != "total")
         assert stages == pytest.approx(record["latency_ms"]["total"], abs=2.0)

@@ -1,15 +1,9 @@
-"""The words of a replay against a list of what was said."""
+"""The words of a session against a list of what was said."""
 
 import bisect
-import csv
 from dataclasses import dataclass
 
-from inference.audio import SAMPLING_RATE
-from inference.errors import UserError
-from inference.live.engine.events import Event, Score, Word
-from inference.vocabulary import vocabulary
-
-COLUMNS = ("start_s", "end_s", "digit")
+from inference.live.engine.events import Event, Word
 
 
 @dataclass(frozen=True)
@@ -21,38 +15,29 @@ class Label:
     label: str
 
 
-def read_labels(path: str) -> list[Label]:
-    """Reads a CSV file with the columns ``start_s``, ``end_s`` and ``digit``.
+@dataclass(frozen=True)
+class Score:
+    """Answers compared with labelled words.
 
-    Returns:
-        The labels in order of time.
-
-    Raises:
-        UserError: If the file cannot be read, or a row is no labelled word.
+    Attributes:
+        labels: Words that were said.
+        hits: Of these, answered with the right label.
+        wrong: Answered with another label.
+        rejected: Answered with a reject.
+        merged: Heard only as part of a neighbour.
+        missed: Not heard at all; the five counts sum to ``labels``.
+        false_digits: Labels printed where none was said.
+        duplicates: Further answers to a word that was answered already.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--labels {path} cannot be read: {error}") from error
-    labels = []
-    for number, row in rows:
-        try:
-            start, end = (round(float(row[name]) * SAMPLING_RATE) for name in COLUMNS[:2])
-            if end < start:
-                raise ValueError("a word ends after it starts")
-            if row["digit"] not in vocabulary().labels:
-                raise ValueError(f"the vocabulary is {', '.join(vocabulary().labels)}")
-            labels.append(Label(start, end, row["digit"]))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(
-                f"line {number} of {path} is {row}, expected the columns {', '.join(COLUMNS)}, "
-                "the end not before the start, for example: 1.25,1.71,7"
-            ) from error
-    if not labels:
-        raise UserError(f"--labels {path} has no rows, expected the columns {', '.join(COLUMNS)}.")
-    return sorted(labels, key=lambda label: label.start)
+
+    labels: int
+    hits: int
+    wrong: int
+    rejected: int
+    merged: int
+    missed: int
+    false_digits: int
+    duplicates: int
 
 
 class Scorer:

@@ -1,7 +1,7 @@
 """The hints to a speaker whom the microphone cannot hear."""
 
 from inference.live.engine.events import Hint, Level
-from inference.live.output.terminal import SilenceWatch
+from inference.live.output.plain_lines import SilenceWatch
 from tests.inference.live.fakes import Memory
 
 

@@ -1,4 +1,4 @@
-"""What a person sees: a status line and permanent lines on a terminal, plain lines in a pipe."""
+"""Plain lines for people in a pipe, JSON lines for programs, and what is said of each event."""
 
 import os
 from collections.abc import Sequence
@@ -18,10 +18,8 @@ from inference.live.engine.events import (
     Ready,
     Recording,
     Recovered,
-    Score,
     Summary,
     Taken,
-    Utterance,
     Withdrawn,
     Word,
     to_json,
@@ -69,7 +67,7 @@ class PlainOutput:
 
 
 class JsonLines:
-    """One JSON object a line, flushed, for every event but levels and bare utterances.
+    """One JSON object a line, flushed, for every event but levels.
 
     Args:
         stream: Where they go.
@@ -80,7 +78,7 @@ class JsonLines:
 
     def show(self, event: Event) -> None:
         """Writes an event."""
-        if not isinstance(event, (Level, Utterance)):
+        if not isinstance(event, Level):
             _write(self._stream, to_json(event))
 
 
@@ -148,12 +146,6 @@ def describe(event: Event) -> str | None:
             return f"microphone back after {event.seconds:.1f} s: {event.source} at {event.sampling_rate} Hz"
         case Hint():
             return f"hint: {event.text}"
-        case Score():
-            return (
-                f"{event.labels} labelled digits: {event.hits} hits, {event.wrong} wrong, "
-                f"{event.rejected} rejected, {event.merged} merged, {event.missed} missed; "
-                f"{event.false_digits} false digits, {event.duplicates} duplicates"
-            )
         case Summary():
             return describe_summary(event)
     return None

@@ -4,9 +4,14 @@ import json
 
 import pytest
 
+from inference.backends.multiply_accumulates import (
+    count_log_mel,
+    count_network,
+    count_wav2vec2,
+    count_whisper_encoder,
+)
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend
 from inference.features import WindowSettings
-from inference.multiply_accumulates import count_log_mel, count_network, count_wav2vec2, count_whisper_encoder
 
 
 @pytest.mark.parametrize("num_samples", [6720, 16_000])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import transcripts
-from inference.transcripts import TranscriptMatch, match_transcript
+from inference.backends import transcripts
+from inference.backends.transcripts import TranscriptMatch, match_transcript
 from inference.vocabulary import DIGITS
 
 MAPPED = [
