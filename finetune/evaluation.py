@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS, load_backend
+from inference.checkpoint import CARD_NAME
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from finetune import end_to_end
-from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.checkpoint.split_card import read_split_card
 from finetune.checkpoint.writer import SETTINGS_NAME, prepare_folder, written_whole
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import Split, make_split
@@ -36,7 +36,7 @@ from inference.backends.encoder.checkpoint import (
 )
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import PRECISIONS, RuntimeChoice, candidates
-from inference.checkpoint import read_crop_contract
+from inference.checkpoint import CARD_NAME, read_crop_contract
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,

@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.against_libraries.comparisons import Comparison
 from benchmarks.measure.environment import load_average
-from benchmarks.measure.timing import shuffled_forever
 from benchmarks.records.run_record import Settings
 from benchmarks.reports.uncertainty import least_samples, ratio_interval
 from benchmarks.run.entries import portable_path
+from benchmarks.run.subset import shuffled_forever
 from benchmarks.worker.client import BackendProcess, Reply
 from benchmarks.worker.waveform_file import StoredClip
 from inference.audio import SAMPLING_RATE

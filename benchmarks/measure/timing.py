@@ -8,11 +8,10 @@ tighter than one of separate measurements.
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from benchmarks.measure.contention import Counters, is_contended
 from benchmarks.records.files import COLD_FILE, LATENCY_FILE, LOADS_FILE, fresh_record_writer
@@ -21,11 +20,9 @@ from benchmarks.records.run_record import Settings
 from benchmarks.run.entries import Entry
 from benchmarks.run.progress import progress, say
 from benchmarks.run.status import EntryStatus
-from benchmarks.run.subset import stratified_subset
+from benchmarks.run.subset import shuffled_forever, stratified_subset
 from benchmarks.worker.client import BackendProcess
 from benchmarks.worker.waveform_file import StoredClip
-
-Item = TypeVar("Item")
 
 #: Warm-up: at least so many calls, and until the median of the last few changes by less than this.
 WARM_CALLS = 10
@@ -230,9 +227,3 @@ def stages_agree(t_ns: Mapping[str, int]) -> bool | None:
     if not stages:
         return None
     return abs(t_ns["e2e"] - sum(stages)) <= max(STAGE_TOLERANCE * t_ns["e2e"], STAGE_TOLERANCE_NS)
-
-
-def shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:
-    """Draws without replacement until all were drawn, again and again."""
-    while True:
-        yield from schedule.sample(items, len(items))

@@ -9,10 +9,11 @@ from pathlib import Path
 from benchmarks.run.content_hashes import code_hash, combined_hash
 from benchmarks.run.entries import Entry, portable_path
 from benchmarks.run.inputs import Fold, FoldCheckpoints, TestSet
-from finetune.checkpoint.split_card import CARD_NAME, SplitCard, read_split_card
+from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.loading import Corpus
 from finetune.corpus.splits import fingerprint
 from inference.backends.table import BACKENDS, backend_class, checkpoint_parts, read_members
+from inference.checkpoint import CARD_NAME
 from inference.errors import UserError
 from inference.files import cache_folder
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finetune.checkpoint.split_card import CARD_NAME
 from inference.backends.table import BACKENDS, BackendSpec, checkpoint_parts, parse_variant
+from inference.checkpoint import CARD_NAME
 from inference.errors import CheckpointError, UserError
 from inference.files import read_json
 

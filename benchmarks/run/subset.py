@@ -1,6 +1,7 @@
 """A few clips that stand for many."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 
@@ -17,6 +18,7 @@ class Labelled(Protocol):
 
 
 Clips = TypeVar("Clips", bound=Labelled)
+Item = TypeVar("Item")
 
 
 def stratified_subset(
@@ -45,3 +47,9 @@ def stratified_subset(
 
 def _positions(values: Iterable[Any]) -> Mapping[Any, int]:
     return {value: position for position, value in enumerate(sorted(set(values)))}
+
+
+def shuffled_forever(items: Sequence[Item], schedule: random.Random) -> Iterator[Item]:
+    """Draws without replacement until all were drawn, again and again."""
+    while True:
+        yield from schedule.sample(items, len(items))

@@ -7,11 +7,10 @@ from pathlib import Path
 from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.splits import Split
 from inference.audio import waveform_hash
+from inference.checkpoint import CARD_NAME
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json, write_text
 
-#: Its presence says that a checkpoint is complete: it is written last.
-CARD_NAME = "split_card.json"
 TRAIN_CLIPS_NAME = "train_clips.txt"
 TRAIN_HASHES_NAME = "train_hashes.txt"
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from finetune.checkpoint.split_card import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME, claim_folder
 from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import fingerprint, make_split
 from finetune.intervals import CONFIDENCE, Interval, speaker_interval
+from inference.checkpoint import CARD_NAME
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json, write_text
 

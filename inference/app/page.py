@@ -125,8 +125,8 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path, records:
             if vocabulary().is_digits:
                 examples = [[str(path)] for path in sorted(EXAMPLES.glob("*.flac"))]
                 gr.Examples(examples, [audio], label="Synthetic voices")
-        # Rendered at once: Gradio fetches the encoder of a stream when it renders the microphone, and a stream
-        # that is started before it is there stays dead.
+        # Rendered at once: Gradio fetches the encoder with the microphone, and a stream
+        # that starts before it is there stays dead.
         with gr.Tab("Live", render_children=True):
             gr.Markdown("The first chosen backend answers while you speak; a dot is a word it refuses.")
             stream, spoken = gr.State(None), gr.State("")

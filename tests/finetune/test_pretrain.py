@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import load_file
 
 from finetune import pretrain, train
-from finetune.checkpoint.split_card import CARD_NAME, read_split_card
+from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.clip import wav_bytes
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.training import lessons
 from finetune.training.arguments import ModelArguments
 from finetune.training.modeling import build_model
+from inference.checkpoint import CARD_NAME
 from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
 from tests.finetune.training.test_clip_dataset import noise

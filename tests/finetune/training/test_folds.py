@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.checkpoint.split_card import CARD_NAME
 from finetune.checkpoint.writer import FIGURES_NAME
 from finetune.corpus.clip import Corpus
 from finetune.corpus.loading import load_corpus
 from finetune.training.folds import FoldTable, read_folds, run_folds
+from inference.checkpoint import CARD_NAME
 from inference.errors import CheckpointError, CorpusError, UserError
 
 
