@@ -3,14 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from benchmarks.records.run_record import FailureRecord
 from benchmarks.run.entries import Entry, portable_path
+from benchmarks.run.inputs import Job
 from benchmarks.worker.client import BackendFailure, BackendUnavailable
-
-if TYPE_CHECKING:
-    from benchmarks.run.inputs import Job
 
 STATUS_OK = "ok"
 STATUS_FAILED = "failed"
@@ -21,7 +18,7 @@ STATUS_INTERRUPTED = "interrupted"
 class GivenUp(Exception):
     """A backend failed too often to go on."""
 
-    def __init__(self, job: "Job", failure: BackendFailure):
+    def __init__(self, job: Job, failure: BackendFailure):
         super().__init__(str(failure))
         self.job = job
         self.failure = failure
@@ -59,7 +56,7 @@ class EntryStatus:
         """Sets how it ended."""
         self.state, self.reason, self.fix = state, reason, fix
 
-    def fail(self, phase: str, failure: BackendFailure, job: "Job | None" = None) -> None:
+    def fail(self, phase: str, failure: BackendFailure, job: Job | None = None) -> None:
         """Ends it with a failure."""
         self.failures.append(
             FailureRecord(
