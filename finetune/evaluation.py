@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
 from finetune.corpus.splits import make_split
-from inference.backends.table import BACKENDS, load_backend
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import BACKENDS, CARD_NAME, load_backend
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json

@@ -36,7 +36,8 @@ from inference.backends.encoder.checkpoint import (
 )
 from inference.backends.encoder.conversion import convert_checkpoint
 from inference.backends.encoder.select_runtime import PRECISIONS, RuntimeChoice, candidates
-from inference.checkpoint import CARD_NAME, read_crop_contract
+from inference.backends.table import CARD_NAME
+from inference.checkpoint import read_crop_contract
 from inference.command_line import (
     EXIT_OK,
     CommandLineParser,

@@ -9,8 +9,6 @@ from inference.files import read_json
 from inference.prediction import MOST_PROBABLE, OperatingPoint
 from inference.vocabulary import check_labels
 
-#: Its presence says that a checkpoint is complete: it is written last.
-CARD_NAME = "split_card.json"
 OPERATING_POINT_FILE = "calibration.json"
 
 

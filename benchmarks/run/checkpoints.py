@@ -12,8 +12,7 @@ from benchmarks.run.inputs import Fold, FoldCheckpoints, TestSet
 from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.loading import Corpus
 from finetune.corpus.splits import fingerprint
-from inference.backends.table import BACKENDS, backend_class, checkpoint_parts, read_members
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import BACKENDS, CARD_NAME, backend_class, checkpoint_parts, read_members
 from inference.errors import UserError
 from inference.files import cache_folder
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.backends.table import BACKENDS, BackendSpec, checkpoint_parts, parse_variant
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import BACKENDS, CARD_NAME, BackendSpec, checkpoint_parts, parse_variant
 from inference.errors import CheckpointError, UserError
 from inference.files import read_json
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.in_noise import BACKGROUND
 from finetune.intervals import wilson_interval
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.prediction import OperatingPoint
 from inference.vocabulary import vocabulary
 

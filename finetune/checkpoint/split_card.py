@@ -7,7 +7,7 @@ from pathlib import Path
 from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.splits import Split
 from inference.audio import waveform_hash
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json, write_text
 

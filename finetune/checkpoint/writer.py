@@ -13,7 +13,8 @@ from finetune.checkpoint.model_card import model_card
 from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.clip import Clip, Corpus, CorpusSource
 from finetune.corpus.splits import Split
-from inference.checkpoint import CARD_NAME, read_operating_point
+from inference.backends.table import CARD_NAME
+from inference.checkpoint import read_operating_point
 from inference.crop import CropContract
 from inference.errors import UserError
 from inference.files import read_json, write_json, write_text

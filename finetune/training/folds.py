@@ -14,7 +14,7 @@ from finetune.checkpoint.writer import FIGURES_NAME, claim_folder
 from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import fingerprint, make_split
 from finetune.intervals import CONFIDENCE, Interval, speaker_interval
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.errors import CheckpointError
 from inference.files import read_json, write_json, write_text
 

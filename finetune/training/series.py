@@ -15,7 +15,7 @@ from typing import Any
 from finetune.checkpoint.writer import FIGURES_NAME, claim_folder
 from finetune.corpus.clip import Corpus
 from finetune.training.folds import FoldTable, run_folds
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.files import read_json, write_json, write_text
 
 #: Trains with further options into a folder, which then holds ``figures.json``.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: What answers where none is named: of the small ones the best on new speakers.
 DEFAULT_BACKEND = "speech-embedding"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+#: Its presence says that a trained checkpoint is complete: it is written last.
+CARD_NAME = "split_card.json"
 #: In a folder of ``finetune.calibrate``: the members of the composite that was calibrated.
 MEMBERS_FILE = "members.json"
 

@@ -19,7 +19,7 @@ from finetune.corpus.splits import make_split
 from finetune.training import lessons
 from finetune.training.arguments import ModelArguments
 from finetune.training.modeling import build_model
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
 from tests.finetune.training.test_clip_dataset import noise

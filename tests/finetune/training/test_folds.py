@@ -11,7 +11,7 @@ from finetune.checkpoint.writer import FIGURES_NAME
 from finetune.corpus.clip import Corpus
 from finetune.corpus.loading import load_corpus
 from finetune.training.folds import FoldTable, read_folds, run_folds
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.errors import CheckpointError, CorpusError, UserError
 
 

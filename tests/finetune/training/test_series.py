@@ -9,7 +9,7 @@ from finetune import train
 from finetune.checkpoint.writer import FIGURES_NAME
 from finetune.corpus.loading import load_corpus
 from finetune.training.series import Series, over_folds, over_grid, over_seeds
-from inference.checkpoint import CARD_NAME
+from inference.backends.table import CARD_NAME
 from inference.errors import UserError
 
 SERIES = Series(command="train --it", settings={"learning_rate": 1.0})
