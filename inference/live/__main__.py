@@ -57,9 +57,12 @@ def _list_devices() -> int:
 
 
 def _check_microphone(options: argparse.Namespace) -> int:
-    from inference.live.source.mic_check import check_microphone
+    from inference.live.output.plain_lines import write_line
+    from inference.live.source.mic_check import check_microphone, describe_check
 
-    return EXIT_OK if check_microphone(_recorded(options)).verdict is None else EXIT_NO_MICROPHONE
+    check = check_microphone(_recorded(options))
+    write_line(sys.stdout, describe_check(check))
+    return EXIT_OK if check.verdict is None else EXIT_NO_MICROPHONE
 
 
 def _listen(options: argparse.Namespace) -> int:

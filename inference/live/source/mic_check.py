@@ -8,7 +8,6 @@ import numpy as np
 
 from inference.audio import rms_dbfs
 from inference.live.engine.voice_activity import SILENCE_DBFS
-from inference.live.output.plain_lines import write_line
 from inference.live.source.items import Block, Opening, Source
 
 CHECK_SECONDS = 3.0
@@ -43,6 +42,15 @@ class MicrophoneCheck:
         return None
 
 
+def describe_check(check: MicrophoneCheck) -> str:
+    """Two lines for people: the figures, and what follows."""
+    return (
+        f"peak {check.peak_dbfs:.1f} dBFS, RMS {check.rms_dbfs:.1f} dBFS, noise floor "
+        f"{check.noise_dbfs:.1f} dBFS, clipped {100 * check.clipped_share:.2f} %, DC {check.dc_offset:+.4f}\n"
+        f"{check.verdict or 'good: the microphone will do.'}"
+    )
+
+
 def measure(waveform: np.ndarray, sampling_rate: int) -> MicrophoneCheck:
     """Measures a few seconds of a microphone; ``waveform`` has shape ``(num_samples,)``."""
     size = round(FRAME_SECONDS * sampling_rate)
@@ -59,7 +67,7 @@ def measure(waveform: np.ndarray, sampling_rate: int) -> MicrophoneCheck:
 
 
 def check_microphone(source: Source) -> MicrophoneCheck:
-    """Listens for ``CHECK_SECONDS`` with a level bar on stderr, and reports on stdout.
+    """Listens for ``CHECK_SECONDS`` with a level bar on stderr.
 
     Raises:
         MicrophoneError: If the source cannot be opened.
@@ -69,14 +77,7 @@ def check_microphone(source: Source) -> MicrophoneCheck:
         waveform, sampling_rate = _listen(stream)
     finally:
         stream.close()
-    check = measure(waveform, sampling_rate)
-    write_line(
-        sys.stdout,
-        f"peak {check.peak_dbfs:.1f} dBFS, RMS {check.rms_dbfs:.1f} dBFS, noise floor "
-        f"{check.noise_dbfs:.1f} dBFS, clipped {100 * check.clipped_share:.2f} %, DC {check.dc_offset:+.4f}\n"
-        f"{check.verdict or 'good: the microphone will do.'}",
-    )
-    return check
+    return measure(waveform, sampling_rate)
 
 
 def _listen(items: Iterable[object]) -> tuple[np.ndarray, int]:
