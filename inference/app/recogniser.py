@@ -18,7 +18,7 @@ from inference.stage_timer import collect_stages
 #: Clips up to this long are taken whole, as files are; longer recordings are cut at the word.
 WHOLE_CLIP_SECONDS = 1.5
 #: Stands for a word among others that was not understood, as in strings of digits.
-UNKNOWN_WORD = "?"
+NOT_UNDERSTOOD = "?"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class WordAnswer:
     hypothesis: str | None
     start_s: float
     end_s: float
+
+    @property
+    def word(self) -> str:
+        """What it is among other words."""
+        return self.label or NOT_UNDERSTOOD
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,8 @@ class ClipAnswer(WordAnswer):
     @property
     def text(self) -> str:
         """The labels, as everywhere in the project; empty where there is none."""
-        labels = [word.label for word in self.spoken]
-        return " ".join(label or UNKNOWN_WORD for label in labels) if any(labels) else ""
+        spoken = self.spoken
+        return " ".join(answer.word for answer in spoken) if any(answer.label for answer in spoken) else ""
 
 
 class ClipRecogniser:

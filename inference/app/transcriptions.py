@@ -3,15 +3,17 @@
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from inference.app.recogniser import UNKNOWN_WORD, ClipAnswer
 from inference.app.service import FAILURES, BadRequestError, Service, read_upload, status_of
 from inference.backends.table import BACKENDS
 from inference.vocabulary import DIGITS, vocabulary
+
+if TYPE_CHECKING:
+    from inference.app.recogniser import ClipAnswer
 
 FORMATS = ("json", "text", "verbose_json")
 #: What is here a status of its own -> what OpenAI's clients expect.
@@ -101,12 +103,15 @@ def _check_fields(fields: Mapping[str, str]) -> None:
         raise BadRequestError("stream: an answer comes as a whole; the WebSocket /v1/stream is for streams.")
 
 
-def _details(answer: ClipAnswer, language: str) -> dict[str, Any]:
+def _details(answer: "ClipAnswer", language: str) -> dict[str, Any]:
     """What OpenAI's clients know, and beside it what ``/predict`` says."""
     words = [
-        {"word": word.label or UNKNOWN_WORD, "start": word.start_s, "end": word.end_s}
-        | {name: getattr(word, name) for name in ("label", "reason", "score", "probabilities", "hypothesis")}
-        for word in answer.spoken
+        {"word": spoken.word, "start": spoken.start_s, "end": spoken.end_s}
+        | {
+            name: getattr(spoken, name)
+            for name in ("label", "reason", "score", "probabilities", "hypothesis")
+        }
+        for spoken in answer.spoken
     ]
     return asdict(answer) | {
         "task": "transcribe",
