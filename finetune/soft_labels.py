@@ -9,7 +9,7 @@ from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.clip import Clip, Corpus
 from inference.audio import waveform_hash
 from inference.backends.base import Backend
-from inference.backends.table import BACKENDS, check_options, checkpoint_parts, load_backend
+from inference.backends.table import BACKENDS, checkpoint_parts, load_backend
 from inference.errors import UserError
 from inference.prediction import Prediction
 from inference.vocabulary import REJECT_LABEL
@@ -70,10 +70,9 @@ def load_soft_labeller(
         held_out_speakers: Whether these stand for speakers whom nothing may have heard.
 
     Raises:
-        UserError: If it is unknown or has learned from the test; subclasses if it cannot be loaded.
+        UserError: If it has learned from the test; subclasses if it cannot be loaded.
     """
     name, _, folder = teacher.partition("=")
-    check_options(name, {})
     checkpoint = folder or BACKENDS[name].default_checkpoint
     parts = checkpoint_parts(BACKENDS[name], checkpoint)
     cards = [card for part in parts if (card := read_split_card(Path(part)))]

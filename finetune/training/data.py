@@ -20,6 +20,7 @@ from finetune.corpus.non_words import non_words, recorded_non_words
 from finetune.corpus.splits import PROTOCOLS, Split, fingerprint, make_split
 from finetune.corpus.synthetic import with_synthetic
 from finetune.soft_labels import SoftLabeller, load_soft_labeller
+from inference.backends.table import check_options
 from inference.errors import UserError
 from inference.vocabulary import REJECT_LABEL, VOCABULARY_HELP, vocabulary
 
@@ -111,6 +112,8 @@ class DataArguments:
         for name in ("non_words", "validation_non_words", "max_false_accept_rate"):
             if getattr(self, name) is not None and not self.reject:
                 raise UserError(f"--{name} goes with --reject.")
+        if self.soft_labels_from is not None:
+            check_options(self.soft_labels_from.partition("=")[0], {})
         if not 0.0 < self.reject_share < 1.0:
             raise UserError(f"--reject_share {self.reject_share}: expected a share above 0 and below 1.")
         if self.max_false_accept_rate is not None and not 0.0 < self.max_false_accept_rate < 1.0:
