@@ -27,6 +27,7 @@ from inference.command_line import (
     path_argument,
     positive_int,
     reports_user_errors,
+    shareable_command,
 )
 from inference.errors import UserError
 from inference.files import write_bytes, write_text
@@ -109,6 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
 @reports_user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Fits what is missing, then draws the curve and prints the table."""
+    from benchmarks.measure.environment import describe_environment, environment_line
+
     options = build_parser().parse_args(argv)
     pool, test = _load(options)
     settings = f"{options.steps} {options.synthetic_share} {vocabulary().labels}"
@@ -135,7 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked_for = set(places)
     chosen = [fit for fit in fits if fit.place in asked_for]
     text = "\n".join(table_lines(chosen))
-    write_text(options.out / SUMMARY_FILE, f"# How much must be recorded?\n\n{text}\n\n![]({PICTURE_FILE})\n")
+    command = shareable_command("python", "-m", "benchmarks.learning_curve", *(argv or sys.argv[1:]))
+    made = f"`{command}` on {environment_line(describe_environment(1))}"
+    summary = f"# How much must be recorded?\n\n{text}\n\n![]({PICTURE_FILE})\n\n{made}\n"
+    write_text(options.out / SUMMARY_FILE, summary)
     write_bytes(options.out / PICTURE_FILE, draw_curve(chosen).png())
     sys.stdout.write(f"{text}\n")
     sys.stderr.write(f"wrote {options.out}\n")

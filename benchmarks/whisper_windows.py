@@ -26,6 +26,7 @@ from inference.command_line import (
     path_argument,
     positive_int,
     reports_user_errors,
+    shareable_command,
 )
 from inference.files import write_bytes, write_text
 
@@ -118,7 +119,8 @@ def main(argv: list[str] | None = None) -> int:
     wanted = {key for keys, _ in jobs for key in keys}
     cells = sorted((cell for cell in cells if cell.key in wanted), key=lambda cell: cell.key)
     environment = environment_line(describe_environment(options.threads))
-    text = "\n".join([caption, "", *summary_lines(cells), "", environment, ""])
+    command = shareable_command("python", "-m", "benchmarks.whisper_windows", *(argv or sys.argv[1:]))
+    text = "\n".join([caption, "", *summary_lines(cells), "", f"`{command}` on {environment}", ""])
     write_text(options.out / SUMMARY_FILE, text)
     write_bytes(options.out / PICTURE_FILE, draw(cells, options.checkpoint))
     sys.stdout.write(text)
