@@ -107,7 +107,7 @@ def build_api(
     add_transcriptions(app, service, default)
 
     def stream(websocket: WebSocket) -> ClientStream:
-        return recogniser.stream(websocket.query_params.get("backend", default), "the WebSocket")
+        return recogniser.stream(websocket.query_params.get("backend", default))
 
     app.router.routes.append(WebSocketRoute("/v1/stream", pcm_socket(service, stream)))
     if recordings is not None:

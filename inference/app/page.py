@@ -9,15 +9,14 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from inference.app.microphone_tabs import live_tab, record_tab
 from inference.app.pictures import draw_recording
 from inference.app.recogniser import ClipAnswer, ClipRecogniser
-from inference.app.recorder import TAB, TAB_SCRIPT, TAB_STYLE
 from inference.app.results import newest_run
-from inference.app.streaming import BLOCK_SECONDS, STREAM_SECONDS, ClientStream
 from inference.audio import SAMPLING_RATE, collect_warnings
 from inference.backends.table import BACKENDS
 from inference.errors import AudioError, UserError
-from inference.live.engine.events import TOP, Event, Word
+from inference.live.engine.events import TOP
 from inference.vocabulary import vocabulary
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -38,19 +37,7 @@ STYLE = """
 .recording .ticks { color: var(--body-text-color-subdued); }
 .recording .ticks span { position: absolute; }
 #benchmark table { display: block; overflow-x: auto; white-space: nowrap; word-break: normal; }
-.spoken { font-size: 2.4rem; letter-spacing: .15em; min-height: 1.4em; font-variant-numeric: tabular-nums; }
-.spoken .reject { color: var(--body-text-color-subdued); }
 """
-
-#: Browsers suppress noise and ride the gain for telephony: the first word is clipped, the next ones fade.
-HEAD = """<script>
-if (navigator.mediaDevices) {
-  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-  navigator.mediaDevices.getUserMedia = (wanted) =>
-    ask({ ...wanted, audio: wanted.audio && { ...(wanted.audio === true ? {} : wanted.audio), ...plain } });
-}
-</script>"""
 
 
 def build_theme() -> gr.themes.Base:
@@ -89,34 +76,16 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path, records:
         said = "".join(f'<p role="note">{html.escape(note)}</p>' for note in notes)
         return f'<div class="answers">{cards}</div>{said}', draw_recording(waveform, *span), history, history
 
-    def listen(
-        block: tuple[int, np.ndarray] | None, stream: ClientStream | None, spoken: str, chosen: list[str]
-    ) -> tuple[ClientStream | None, str, str]:
-        """A block of the microphone to the live engine."""
-        if block is None:
-            return stream, spoken, _spoken(spoken)
-        if stream is None:
-            name = (chosen or [default])[0]
-            try:
-                stream = recogniser.stream(name, "the browser's microphone")
-            except UserError as error:
-                return None, spoken, f'<div class="answer" role="alert">{html.escape(str(error))}</div>'
-        spoken += format_spoken(stream.push(*block))
-        return stream, spoken, _spoken(spoken)
-
-    def stop(stream: ClientStream | None, spoken: str) -> tuple[None, str, str]:
-        """The end of a stream: a word that was cut off is still answered."""
-        spoken += format_spoken(stream.end()) if stream else ""
-        return None, spoken, _spoken(spoken)
-
     words = ", ".join(forms[0] for forms in vocabulary().spoken_forms.values())
     with gr.Blocks(title="Spoken Digits", analytics_enabled=False) as page:
         gr.Markdown(f"# Spoken Digits\nSay one of {words}, or open a recording of one.")
         history = gr.State([])
-        with gr.Row():
-            chosen = gr.CheckboxGroup(names, value=[default], label="Backends", scale=4, elem_id="backends")
-            everybody = gr.Button("Ask all", scale=1, elem_id="ask-all")
         with gr.Tab("Clip"):
+            with gr.Row():
+                chosen = gr.CheckboxGroup(
+                    names, value=[default], label="Backends", scale=4, elem_id="backends"
+                )
+                everybody = gr.Button("Ask all", scale=1, elem_id="ask-all")
             audio = gr.Audio(
                 sources=["microphone", "upload"], type="filepath", label="One spoken word", elem_id="clip"
             )
@@ -125,19 +94,11 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path, records:
             if vocabulary().is_digits:
                 examples = [[str(path)] for path in sorted(EXAMPLES.glob("*.flac"))]
                 gr.Examples(examples, [audio], label="Synthetic voices")
-        # Rendered at once: Gradio fetches the encoder with the microphone, and a stream
-        # that starts before it is there stays dead.
-        with gr.Tab("Live", render_children=True):
-            gr.Markdown("The first chosen backend answers while you speak; a dot is a word it refuses.")
-            stream, spoken = gr.State(None), gr.State("")
-            microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", elem_id="live")
-            line = gr.HTML(_spoken(""), elem_id="spoken")
-            clear = gr.Button("Clear", size="sm")
+        with gr.Tab("Live"):
+            gr.HTML(**live_tab(names))
         if records:
             with gr.Tab("Record"):
-                gr.HTML(
-                    TAB, css_template=TAB_STYLE, js_on_load=TAB_SCRIPT.read_text("utf-8"), elem_id="record"
-                )
+                gr.HTML(**record_tab())
         with gr.Tab("History"):
             table = gr.Dataframe(headers=list(HISTORY_COLUMNS), interactive=False, elem_id="history")
             gr.DownloadButton("Download as CSV", value=_write_history, inputs=[history])
@@ -147,16 +108,6 @@ def build_page(recogniser: ClipRecogniser, default: str, results: Path, records:
         audio.change(recognise, given, shown)
         chosen.input(recognise, given, shown)
         everybody.click(lambda: names, outputs=chosen).then(recognise, given, shown)
-        microphone.stream(
-            listen,
-            [microphone, stream, spoken, chosen],
-            [stream, spoken, line],
-            stream_every=BLOCK_SECONDS,
-            time_limit=STREAM_SECONDS,
-            show_progress="hidden",
-        )
-        microphone.stop_recording(stop, [stream, spoken], [stream, spoken, line])
-        clear.click(lambda: ("", _spoken("")), outputs=[spoken, line])
     return page
 
 
@@ -192,24 +143,6 @@ def format_answer(answer: "ClipAnswer | tuple[str, str]") -> str:
         f"<small>{html.escape('; '.join(note for note in notes if note))}</small><br>"
         f"<small>{answer.latency_ms['total']:.1f} ms ({stages})</small></div>"
     )
-
-
-def format_spoken(events: list[Event]) -> str:
-    """More of the live line: labels, and a dot with the reason as its title for a word that is refused."""
-    return "".join(_format_word(event) for event in events if isinstance(event, Word))
-
-
-def _format_word(word: Word) -> str:
-    answer = word.answer
-    if answer.label is not None:
-        score = answer.prediction.score
-        title = "" if score is None else f"{score:.3f}"
-        return f'<span title="{title}">{html.escape(answer.label)}</span>'
-    return f'<span class="reject" title="{html.escape(answer.reason or "")}">·</span>'
-
-
-def _spoken(characters: str) -> str:
-    return f'<div class="spoken" aria-live="polite">{characters or "&nbsp;"}</div>'
 
 
 def _history_row(answer: ClipAnswer, source: str) -> list[Any]:

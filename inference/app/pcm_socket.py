@@ -40,8 +40,8 @@ class Failure(Event):
 class ClientListener(Protocol):
     """Hears one client; what it returns is sent, events as JSON and bytes as they are."""
 
-    def push(self, sampling_rate: int, block: np.ndarray) -> Sequence[Event | bytes]:
-        """Takes 16-bit samples ``(num_samples,)`` at a rate in Hz."""
+    def push(self, sampling_rate: int, waveform: np.ndarray) -> Sequence[Event | bytes]:
+        """Takes the next block, ``(num_samples,)`` at a rate in Hz."""
 
     def press(self, key: str) -> Sequence[Event | bytes]:
         """Takes a text message; AudioError if none is expected."""
@@ -103,7 +103,7 @@ class _Conversation:
         """
         rate = self._sampling_rate()
         self._listener = await self._service.in_thread(self._begin, self._websocket)
-        await self._push(rate, np.zeros(0, _SAMPLE))
+        await self._push(rate, np.zeros(0, np.float32))
         try:
             rest = await self._hear(rate)
         except (AudioError, BadRequestError):
@@ -126,11 +126,11 @@ class _Conversation:
                 continue
             data = rest + data
             num_samples = len(data) // _SAMPLE.itemsize
-            samples = np.frombuffer(data, _SAMPLE, num_samples)
+            waveform = np.frombuffer(data, _SAMPLE, num_samples) / np.float32(2**15)
             rest = data[num_samples * _SAMPLE.itemsize :]
             # Piece by piece, so that a minute sent at once does not keep others waiting.
             for first in range(0, num_samples, size):
-                await self._push(rate, samples[first : first + size])
+                await self._push(rate, waveform[first : first + size])
         return rest
 
     async def _receive(self) -> bytes | str:
@@ -151,8 +151,8 @@ class _Conversation:
         data = message.get("bytes")
         return str(message["text"]) if data is None else bytes(data)
 
-    async def _push(self, rate: int, samples: np.ndarray) -> None:
-        await self._send(await self._service.in_thread(self._listener.push, rate, samples))
+    async def _push(self, rate: int, waveform: np.ndarray) -> None:
+        await self._send(await self._service.in_thread(self._listener.push, rate, waveform))
 
     async def _send(self, events: Sequence[Event | bytes]) -> None:
         for event in events:

@@ -166,17 +166,16 @@ class ClipRecogniser:
             words=words,
         )
 
-    def stream(self, variant: str, name: str) -> ClientStream:
+    def stream(self, variant: str) -> ClientStream:
         """A stream of words to a backend.
 
         Args:
             variant: Backend, as for ``answer``.
-            name: What the stream is called in its events.
 
         Raises:
             UserError: If the backend is unknown or cannot be loaded.
         """
-        return ClientStream(self.backend(variant), variant, self._locks[variant], name)
+        return ClientStream(self.backend(variant), variant, self._locks[variant])
 
 
 def find_words(waveform: np.ndarray, backend: Backend) -> list[tuple[float, float, np.ndarray]]:

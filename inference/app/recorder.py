@@ -1,8 +1,4 @@
-"""Guided recording in the browser: the tab, and what stands behind its WebSocket.
-
-Gradio's own stream of a microphone keeps only the newest block where the server is slow, and says nothing of
-the others: good enough to listen to, not to learn from. A WebSocket loses none and keeps their order.
-"""
+"""Guided recording in the browser: what stands behind the WebSocket of the tab "Record"."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +9,6 @@ import numpy as np
 from starlette.websockets import WebSocket
 
 from inference.app.service import BadRequestError
-from inference.app.streaming import to_channels
 from inference.errors import AudioError
 from inference.live.engine.endpointing import PROFILES
 from inference.live.engine.events import Asked, Event, Level, Taken, Utterance
@@ -28,45 +23,6 @@ from inference.record.take import TakeListener
 MAX_TAKES = 100
 #: Keys of the command that visitors have too; the browser plays a take itself, and tells its end as "p".
 AGAIN, SKIP, PLAYED = "asp"
-
-TAB_SCRIPT = Path(__file__).with_suffix(".js")
-TAB = f"""
-<form>
-  <label>Speaker <input name="speaker" required maxlength="64" placeholder="anna" autocomplete="off"></label>
-  <label>Takes of each word <input name="takes" type="number" min="1" max="{MAX_TAKES}" value="10"></label>
-  <button name="record">Record</button>
-</form>
-<p class="progress">One word after the other is asked for, and kept if it will do.</p>
-<p class="asked" aria-live="polite">&nbsp;</p>
-<div class="level" aria-hidden="true"><div></div></div>
-<p class="said" role="status">&nbsp;</p>
-<div class="row">
-  <button name="again" type="button" disabled>Take again</button>
-  <button name="skip" type="button" disabled>Skip</button>
-  <audio controls aria-label="the last take"></audio>
-</div>
-"""
-TAB_STYLE = """
-form, .row { display: flex; flex-wrap: wrap; gap: 12px; align-items: end; margin: 12px 0; }
-.row { align-items: center; min-height: 54px; }
-label { display: flex; flex-direction: column; gap: 4px; flex: 1 1 140px; }
-input { background: var(--input-background-fill); color: var(--body-text-color); padding: 8px 12px;
-  border: 1px solid var(--border-color-primary); border-radius: 8px; font: inherit; width: 100%; }
-input::placeholder { color: var(--input-placeholder-color); }
-button { background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
-  border-radius: 8px; padding: 9px 18px; font-weight: 600; cursor: pointer; }
-button[name=record] { background: var(--button-primary-background-fill);
-  color: var(--button-primary-text-color); }
-button:disabled { opacity: .5; cursor: default; }
-.asked { font-size: 2.4rem; font-weight: 600; line-height: 1.2; margin: 4px 0; }
-.progress, .said { margin: 4px 0; }
-.said.refused { border-left: 4px solid #e69f00; padding-left: 8px; }
-.level { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
-.level div { height: 100%; width: 0; background: var(--color-accent); }
-audio { flex: 1 1 240px; height: 40px; max-width: 420px; }
-.dark & audio { color-scheme: dark; }
-audio:not([src]) { visibility: hidden; }
-"""
 
 
 def recorder(folder: Path, non_words: Path | None) -> Callable[[WebSocket], "ClientRecording"]:
@@ -114,8 +70,8 @@ class ClientRecording:
         self._answer: list[Event | bytes] = []
         self._is_open = self._was_finished = False
 
-    def push(self, sampling_rate: int, block: np.ndarray) -> list[Event | bytes]:
-        """Takes 16-bit samples ``(num_samples,)`` at a rate in Hz.
+    def push(self, sampling_rate: int, waveform: np.ndarray) -> list[Event | bytes]:
+        """Takes the next block, ``(num_samples,)`` at a rate in Hz.
 
         Returns:
             What became certain by them; behind a take that is kept, its WAV file.
@@ -124,7 +80,7 @@ class ClientRecording:
             self._session.hear(Opening("the browser's microphone", sampling_rate))
             self._is_open = True
         now = time.perf_counter()
-        self._session.hear(Block(to_channels(block)[0], captured_at=now, delivered_at=now))
+        self._session.hear(Block(waveform, captured_at=now, delivered_at=now))
         return self._taken()
 
     def press(self, key: str) -> list[Event | bytes]:

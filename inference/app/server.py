@@ -9,7 +9,8 @@ import gradio
 
 from inference.app.api import build_api
 from inference.app.guard import Guard
-from inference.app.page import HEAD, STYLE, build_page, build_theme
+from inference.app.microphone_tabs import HEAD
+from inference.app.page import STYLE, build_page, build_theme
 from inference.app.recogniser import ClipRecogniser
 from inference.errors import CheckpointError
 

@@ -1,11 +1,10 @@
-"""One client's stream through the live engine: the microphone of a page, or a WebSocket."""
+"""One client's stream through the live engine, behind the WebSocket ``/v1/stream``."""
 
 import time
 from contextlib import AbstractContextManager
 
 import numpy as np
 
-from inference.audio import Downmix
 from inference.backends.base import Backend
 from inference.errors import AudioError
 from inference.live.engine.events import Event, Level, Utterance, Word
@@ -26,31 +25,24 @@ class ClientStream:
         backend: Answers the utterances.
         variant: Its name, for the records.
         lock: Held while it is asked, since other clients ask it too.
-        name: What the stream is called.
     """
 
-    def __init__(self, backend: Backend, variant: str, lock: AbstractContextManager, name: str):
+    def __init__(self, backend: Backend, variant: str, lock: AbstractContextManager):
         self._events: list[Event] = []
         self._session = Session(build_engine(backend), _SharedRecogniser(backend, variant, lock), self)
-        self._name = name
-        self._sampling_rate = 0
-        self._downmix = Downmix(name)
+        self._is_open = False
 
-    def push(self, sampling_rate: int, block: np.ndarray) -> list[Event]:
-        """Takes the next block.
-
-        Args:
-            sampling_rate: Of the block, in Hz.
-            block: Integers or floats, ``(num_samples,)`` or ``(num_samples, num_channels)``.
+    def push(self, sampling_rate: int, waveform: np.ndarray) -> list[Event]:
+        """Takes the next block, ``(num_samples,)`` at a rate in Hz.
 
         Returns:
             What ``inference.live --jsonl`` would print of it.
         """
-        if sampling_rate != self._sampling_rate:
-            self._session.take(Opening(self._name, sampling_rate))
-            self._sampling_rate = sampling_rate
+        if not self._is_open:
+            self._session.take(Opening("the WebSocket", sampling_rate))
+            self._is_open = True
         now = time.perf_counter()
-        self._session.take(Block(self._downmix(to_channels(block)), captured_at=now, delivered_at=now))
+        self._session.take(Block(waveform, captured_at=now, delivered_at=now))
         return self._taken()
 
     def press(self, key: str) -> list[Event]:
@@ -88,9 +80,3 @@ class _SharedRecogniser(UtteranceRecogniser):
         """See ``UtteranceRecogniser.answer``."""
         with self._lock:
             return super().answer(utterance)
-
-
-def to_channels(block: np.ndarray) -> np.ndarray:
-    """Float32 in [-1, 1] of shape ``(num_channels, num_samples)``; integers are scaled."""
-    scale = np.iinfo(block.dtype).max + 1 if np.issubdtype(block.dtype, np.integer) else 1
-    return np.atleast_2d((block.astype(np.float32) / np.float32(scale)).T)
