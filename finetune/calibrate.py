@@ -5,7 +5,8 @@
 
 VALIDATION holds words of the vocabulary, OTHER_WORDS recordings of anything else, of speakers that are
 in no test set; each is heard as recorded and in noise. Checkpoints that are trained here are calibrated by
-their training; where FOLDER is one of them, it is calibrated anew, and its card says so.
+their training; where FOLDER is one of them, it is calibrated anew, and its card says so. The split card in
+FOLDER keeps which clips were heard, so that nobody tests on them.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from inference.errors import CheckpointError
 if TYPE_CHECKING:
     import numpy as np
 
+    from finetune.checkpoint.split_card import SplitCard
+    from finetune.corpus.clip import Clip, Corpus
     from inference.backends.base import Backend
     from inference.backends.cascade import Thresholds
     from inference.prediction import Prediction
@@ -67,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     from finetune.checkpoint.calibration import calibrate, write_calibration
     from finetune.checkpoint.model_card import tell_operating_point, with_rates_of
+    from finetune.checkpoint.split_card import read_split_card
     from finetune.checkpoint.writer import FIGURES_NAME
     from finetune.corpus.in_noise import in_noise
     from finetune.corpus.loading import load_corpus
@@ -76,12 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from inference.files import read_json, write_json, write_text
     from inference.vocabulary import vocabulary
 
-    clips, other_clips = load_corpus(options.dataset).clips, recorded_non_words([options.others])
-    clips, num_recordings = (*clips, *in_noise(clips)), len(other_clips)
+    corpus, other_clips = load_corpus(options.dataset), recorded_non_words([options.others])
+    clips, num_recordings = (*corpus.clips, *in_noise(corpus.clips)), len(other_clips)
     words = [clip.waveform() for clip in clips]
     others = [clip.waveform() for clip in (*other_clips, *in_noise(other_clips))]
     backend = load_backend(options.backend, options.checkpoint, options.threads, chosen_options(options))
     options.out.mkdir(parents=True, exist_ok=True)
+    heard, earlier = _split_card(options, corpus, other_clips), read_split_card(options.out)
     import numpy as np
 
     labels = [clip.label for clip in clips]
@@ -101,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if spec.composite:
         names = member_names(options.checkpoint or spec.default_checkpoint)
         write_json(options.out / MEMBERS_FILE, names)
+    (earlier.with_heard_by(heard) if earlier else heard).write(options.out)
     card = options.out / "README.md"
     if card.is_file():
         figures = read_json(options.out / FIGURES_NAME)
@@ -109,6 +115,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     accuracy = np.mean(logits[:, : len(vocabulary().labels)].argmax(axis=1) == label_ids)
     sys.stdout.write(f"{len(words)} words: accuracy {accuracy:.4f}; {operating_point}\nwrote {options.out}\n")
     return EXIT_OK
+
+
+def _split_card(
+    options: argparse.Namespace, corpus: "Corpus", other_clips: "tuple[Clip, ...]"
+) -> "SplitCard":
+    """Of what is chosen by all of these clips and has learned from none."""
+    from finetune.checkpoint.split_card import SplitCard
+    from finetune.corpus.clip import CorpusSource
+    from finetune.corpus.mixture import read_notice
+    from finetune.corpus.splits import Split
+    from finetune.training.data import non_word_sources
+
+    sources = (
+        CorpusSource("validation", corpus.description, read_notice(options.dataset)),
+        *non_word_sources("validation non-words", [options.others]),
+    )
+    return SplitCard.from_split(
+        corpus, Split("official", 0, None, (), corpus.clips, ()), sources, other_clips
+    )
 
 
 def choose_thresholds(

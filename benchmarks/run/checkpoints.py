@@ -16,6 +16,7 @@ from inference.backends.table import (
     BACKENDS,
     CARD_NAME,
     backend_class,
+    calibration_folder,
     checkpoint_parts,
     member_names,
     read_members,
@@ -122,15 +123,16 @@ def _joined(entry: Entry, members: Mapping[Member, FoldCheckpoints], test_set: T
 
 
 def _cards(entry: Entry, checkpoint: str) -> list[SplitCard | None]:
-    """The cards of all that is loaded and learned this task, None for a part without one."""
+    """The cards of all that is loaded, None for a part that learned this task and has none."""
     if not entry.spec.composite:
         return [read_split_card(Path(checkpoint))]
-    return [
-        read_split_card(Path(part))
-        for name, folder in read_members(checkpoint)
-        if not _is_zero_shot(name)
-        for part in checkpoint_parts(BACKENDS[name], folder)
-    ]
+    own = calibration_folder(entry.spec.name, checkpoint)
+    calibrated = read_split_card(own) if own else None
+    cards: list[SplitCard | None] = [calibrated] if calibrated else []
+    for name, folder in read_members(checkpoint):
+        found = [read_split_card(Path(part)) for part in checkpoint_parts(BACKENDS[name], folder)]
+        cards += [card for card in found if card or not _is_zero_shot(name)]
+    return cards
 
 
 def _is_zero_shot(name: str) -> bool:
@@ -182,13 +184,13 @@ def _checked(
 
 def _material(cards: Sequence[SplitCard]) -> str:
     """What was learned from, without the comma that parts remarks in tables."""
-    names = list(dict.fromkeys(card.corpus for card in cards))
+    names = list(dict.fromkeys(card.corpus for card in cards if card.train_speakers))
     sources = {source for card in cards for source in card.sources}
     num_more = len({source.description for source in sources if source.use in LEARNED_FROM}) - len(names)
     more = [f"{num_more} more corp{'us' if num_more == 1 else 'ora'}"] if num_more > 0 else []
     others = ["other words"] if any(source.use == "non-words" for source in sources) else []
     made = ["synthetic voices"] if any(card.num_synthetic_clips for card in cards) else []
-    return " + ".join([*names, *more, *others, *made])
+    return " + ".join([*names, *more, *others, *made]) or "nothing of this task"
 
 
 def _leak_message(entry: Entry, test_set: TestSet, leaks: Mapping[str, int]) -> str:

@@ -92,13 +92,13 @@ class SplitCard:
         )
 
     def write(self, folder: Path) -> None:
-        """Writes ``split_card.json`` and, one a line, ``train_clips.txt`` and ``train_hashes.txt``."""
+        """Writes, one a line, ``train_clips.txt`` and ``train_hashes.txt``, and then ``split_card.json``."""
         lists = {TRAIN_CLIPS_NAME: self.train_clips, TRAIN_HASHES_NAME: self.train_hashes}
-        fields = {key: value for key, value in asdict(self).items() if not isinstance(value, frozenset)}
-        write_json(folder / CARD_NAME, {**fields, "num_train_clips": len(self.train_clips)})
         for name, entries in lists.items():
             lines = "".join(f"{entry}\n" for entry in sorted(entries))
             write_text(folder / name, lines)
+        fields = {key: value for key, value in asdict(self).items() if not isinstance(value, frozenset)}
+        write_json(folder / CARD_NAME, {**fields, "num_train_clips": len(self.train_clips)})
 
     def leaked(
         self,

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from finetune import calibrate
+from finetune.checkpoint.split_card import read_split_card
 from inference.audio import SAMPLING_RATE
 from inference.backends.table import SHIPPED_CHECKPOINTS, load_backend, read_members
 from inference.checkpoint import read_operating_point
@@ -61,6 +62,23 @@ def test_command_writes_an_operating_point(folders: list[str], tmp_path: Path) -
     # Each as recorded and in noise.
     assert operating_point.num_digits == 10
     assert operating_point.num_others == 10
+    card = read_split_card(out)
+    assert (card.train_speakers, card.validation_speakers) == ((), ("nobody",))
+    # Both folders hold the same five sounds.
+    assert (len(card.train_clips), len(card.train_hashes)) == (10, 5)
+
+
+def test_what_was_heard_before_stays_in_the_card(folders: list[str], tmp_path: Path) -> None:
+    checkpoint = tmp_path / "mine"
+    shutil.copytree(SHIPPED_CHECKPOINTS / "logmel-dscnn", checkpoint)
+    before = read_split_card(checkpoint)
+    command = ["--backend", "logmel-dscnn", "--checkpoint", str(checkpoint), *folders]
+    assert calibrate.main([*command, "--out", str(checkpoint)]) == 0
+    after = read_split_card(checkpoint)
+    assert after.train_speakers == before.train_speakers
+    assert {*after.validation_speakers} == {*before.validation_speakers, "nobody"}
+    assert len(after.train_clips - before.train_clips) == 10
+    assert len(after.train_hashes - before.train_hashes) == 5
 
 
 @pytest.mark.parametrize("name", ["ensemble", "cascade"])

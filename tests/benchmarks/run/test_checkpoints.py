@@ -14,7 +14,7 @@ from benchmarks.run.protocol import make_test_set
 from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.clip import CorpusSource
 from finetune.corpus.loading import Corpus, load_corpus
-from finetune.corpus.splits import make_split
+from finetune.corpus.splits import Split, make_split
 from inference.audio import waveform_hash
 from inference.backends.table import BACKENDS, MEMBERS_FILE, SHIPPED_CHECKPOINTS, load_backend
 from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
@@ -220,6 +220,22 @@ def test_an_ensemble_leaks_what_a_member_has_heard(
     before = weights_hash(chosen)
     (bare / "model.bin").write_bytes(b"one")
     assert weights_hash(chosen) != before
+
+
+def test_what_was_calibrated_on_the_voices_is_refused(
+    corpus: Corpus, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    """Alone as Whisper is, and as a composite; neither has learned from anybody."""
+    unheard = make_test_set("loso", corpus, 0, None, None)
+    split = Split("official", 0, None, (), corpus.clips[:1], ())
+    SplitCard.from_split(corpus, split, [CorpusSource("validation", "a folder")]).write(tmp_path)
+    (tmp_path / MEMBERS_FILE).write_text('"whisper+pocketsphinx"')
+    for name in ("whisper", "ensemble"):
+        chosen = Entry(name, BACKENDS[name], str(tmp_path))
+        with pytest.raises(UserError, match=r"was trained on 50 of the clips .* or on their speakers"):
+            find_checkpoints(chosen, [chosen], unheard, hashes, no_fit)
+        found = find_checkpoints(chosen, [chosen], unheard, hashes, no_fit, allow_leak=True)
+        assert found.trained_on == "nothing of this task"
 
 
 def test_weights_are_told_apart_by_content(tmp_path: Path) -> None:
