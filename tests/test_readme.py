@@ -90,7 +90,12 @@ def test_linked_files_and_headings_exist(name: str, link: str) -> None:
         assert anchor in {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
-@pytest.mark.parametrize("path", re.findall(r"`([\w./-]+/(?:[\w.-]+)?)`", DOCUMENTS["CONTRIBUTING.md"]))
+@pytest.mark.parametrize(
+    "path",
+    re.findall(
+        r"`([\w./-]*/[\w./-]*|[\w.-]+\.(?:py|js|md|toml|json|yml|yaml))`", DOCUMENTS["CONTRIBUTING.md"]
+    ),
+)
 def test_files_that_contributing_walks_through_exist(path: str) -> None:
     assert (PROJECT / path).exists()
 
