@@ -8,7 +8,8 @@ import html
 from collections.abc import Iterable
 from pathlib import Path
 
-from inference.app.recorder import MAX_TAKES
+#: Of each word, by one speaker: what a visitor asks for must not fill memory.
+MAX_TAKES = 100
 
 _FOLDER = Path(__file__).parent
 #: For the head of the page.

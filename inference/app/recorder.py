@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.websockets import WebSocket
 
+from inference.app.microphone_tabs import MAX_TAKES
 from inference.app.service import BadRequestError
 from inference.errors import AudioError
 from inference.live.engine.endpointing import PROFILES
@@ -19,8 +20,6 @@ from inference.record.prompts import check_speaker, missing_prompts
 from inference.record.session import GuidedRecording
 from inference.record.take import TakeListener
 
-#: Of each word, by one speaker: what a visitor asks for must not fill memory.
-MAX_TAKES = 100
 #: Keys of the command that visitors have too; the browser plays a take itself, and tells its end as "p".
 AGAIN, SKIP, PLAYED = "asp"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.audio import rms_dbfs
+from inference.audio import SAMPLING_RATE, decode_audio, rms_dbfs
 from inference.errors import UserError
 from inference.live.engine import voice_activity
 from inference.live.engine.voice_activity import EnergyDetector, NoiseFloor, SileroDetector, build_detector
@@ -48,6 +48,22 @@ def test_silero_agrees_with_the_package_that_ships_it(tmp_path):
     expected = np.asarray(get_vad_model()(np.concatenate([silence, waveform]))).reshape(-1)
     expected = expected[SileroDetector._silent_frames :]
     assert np.allclose(scores(SileroDetector(), waveform), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("level_dbfs", [-100, -80, -60, -40])
+def test_a_word_after_long_silence_scores_as_one_after_a_moment(level_dbfs, recordings):
+    """As the network is given, one minute of quiet halves its scores, and the word is missed."""
+    word = decode_audio(recordings / "3_jackson_0.wav")
+    at_once, after_a_minute = (
+        np.concatenate([noise(seconds * SAMPLING_RATE, level_dbfs), word + noise(word.size, level_dbfs)])
+        for seconds in (1, 60)
+    )
+    num_frames = word.size // SileroDetector.frame_samples
+    first, second = (
+        scores(SileroDetector(), waveform)[-num_frames:] for waveform in (at_once, after_a_minute)
+    )
+    assert second.max() > 0.9 * first.max()
+    assert second.mean() > 0.85 * first.mean()
 
 
 def test_the_noise_floor_settles_on_the_level_of_a_room():
