@@ -12,12 +12,21 @@ from benchmarks.run.inputs import Fold, FoldCheckpoints, TestSet
 from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.loading import Corpus
 from finetune.corpus.splits import fingerprint
-from inference.backends.table import BACKENDS, CARD_NAME, backend_class, checkpoint_parts, read_members
+from inference.backends.table import (
+    BACKENDS,
+    CARD_NAME,
+    backend_class,
+    checkpoint_parts,
+    member_names,
+    read_members,
+)
 from inference.errors import UserError
 from inference.files import cache_folder
 
 #: Backend -> the baseline that is fitted for each fold in seconds.
 FITTED = {"mfcc": "mfcc-svm"}
+#: Name and checkpoint of a part of a composite, see ``read_members``.
+Member = tuple[str, str]
 
 
 def find_checkpoints(
@@ -32,7 +41,7 @@ def find_checkpoints(
 
     A folder of fold checkpoints serves a protocol with folds; without one the small baselines are
     fitted, and any other checkpoint serves if it was trained on no test clip. A backend that asks
-    others does so with the checkpoints that their own entries are measured with.
+    others does so with the checkpoints that their own entries are measured with, unless it names others.
 
     Args:
         hashes: Clip id -> hash of its samples, of the test clips.
@@ -47,14 +56,18 @@ def find_checkpoints(
     def checked(checkpoints: Mapping[str | None, str], unfitted: bool = False) -> FoldCheckpoints:
         return _checked(FoldCheckpoints(checkpoints, unfitted=unfitted), entry, test_set, hashes, allow_leak)
 
-    if entry.spec.composite and entry.is_default:
-        members: dict[str, FoldCheckpoints] = {}
+    # One that was calibrated as a whole, a folder, is asked as it is.
+    if entry.spec.composite and member_names(entry.checkpoint) == entry.checkpoint:
+        members: dict[Member, FoldCheckpoints] = {}
         # Nothing is fitted for an ensemble that another member leaves without a checkpoint.
-        for member in sorted(_member_entries(entry, entries), key=lambda member: member.spec.name in FITTED):
-            found = find_checkpoints(member, entries, test_set, hashes, fit, allow_leak)
+        for named in sorted(read_members(entry.checkpoint), key=lambda named: named[0] in FITTED):
+            # What has leaked is refused below, for the whole.
+            found = find_checkpoints(
+                _member_entry(named, entries), entries, test_set, hashes, fit, allow_leak=True
+            )
             if not found.by_fold:
                 return FoldCheckpoints({}, f"{entry.name}: {found.reason}", found.fix)
-            members[member.name] = found
+            members[named] = found
         return _checked(_joined(entry, members, test_set), entry, test_set, hashes, allow_leak)
     shared = {fold.speaker: entry.checkpoint for fold in test_set.folds}
     if test_set.folds[0].speaker is None:
@@ -85,26 +98,25 @@ def _fold_folder(folds: Path, fold: Fold) -> Path:
     return folder
 
 
-def _member_entries(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries of the run that a composite stands on; those of the table where the run has none."""
-    known = {other.name: other for other in entries}
-    return [
-        known.get(name) or Entry(name, BACKENDS[name], checkpoint, is_default=True)
-        for name, checkpoint in read_members(entry.checkpoint)
-    ]
+def _member_entry(named: Member, entries: Sequence[Entry]) -> Entry:
+    """The entry of the run for a member named without a checkpoint, where the run has one."""
+    name, checkpoint = named
+    spec = BACKENDS[name]
+    is_default = checkpoint == spec.default_checkpoint
+    known = {other.name: other for other in entries} if is_default else {}
+    return known.get(name) or Entry(name, spec, checkpoint, is_default=is_default)
 
 
-def _joined(entry: Entry, members: Mapping[str, FoldCheckpoints], test_set: TestSet) -> FoldCheckpoints:
+def _joined(entry: Entry, members: Mapping[Member, FoldCheckpoints], test_set: TestSet) -> FoldCheckpoints:
     """For every fold the checkpoints that the members answer it with, in the order of the ensemble."""
-    names = [name for name, _ in read_members(entry.checkpoint)]
-    parts = {
-        fold.speaker: [f"{name}={members[name].by_fold[fold.speaker]}" for name in names]
-        for fold in test_set.folds
-    }
-    return FoldCheckpoints(
-        {speaker: "+".join(named) for speaker, named in parts.items()},
-        unfitted=any(found.unfitted for found in members.values()),
-    )
+    named = read_members(entry.checkpoint)
+    by_fold = {}
+    for fold in test_set.folds:
+        found = [(member[0], members[member].by_fold[fold.speaker]) for member in named]
+        joined = "+".join(f"{name}={checkpoint}" for name, checkpoint in found)
+        # Its own members keep the operating point that was chosen for them together.
+        by_fold[fold.speaker] = entry.checkpoint if found == named else joined
+    return FoldCheckpoints(by_fold, unfitted=any(found.unfitted for found in members.values()))
 
 
 def _cards(entry: Entry, checkpoint: str) -> list[SplitCard | None]:

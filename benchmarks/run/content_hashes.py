@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from benchmarks.run.entries import PROJECT_ROOT, Entry
-from inference.backends.table import checkpoint_parts
+from inference.backends.table import calibration_folder, checkpoint_parts
 
 
 def code_hash(*packages: str) -> str:
@@ -15,7 +15,9 @@ def code_hash(*packages: str) -> str:
 
 def weights_hash(entry: Entry) -> str:
     """Hash of everything that an entry loads."""
-    return combined_hash(*map(_checkpoint_hash, checkpoint_parts(entry.spec, entry.checkpoint)))
+    parts = checkpoint_parts(entry.spec, entry.checkpoint)
+    own = calibration_folder(entry.spec.name, entry.checkpoint) if entry.spec.composite else None
+    return combined_hash(*map(_checkpoint_hash, [*parts, *([str(own)] if own else [])]))
 
 
 def combined_hash(*parts: str) -> str:

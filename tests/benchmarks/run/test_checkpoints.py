@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.run.checkpoints import find_checkpoints
 from benchmarks.run.content_hashes import weights_hash
-from benchmarks.run.entries import Entry
+from benchmarks.run.entries import Entry, choose_entries
 from benchmarks.run.inputs import Fold
 from benchmarks.run.inputs import TestSet as MeasuredTestSet
 from benchmarks.run.protocol import make_test_set
@@ -15,8 +15,10 @@ from finetune.checkpoint.split_card import SplitCard
 from finetune.corpus.loading import Corpus, load_corpus
 from finetune.corpus.splits import make_split
 from inference.audio import waveform_hash
-from inference.backends.table import BACKENDS
+from inference.backends.table import BACKENDS, MEMBERS_FILE, SHIPPED_CHECKPOINTS, load_backend
+from inference.checkpoint import OPERATING_POINT_FILE, read_operating_point
 from inference.errors import UserError
+from inference.prediction import MOST_PROBABLE
 from tests.benchmarks.fakes import entry_of
 
 
@@ -118,38 +120,67 @@ def test_a_zero_shot_backend_answers_every_fold(loso: MeasuredTestSet, hashes: d
     assert (found.leaked_clips, found.fold_checkpoints) == (None, False)
 
 
-def folds_of(name: str, corpus: Corpus, folder: Path) -> Entry:
-    """An entry with a checkpoint per held-out speaker, whose own has heard everybody."""
-    for speaker in corpus.speakers:
-        checkpoint(folder / speaker, corpus, speaker)
-    shipped = checkpoint(folder / "shipped", corpus, None)
-    return Entry(name, BACKENDS[name], shipped, folds=folder, is_default=True)
-
-
+MEMBERS = ("mfcc", "speech-embedding")
 ENSEMBLE = Entry("ensemble", BACKENDS["ensemble"], "mfcc+speech-embedding", is_default=True)
 
 
 def test_an_ensemble_asks_the_folds_of_its_members(
     corpus: Corpus, loso: MeasuredTestSet, hashes: dict[str, str], tmp_path: Path
 ) -> None:
-    members = [folds_of(name, corpus, tmp_path / name) for name in ("mfcc", "speech-embedding")]
-    found = find_checkpoints(ENSEMBLE, [ENSEMBLE, *members], loso, hashes, no_fit)
-    parts = f"mfcc={tmp_path}/mfcc/ann+speech-embedding={tmp_path}/speech-embedding/ann"
-    assert found.by_fold["ann"] == parts
+    """As the README has it, each member with a checkpoint per held-out speaker in a folder."""
+    folds = {name: tmp_path / name for name in MEMBERS}
+    for folder in folds.values():
+        for speaker in corpus.speakers:
+            checkpoint(folder / speaker, corpus, speaker)
+    given = [f"{name}={folder}" for name, folder in folds.items()]
+    entries = choose_entries([*MEMBERS, "ensemble"], [*given, "ensemble=mfcc+speech-embedding"])
+    found = find_checkpoints(entries[2], entries, loso, hashes, no_fit)
+    assert (
+        found.by_fold["ann"] == f"mfcc={folds['mfcc']}/ann+speech-embedding={folds['speech-embedding']}/ann"
+    )
     assert (found.fold_checkpoints, found.leaked_clips, found.trained_on) == (True, 0, "folder")
-    official = make_test_set("official", corpus, 0, None, None)
-    shipped = find_checkpoints(ENSEMBLE, [*members, ENSEMBLE], official, hashes, no_fit)
-    assert shipped.by_fold[None].count("/shipped") == 2
-    only_mfcc = find_checkpoints(ENSEMBLE, [members[0], ENSEMBLE], loso, hashes, no_fit)
+    without = choose_entries(["mfcc", "ensemble"], [given[0], "ensemble=mfcc+speech-embedding"])
+    only_mfcc = find_checkpoints(without[1], without, loso, hashes, no_fit)
     # The other member's own checkpoint was trained on another corpus than this one.
     assert only_mfcc.by_fold["ann"].endswith(BACKENDS["speech-embedding"].default_checkpoint)
+
+
+def test_an_ensemble_named_by_its_members_takes_what_the_run_gives_for_them(
+    corpus: Corpus, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    mine, other = (checkpoint(tmp_path / name, corpus, None) for name in ("mine", "other"))
+    official = make_test_set("official", corpus, 0, None, None)
+    for given, expected in (("mfcc", mine), (f"mfcc={other}", other)):
+        members = f"{given}+speech-embedding"
+        entries = choose_entries(["mfcc", "ensemble"], [f"mfcc={mine}", f"ensemble={members}"])
+        found = find_checkpoints(entries[1], entries, official, hashes, no_fit)
+        assert found.by_fold[None].split("+")[0] == f"mfcc={expected}"
+
+
+@pytest.mark.parametrize("name", ["ensemble", "cascade"])
+def test_a_shipped_composite_is_asked_at_its_operating_point(
+    name: str, corpus: Corpus, hashes: dict[str, str]
+) -> None:
+    official = make_test_set("official", corpus, 0, None, None)
+    entries = choose_entries(["speech-embedding", name], [])
+    found = find_checkpoints(entries[1], entries, official, hashes, no_fit)
+    backend = load_backend(name, found.by_fold[None])
+    assert backend.operating_point == read_operating_point(SHIPPED_CHECKPOINTS / name) != MOST_PROBABLE
+
+
+def test_a_composite_that_was_calibrated_anew_is_another(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / MEMBERS_FILE).write_text('"mfcc+speech-embedding"')
+    chosen = dataclasses.replace(ENSEMBLE, checkpoint=str(tmp_path))
+    before = weights_hash(chosen)
+    (tmp_path / OPERATING_POINT_FILE).write_text("{}")
+    assert weights_hash(chosen) != before
 
 
 def test_nothing_is_fitted_for_an_ensemble_that_cannot_be_asked(
     corpus: Corpus, loso: MeasuredTestSet, hashes: dict[str, str], tmp_path: Path
 ) -> None:
     heard = checkpoint(tmp_path / "heard", corpus, None)
-    members = [Entry(name, BACKENDS[name], heard, is_default=True) for name in ("mfcc", "speech-embedding")]
+    members = [Entry(name, BACKENDS[name], heard, is_default=True) for name in MEMBERS]
     found = find_checkpoints(ENSEMBLE, [*members, ENSEMBLE], loso, hashes, no_fit)
     assert found.by_fold == {}
     assert str(found.reason).startswith("ensemble: speech-embedding: its checkpoint has heard every speaker")
