@@ -45,7 +45,9 @@ class CropContract:
         values = {**values}
         for name, allowed in _FORMER_FIELDS.items():
             if (found := values.pop(name, allowed)) != allowed:
-                raise ValueError(f"{name} is {found!r}, and only {allowed!r} is allowed; make the model again.")
+                raise ValueError(
+                    f"{name} is {found!r}, and only {allowed!r} is allowed; make the model again."
+                )
         return cls(**values)
 
 

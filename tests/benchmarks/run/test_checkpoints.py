@@ -12,7 +12,8 @@ from benchmarks.run.inputs import Fold
 from benchmarks.run.inputs import TestSet as MeasuredTestSet
 from benchmarks.run.protocol import make_test_set
 from finetune.checkpoint.split_card import SplitCard
-from finetune.corpus.loading import Corpus, load_corpus
+from finetune.corpus.clip import Corpus
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from inference.audio import waveform_hash
 from inference.backends.table import BACKENDS
