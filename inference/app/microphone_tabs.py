@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterable
 from pathlib import Path
 
-from inference.app.recorder import MAX_TAKES
+from inference.record.prompts import MAX_TAKES
 
 _FOLDER = Path(__file__).parent
 #: For the head of the page.

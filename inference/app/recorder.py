@@ -15,12 +15,10 @@ from inference.live.engine.events import Asked, Event, Level, Taken, Utterance
 from inference.live.engine.voice_activity import build_detector
 from inference.live.source.items import Block, Opening
 from inference.live.source.recording import wave_bytes
-from inference.record.prompts import check_speaker, missing_prompts
+from inference.record.prompts import MAX_TAKES, check_speaker, missing_prompts
 from inference.record.session import GuidedRecording
 from inference.record.take import TakeListener
 
-#: Of each word, by one speaker: what a visitor asks for must not fill memory.
-MAX_TAKES = 100
 #: Keys of the command that visitors have too; the browser plays a take itself, and tells its end as "p".
 AGAIN, SKIP, PLAYED = "asp"
 
