@@ -160,7 +160,7 @@ def statistics_of(clips: Sequence[Clip], vary: Callable[..., np.ndarray] = as_it
 def variants_of(clips: Sequence[Clip]) -> dict[str, list[np.ndarray]]:
     """Statistics of the clips, and of the copies that are learned from beside them, by name."""
     from finetune.augmentation import AugmentationSettings, augment
-    from finetune.baselines.svm import VARIATIONS
+    from finetune.baselines.statistics_models import VARIATIONS
 
     def varied(settings: AugmentationSettings) -> np.ndarray:
         return statistics_of(clips, partial(augment, settings=settings))[AS_SHIPPED]
@@ -193,7 +193,7 @@ def ablate(clips: Sequence[Clip], models: Sequence[str]) -> "tuple[pd.DataFrame,
     from sklearn.model_selection import StratifiedKFold
     from tqdm import tqdm
 
-    from finetune.baselines.svm import GAMMAS, REGULARISATION, GridPoint, statistics_pipeline
+    from finetune.baselines.statistics_models import GAMMAS, REGULARISATION, GridPoint, statistics_pipeline
     from finetune.corpus.splits import grouped_folds, speaker_groups
     from finetune.intervals import speaker_interval
 

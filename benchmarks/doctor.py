@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure.contention import MAX_WAITING_SHARE
 from inference.command_line import EXIT_OK, CommandLineParser, reports_user_errors
 
 EXIT_UNFIT = 1
 #: Seconds over which processes and pressure are watched.
 WATCH_S = 1.0
-MAX_WAITING_SHARE = 0.2
 #: Share of one processor that a neighbour may take.
 MAX_NEIGHBOUR_SHARE = 0.2
 MIN_FREE_BYTES = 2e9

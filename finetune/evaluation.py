@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.checkpoint.split_card import read_split_card
-from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
+from finetune.corpus.clip import Clip
+from finetune.corpus.loading import DATASET_HELP, load_corpus
 from finetune.corpus.splits import make_split
 from inference.backends.table import BACKENDS, CARD_NAME, load_backend
 from inference.command_line import EXIT_OK, CommandLineParser, path_argument, reports_user_errors
@@ -140,6 +141,8 @@ def evaluate_clips(backend: Any, clips: Sequence[Clip]) -> "tuple[np.ndarray, di
 
 def markdown(report: dict[str, Any]) -> str:
     """The figures as text."""
+    from finetune.metrics import NUM_BINS
+
     low, high = report["accuracy_interval"]
     rows = "\n".join(
         f"| {label} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"
@@ -149,7 +152,7 @@ def markdown(report: dict[str, Any]) -> str:
         f"{report['clips']} test clips; {report['split']}\n\n"
         f"accuracy {report['accuracy']:.4f} [{low:.4f}, {high:.4f}] (95 % Wilson), "
         f"macro F1 {report['macro_f1']:.4f}, ROC area {report['roc_auc']:.4f}, "
-        f"calibration error {report['calibration_error']:.4f} (15 bins)\n\n"
+        f"calibration error {report['calibration_error']:.4f} ({NUM_BINS} bins)\n\n"
         f"| label | precision | recall | F1 | clips |\n|---|---|---|---|---|\n{rows}\n"
     )
 

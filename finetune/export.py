@@ -24,7 +24,8 @@ import numpy as np
 from finetune import end_to_end
 from finetune.checkpoint.split_card import read_split_card
 from finetune.checkpoint.writer import SETTINGS_NAME, prepare_folder, written_whole
-from finetune.corpus.loading import DATASET_HELP, Clip, load_corpus
+from finetune.corpus.clip import Clip
+from finetune.corpus.loading import DATASET_HELP, load_corpus
 from finetune.corpus.splits import Split, make_split
 from finetune.web.folder import find_runtime, write_page
 from inference.audio import SAMPLING_RATE

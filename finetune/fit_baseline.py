@@ -39,12 +39,12 @@ from inference.command_line import (
 )
 from inference.errors import UserError
 from inference.features import FeatureSettings
+from inference.prediction import LEAST_PROBABILITY
 from inference.vocabulary import add_vocabulary_argument
 
 if TYPE_CHECKING:
     import numpy as np
 
-LEAST_PROBABILITY = 1e-12
 #: Option -> what it is of a ``StatisticsGrid``.
 _GRID_OPTIONS = {"n_mfcc": "n_mfcc", "C": "regularisation", "gamma": "gammas", "folds": "folds"}
 #: Models of statistics -> options of the grid that are not for them.

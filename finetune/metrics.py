@@ -9,6 +9,9 @@ import numpy as np
 
 from inference.vocabulary import vocabulary
 
+#: Bins of the calibration error, of equal width, open below and closed above.
+NUM_BINS = 15
+
 if TYPE_CHECKING:
     from evaluate import EvaluationModule
     from transformers import EvalPrediction
@@ -99,16 +102,15 @@ def roc_auc(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
-def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray, num_bins: int = 15) -> float:
+def calibration_error(probabilities: np.ndarray, label_ids: np.ndarray) -> float:
     """Expected calibration error of the best label (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
     Args:
         probabilities: Shape ``(num_clips, num_labels)``.
         label_ids: Shape ``(num_clips,)``.
-        num_bins: Bins of equal width, open below and closed above.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == label_ids
-    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
-    surplus = np.bincount(bins, weights=confidence - correct, minlength=num_bins)
+    bins = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+    surplus = np.bincount(bins, weights=confidence - correct, minlength=NUM_BINS)
     return float(np.abs(surplus).sum() / len(label_ids))

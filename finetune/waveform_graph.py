@@ -17,7 +17,7 @@ from inference.audio import MIN_SECONDS, SAMPLING_RATE
 from inference.backends.encoder import whisper_log_mel
 from inference.backends.encoder.input_values import EPSILON
 from inference.backends.mfcc import LinearClassifier, places_in_pairs
-from inference.crop import MAX_GAIN_DB, TARGET_DBFS, CropContract
+from inference.crop import CropContract
 from inference.features import (
     ABOVE_FLOOR_DB,
     BELOW_PEAK_AT_LEAST_DB,
@@ -60,20 +60,15 @@ def trace(
 
 
 class PreparedWaveform(nn.Module):
-    """``inference.crop.prepare``: level and least duration; what is shorter than any clip is padded too."""
+    """``inference.crop.prepare``: the least duration; what is shorter than any clip is padded too."""
 
     def __init__(self, contract: CropContract):
         super().__init__()
-        self.contract = contract
         self.least = max(contract.min_ms * SAMPLING_RATE // 1000, round(MIN_SECONDS * SAMPLING_RATE))
 
     def forward(self, waveform: Tensor) -> Tensor:
         """``(1, samples)`` to ``(num_samples,)``."""
         samples = waveform[0]
-        if self.contract.normalise == "rms":
-            rms = samples.double().square().mean().sqrt().clamp_min(1e-300)
-            gain = (10 ** (TARGET_DBFS / 20) / rms).clamp_max(10 ** (MAX_GAIN_DB / 20))
-            samples = (samples * gain.float()).clamp(-1.0, 1.0)
         length = shape_as_tensor(samples)[0]
         return torch.cat([samples, torch.zeros(self.least)])[: length.clamp_min(self.least)]
 

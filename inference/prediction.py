@@ -14,7 +14,7 @@ import numpy as np
 from inference.errors import CheckpointError
 from inference.vocabulary import vocabulary
 
-#: Keeps the quotient of two vanishing probabilities finite.
+#: Keeps quotients and logarithms of vanishing probabilities finite.
 LEAST_PROBABILITY = 1e-12
 #: ``Prediction.reason`` of an answer for which a cascade asked its large model.
 PASSED_ON = "passed_on"

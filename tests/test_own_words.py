@@ -14,7 +14,8 @@ import pytest
 import soundfile
 
 from benchmarks.records.files import read_run
-from finetune.corpus.loading import Clip, load_corpus
+from finetune.corpus.clip import Clip
+from finetune.corpus.loading import load_corpus
 from inference.audio import SAMPLING_RATE
 from inference.commands import SUBCOMMANDS
 from inference.files import cache_folder

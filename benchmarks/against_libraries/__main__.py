@@ -32,7 +32,7 @@ from inference.files import write_text
 
 if TYPE_CHECKING:
     from benchmarks.against_libraries.measure import Result
-    from finetune.corpus.loading import Clip
+    from finetune.corpus.clip import Clip
 
 EXIT_SOME_FAILED = 1
 #: Minutes for all comparisons together.

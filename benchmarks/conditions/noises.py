@@ -17,6 +17,7 @@ FRAME_S = 0.01
 #: Frames this far below the loudest one are pauses.
 ACTIVE_RANGE_DB = 30.0
 NUM_TALKERS = 6
+TELEPHONE_BAND_HZ = (300.0, 3400.0)
 #: Octave-band levels of male speech, Hz -> dB (IEC 60268-16:2011, annex on test signals).
 SPEECH_LEVELS_DB = {125: 2.9, 250: 2.9, 500: -0.8, 1000: -6.8, 2000: -12.8, 4000: -18.8}
 
@@ -78,7 +79,7 @@ def speech_shaped(num_samples: int, draw: Draw) -> np.ndarray:
     return _unit(np.fft.irfft(spectrum, num_samples))
 
 
-def babble(num_samples: int, draw: Draw) -> np.ndarray:
+def babble_of_talkers(num_samples: int, draw: Draw) -> np.ndarray:
     """Six words of other speakers at once, repeated to the length."""
     return effects.babble(draw.words(NUM_TALKERS), num_samples, draw.generator)
 
@@ -119,9 +120,9 @@ def narrow(waveform: np.ndarray) -> np.ndarray:
     return resample(waveform, SAMPLING_RATE, NARROWBAND_HZ).astype(np.float64)
 
 
-def telephone_band(speech: np.ndarray, low_hz: float = 300.0, high_hz: float = 3400.0) -> np.ndarray:
+def telephone_band(speech: np.ndarray) -> np.ndarray:
     """What a telephone line lets through: Butterworth band-pass of order 4."""
-    sections = signal.butter(4, [low_hz, high_hz], "bandpass", fs=NARROWBAND_HZ, output="sos")
+    sections = signal.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=NARROWBAND_HZ, output="sos")
     return signal.sosfilt(sections, speech)
 
 

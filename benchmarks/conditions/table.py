@@ -14,13 +14,13 @@ import numpy as np
 from benchmarks.conditions import distortions, noises
 from benchmarks.conditions.noises import NARROWBAND_HZ, Draw, Mixture, Noise
 from benchmarks.records.measurements import Corruption
+from benchmarks.records.run_record import CLEAN
 from finetune.corpus.clip import Clip
 from inference.audio import MIN_SECONDS, SAMPLING_RATE, resample
 
 #: Changed whenever a condition sounds different; part of every seed.
 VERSION = 1
 SUITES = ("smoke", "standard", "full")
-CLEAN = "clean"
 SNR_UNIT = "dB SNR"
 SNR_LEVELS_DB = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
 
@@ -83,7 +83,7 @@ def _floor(speech: np.ndarray, level_dbfs: float, draw: Draw) -> Mixture:
 FAMILIES: tuple[ConditionFamily, ...] = (
     ConditionFamily(CLEAN, "", _unchanged, standard=(0.0,), smoke=(0.0,)),
     ConditionFamily("white", SNR_UNIT, _additive(noises.white), SNR_LEVELS_DB, SNR_LEVELS_DB, (10.0,)),
-    ConditionFamily("babble", SNR_UNIT, _additive(noises.babble), SNR_LEVELS_DB, SNR_LEVELS_DB),
+    ConditionFamily("babble", SNR_UNIT, _additive(noises.babble_of_talkers), SNR_LEVELS_DB, SNR_LEVELS_DB),
     ConditionFamily("floor", "dBFS", _floor, (-60.0, -50.0, -40.0), (-60.0, -50.0, -40.0)),
     ConditionFamily(
         "gain", "dB", distortions.gain, (-10.0, -20.0, -30.0, 10.0), (-20.0, -30.0, 10.0), (-20.0,)
@@ -135,7 +135,7 @@ def corrupt(
     Returns:
         Float32 at 16 kHz, shape ``(num_samples,)``, and what was done; the ratio is that at 8 kHz and 16 bit.
     """
-    draw = Draw(clip_generator(clip_id, condition.name), speaker, talkers)
+    draw = Draw(condition_generator(clip_id, condition.name), speaker, talkers)
     mixture = condition.family.change(noises.narrow(waveform), condition.value, draw)
     clipped_share = float(np.mean(np.abs(mixture.waveform) >= 1.0))
     heard = np.clip(np.round(mixture.waveform * 32768), -32768, 32767) / 32768
@@ -151,7 +151,7 @@ def corrupt(
     )
 
 
-def clip_generator(clip_id: str, condition: str) -> np.random.Generator:
+def condition_generator(clip_id: str, condition: str) -> np.random.Generator:
     """The random generator of one clip under one condition, independent of everything else."""
     digest = hashlib.sha256(f"{clip_id}|{condition}|{VERSION}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -15,9 +15,9 @@ SEMITONE = 2 ** (1 / 12)
 HUM_HARMONICS = 10
 
 
-def noise_minutes(minutes: int, seed: int = 0) -> Iterator[np.ndarray]:
+def noise_minutes(minutes: int) -> Iterator[np.ndarray]:
     """Yields scenes of a minute, in turns: white, pink and brown noise, mains hum, chords, melodies."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     scenes = (
         lambda size: coloured_noise(size, 0.0, generator),
         lambda size: coloured_noise(size, 1.0, generator),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from inference.audio import SAMPLING_RATE
 from inference.errors import UserError
 
 
@@ -72,18 +73,14 @@ class PulseServer:
         """Plugs the microphone in."""
         # At the rate of what is played and heard: the server's resampler, twice, would take noise out of a
         # stream that is to have a certain amount of it.
-        self._pactl("load-module", "module-null-sink", "sink_name=virtual", "rate=16000")
-        self._pactl("set-default-source", "virtual.monitor")
+        self.pactl("load-module", "module-null-sink", "sink_name=virtual", f"rate={SAMPLING_RATE}")
+        self.pactl("set-default-source", "virtual.monitor")
 
-    def unload_sink(self) -> None:
-        """Unplugs the microphone."""
-        self._pactl("unload-module", "module-null-sink")
-
-    def play(self, samples: bytes, sampling_rate: int = 16_000) -> None:
-        """Plays 16-bit mono samples into the sink and waits for the end."""
-        command = ["pacat", "--playback", "-d", "virtual", "--rate", str(sampling_rate)]
+    def play(self, samples: bytes) -> None:
+        """Plays 16-bit mono samples at 16 kHz into the sink and waits for the end."""
+        command = ["pacat", "--playback", "-d", "virtual", "--rate", str(SAMPLING_RATE)]
         command += ["--channels", "1", "--format", "s16le", "--latency-msec", "1000"]
-        second = 2 * sampling_rate
+        second = 2 * SAMPLING_RATE
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | self.environment) as player:
             assert player.stdin
             # The player takes a second when it has room for one: the bar shows what is heard.
@@ -99,7 +96,8 @@ class PulseServer:
             self.process.kill()
             self.process.wait()
 
-    def _pactl(self, *arguments: str) -> None:
+    def pactl(self, *arguments: str) -> None:
+        """Gives this server a command."""
         subprocess.run(
             ["pactl", *arguments],
             env=os.environ | self.environment,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.records.measurements import Contention
 
-#: Share of a visit in which tasks waited for a processor, above which a timing is called contended.
+#: Share of the time in which tasks waited for a processor, above which a timing is called contended.
 MAX_WAITING_SHARE = 0.2
 _MS_PER_TICK = 10
 

@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+#: Names of conditions; those of noise are in ``benchmarks.conditions.table``.
+CLEAN = "clean"
+REJECTION = "rejection"
+OTHER_WORDS = "other-words"
+
 
 @dataclass(frozen=True)
 class Settings:

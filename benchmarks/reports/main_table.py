@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records.files import RunRecords
-from benchmarks.records.run_record import EntryRecord, ProtocolRecord, RunRecord
+from benchmarks.records.run_record import CLEAN, EntryRecord, ProtocolRecord, RunRecord
 from benchmarks.reports.resources import (
     NO_MACS,
     UNRELIABLE_SHARE,
@@ -17,7 +17,7 @@ from benchmarks.reports.resources import (
     size_row,
 )
 from benchmarks.reports.score_tables import AllScores, reason_of
-from benchmarks.reports.scores import CLEAN, OUTSIDE, headline_protocol, passed_on_shares
+from benchmarks.reports.scores import OUTSIDE, headline_protocol, passed_on_shares
 from benchmarks.reports.table import (
     REASON,
     Column,

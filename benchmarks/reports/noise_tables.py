@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.conditions.table import FAMILIES, SNR_UNIT
-from benchmarks.records.run_record import ConditionRecord, RunRecord
-from benchmarks.reports.scores import CLEAN, OTHER_WORDS, REJECTION, of_condition, speaker_accuracies
+from benchmarks.records.run_record import CLEAN, OTHER_WORDS, REJECTION, ConditionRecord, RunRecord
+from benchmarks.reports.scores import of_condition, speaker_accuracies
 from benchmarks.reports.table import (
     Column,
     Table,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.run_record import ProtocolRecord
+from benchmarks.records.run_record import CLEAN, ProtocolRecord
 from benchmarks.reports.pair_table import compare_answers
 from benchmarks.reports.report_tables import Report
-from benchmarks.reports.scores import CLEAN, of_condition
+from benchmarks.reports.scores import of_condition
 from benchmarks.reports.table import digits, is_missing, p_value, percent, points
 from benchmarks.reports.uncertainty import paired_share_interval
 from finetune.intervals import Interval

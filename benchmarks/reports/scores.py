@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records.measurements import AnswerRecord
-from benchmarks.records.run_record import ProtocolRecord, RunRecord
+from benchmarks.records.run_record import CLEAN, ProtocolRecord, RunRecord
 from benchmarks.reports.uncertainty import share_on_new_voices
 from finetune.intervals import wilson_interval
 from finetune.metrics import macro_f1
@@ -16,9 +16,6 @@ from inference.backends.transcripts import match_transcript
 from inference.prediction import PASSED_ON
 from inference.vocabulary import vocabulary
 
-CLEAN = "clean"
-REJECTION = "rejection"
-OTHER_WORDS = "other-words"
 COLUMNS = (
     "backend",
     "protocol",

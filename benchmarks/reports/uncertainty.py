@@ -14,6 +14,10 @@ from scipy import optimize, stats
 from finetune.intervals import CONFIDENCE, Interval, exact_interval, speaker_interval, wilson_interval
 
 BOOTSTRAP_REPLICATES = 2000
+#: Rounds that are drawn together, at most.
+MAX_BLOCK_ROUNDS = 10
+#: Chance at which a test finds a difference that is called detectable.
+POWER = 0.8
 #: From so many speakers on a bootstrap over them covers what it should; below, it is too narrow.
 LEAST_BOOTSTRAP_SPEAKERS = 20
 
@@ -90,7 +94,7 @@ def least_samples(quantile: float) -> int:
     return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(extreme))
 
 
-def ratio_interval(log_ratios: Sequence[float], block: int = 10) -> Interval | None:
+def ratio_interval(log_ratios: Sequence[float]) -> Interval | None:
     """Interval of a ratio, the exponential of the median of its logarithms, by a moving block bootstrap.
 
     Rounds that follow each other meet the same disturbance, so that blocks of them are drawn and not
@@ -106,7 +110,7 @@ def ratio_interval(log_ratios: Sequence[float], block: int = 10) -> Interval | N
     values = np.asarray(log_ratios, dtype=float)
     if values.size < least_samples(0.5):
         return None
-    length = min(block, max(values.size // 3, 1))
+    length = min(MAX_BLOCK_ROUNDS, max(values.size // 3, 1))
     starts = np.random.default_rng(0).integers(
         values.size - length + 1, size=(BOOTSTRAP_REPLICATES, math.ceil(values.size / length))
     )
@@ -180,8 +184,8 @@ def half_width(spread: float, num_speakers: int) -> float:
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, num_speakers - 1)) * spread / math.sqrt(num_speakers)
 
 
-def detectable_difference(spread: float, num_speakers: int, power: float = 0.8) -> float:
-    """The true difference that the paired t test would find with this power.
+def detectable_difference(spread: float, num_speakers: int) -> float:
+    """The true difference that the paired t test would find with probability ``POWER``.
 
     From the noncentral t distribution (J. Cohen, Statistical Power Analysis, 2nd edition, 1988, ch. 2).
 
@@ -194,6 +198,6 @@ def detectable_difference(spread: float, num_speakers: int, power: float = 0.8) 
 
     def shortfall(noncentrality: float) -> float:
         # A rejection on the wrong side finds nothing.
-        return float(stats.nct.sf(critical, freedom, noncentrality)) - power
+        return float(stats.nct.sf(critical, freedom, noncentrality)) - POWER
 
     return float(optimize.brentq(shortfall, 0.0, 3.0 * critical)) * spread / math.sqrt(num_speakers)

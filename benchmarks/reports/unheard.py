@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.run_record import RunRecord
-from benchmarks.reports.scores import OTHER_WORDS, headline_protocol, of_condition
+from benchmarks.records.run_record import OTHER_WORDS, RunRecord
+from benchmarks.reports.scores import headline_protocol, of_condition
 from benchmarks.reports.table import Column, Table, backend_rows, percent, table_of, text_columns, whole
 from benchmarks.reports.uncertainty import (
     LEAST_BOOTSTRAP_SPEAKERS,

@@ -21,7 +21,8 @@ from benchmarks.run.progress import say
 from benchmarks.run.protocol import EXTERNAL, FLITE, make_test_set
 from benchmarks.run.request import Request
 from benchmarks.run.run_files import open_folder, reproduce_command
-from finetune.corpus.loading import Corpus, load_corpus, use_labels_of
+from finetune.corpus.clip import Corpus
+from finetune.corpus.loading import load_corpus, use_labels_of
 from inference.command_line import reports_user_errors
 
 

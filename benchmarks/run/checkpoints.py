@@ -10,7 +10,7 @@ from benchmarks.run.content_hashes import code_hash, combined_hash
 from benchmarks.run.entries import Entry, portable_path
 from benchmarks.run.inputs import Fold, FoldCheckpoints, TestSet
 from finetune.checkpoint.split_card import SplitCard, read_split_card
-from finetune.corpus.loading import Corpus
+from finetune.corpus.clip import Corpus
 from finetune.corpus.splits import fingerprint
 from inference.backends.table import (
     BACKENDS,

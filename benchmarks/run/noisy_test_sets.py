@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-from benchmarks.conditions.non_words import non_words
-from benchmarks.conditions.table import CLEAN, CONDITIONS, SNR_UNIT, Condition, corrupt
+from benchmarks.conditions.rejection_sounds import rejection_sounds
+from benchmarks.conditions.table import CONDITIONS, SNR_UNIT, Condition, corrupt
+from benchmarks.records.run_record import CLEAN, REJECTION
 from benchmarks.run.inputs import Fold, Inputs, NoisyTestSet, TestSet
 from benchmarks.run.subset import stratified_subset
 from benchmarks.worker.waveform_file import StoredClip, StoreWriter, read_waveform
 
-REJECTION = "rejection"
 #: The words under their own condition: narrowed to 8 kHz and 16 bit as under all the others.
 CLEAN_AT_8_KHZ = "clean@8kHz"
 #: Training clips that babble is made of.
-NUM_TALKERS = 120
+NUM_BABBLE_CLIPS = 120
 NON_WORDS_PER_KIND = 20
 #: Of the levels of a noise, the one that a budget leaves to the last.
 CENTRAL_SNR_DB = 10.0
@@ -74,7 +74,7 @@ def _noisy_test_set(inputs: Inputs, test_set: TestSet, name: str) -> NoisyTestSe
 def _store_corrupted(
     condition: Condition, fold: Fold, clips: Sequence[StoredClip], path: Path
 ) -> list[StoredClip]:
-    talkers = stratified_subset(fold.train, NUM_TALKERS)
+    talkers = stratified_subset(fold.train, NUM_BABBLE_CLIPS)
     stored = []
     with StoreWriter(path) as store:
         for clip in clips:
@@ -89,5 +89,5 @@ def _store_non_words(test_set: TestSet, path: Path) -> list[StoredClip]:
     with StoreWriter(path) as store:
         return [
             store.add(sound.waveform, sound.clip_id, None, sound.kind)
-            for sound in non_words(test_set.clips, number)
+            for sound in rejection_sounds(test_set.clips, number)
         ]

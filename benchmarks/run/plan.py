@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.records.measurements import Cost
-from benchmarks.records.run_record import Settings
+from benchmarks.records.run_record import CLEAN, OTHER_WORDS, Settings
 from benchmarks.run.content_hashes import code_hash, combined_hash, weights_hash
 from benchmarks.run.entries import Entry
 from benchmarks.run.inputs import Inputs, Job, NoisyTestSet, TestSet
@@ -14,11 +14,8 @@ from benchmarks.run.suites import LEAST_ROUNDS
 from benchmarks.worker.waveform_file import StoredClip
 from inference.backends.transcripts import mapping_version
 
-ACCURACY = "clean"
-#: Recordings of unheard voices without a word of the vocabulary.
-OTHER_WORDS = "other-words"
 #: Conditions of the accuracy phase.
-NOT_NOISY = frozenset({ACCURACY, OTHER_WORDS})
+NOT_NOISY = frozenset({CLEAN, OTHER_WORDS})
 #: What a call costs beside the backend's own work: two lines of JSON, reading a clip, writing a record.
 OVERHEAD_S = 0.0003
 #: Calls until the time of a backend has settled, as a rule.
@@ -87,7 +84,7 @@ def _entry_jobs(plan: Plan, inputs: Inputs, entry: Entry, code: str) -> list[Job
         protocol = test_set.protocol
         clips, others = inputs.clips[protocol], inputs.other_words.get(protocol)
         for fold in inputs.checkpoints[entry.name, protocol].by_fold:
-            jobs.append(job(protocol, fold, ACCURACY, clips[fold]))
+            jobs.append(job(protocol, fold, CLEAN, clips[fold]))
             if others:
                 jobs.append(job(protocol, fold, OTHER_WORDS, others))
     if plan.noisy_protocol is not None:

@@ -17,6 +17,8 @@ from benchmarks.records.files import (
     read_document,
 )
 from benchmarks.records.run_record import (
+    CLEAN,
+    OTHER_WORDS,
     ConditionRecord,
     EntryProtocol,
     EntryRecord,
@@ -27,7 +29,7 @@ from benchmarks.records.run_record import (
 from benchmarks.run.content_hashes import combined_hash
 from benchmarks.run.entries import portable_path
 from benchmarks.run.inputs import Inputs
-from benchmarks.run.plan import ACCURACY, OTHER_WORDS, Plan
+from benchmarks.run.plan import Plan
 from benchmarks.run.request import Request
 from benchmarks.run.status import STATUS_UNAVAILABLE, EntryStatus
 from finetune.corpus.loading import environment_prefix
@@ -132,7 +134,7 @@ def run_record(
 
 def _conditions(plan: Plan, inputs: Inputs) -> tuple[ConditionRecord, ...]:
     first = inputs.test_sets[0]
-    clean = ConditionRecord(ACCURACY, None, None, first.protocol, len(first.clips))
+    clean = ConditionRecord(CLEAN, None, None, first.protocol, len(first.clips))
     others = [
         ConditionRecord(OTHER_WORDS, OTHER_WORDS, None, protocol, len(clips))
         for protocol, clips in inputs.other_words.items()

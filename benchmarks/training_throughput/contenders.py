@@ -20,7 +20,8 @@ from transformers import PreTrainedModel, Trainer, Wav2Vec2FeatureExtractor, set
 from transformers.utils.logging import set_verbosity_error
 
 from benchmarks.training_throughput.plain_recipe import plain_trainer
-from finetune.corpus.loading import Clip, load_corpus
+from finetune.corpus.clip import Clip
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.training.clip_dataset import ClipDataset, WaveformCollator
 from finetune.training.clip_trainer import ClipTrainer

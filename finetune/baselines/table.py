@@ -110,7 +110,7 @@ def find_baseline(
     # Imported here: who fits a network waits for no scikit-learn, and the other way round.
     fit: Any
     if model in STATISTICS_TITLES:
-        from finetune.baselines.svm import fit_statistics
+        from finetune.baselines.statistics_models import fit_statistics
 
         title, grid = STATISTICS_TITLES[model], grid or StatisticsGrid()
         fit = partial(fit_statistics, model, contract=contract, seed=seed, grid=grid)

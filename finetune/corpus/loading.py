@@ -5,21 +5,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from finetune.corpus.clip import Clip, Corpus
+from finetune.corpus.clip import Corpus
 from finetune.corpus.folder import label_names, load_folder
 from inference.errors import CorpusError, HubUnreachableError, UserError
 from inference.files import cache_folder
 from inference.vocabulary import DIGITS, REJECT_LABEL, VARIABLE, VOCABULARY_FILE, Vocabulary, use_vocabulary
-
-__all__ = [
-    "DATASET_HELP",
-    "DATA_VARIABLE",
-    "Clip",
-    "Corpus",
-    "environment_prefix",
-    "load_corpus",
-    "use_labels_of",
-]
 
 DATA_VARIABLE = "SPOKEN_DIGITS_DATA"
 DATASET_HELP = (

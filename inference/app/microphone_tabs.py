@@ -8,8 +8,7 @@ import html
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Of each word, by one speaker: what a visitor asks for must not fill memory.
-MAX_TAKES = 100
+from inference.record.prompts import MAX_TAKES
 
 _FOLDER = Path(__file__).parent
 #: For the head of the page.

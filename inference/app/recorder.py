@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.websockets import WebSocket
 
-from inference.app.microphone_tabs import MAX_TAKES
 from inference.app.service import BadRequestError
 from inference.errors import AudioError
 from inference.live.engine.endpointing import PROFILES
@@ -16,7 +15,7 @@ from inference.live.engine.events import Asked, Event, Level, Taken, Utterance
 from inference.live.engine.voice_activity import build_detector
 from inference.live.source.items import Block, Opening
 from inference.live.source.recording import wave_bytes
-from inference.record.prompts import check_speaker, missing_prompts
+from inference.record.prompts import MAX_TAKES, check_speaker, missing_prompts
 from inference.record.session import GuidedRecording
 from inference.record.take import TakeListener
 

@@ -11,7 +11,6 @@ from inference.backends.multiply_accumulates import count_log_mel, count_network
 from inference.checkpoint import (
     OPERATING_POINT_FILE,
     read_crop_contract,
-    read_json,
     read_labels,
     read_operating_point,
     require_files,
@@ -19,17 +18,18 @@ from inference.checkpoint import (
 from inference.crop import CropContract, prepare
 from inference.errors import CheckpointError
 from inference.features import WindowSettings, log_mel_window
+from inference.files import read_json
 from inference.prediction import Prediction, prediction_from_probabilities, softmax
 from inference.stage_timer import stage
 from inference.vocabulary import vocabulary
 
 MODEL_NAME = "model.onnx"
 CHECKPOINT_FILES = (MODEL_NAME, "labels.json", "features.json", "crop.json")
-_MADE_BY = "python -m finetune.fit_baseline --model logmel-dscnn"
+_MADE_BY = "python -m finetune.fit_baseline --model mfcc-cnn (or logmel-dscnn, speech-embedding)"
 
 
 class CnnBackend(Backend):
-    """Runs a network fitted by ``python -m finetune.fit_baseline --model logmel-dscnn`` or ``mfcc-cnn``."""
+    """Runs a network of ``python -m finetune.fit_baseline``: mfcc-cnn, logmel-dscnn or speech-embedding."""
 
     def __init__(
         self, session: onnxruntime.InferenceSession, settings: WindowSettings, contract: CropContract

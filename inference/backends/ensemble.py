@@ -21,8 +21,8 @@ from inference.prediction import (
     softmax,
 )
 
-#: Least probability, so that one member cannot forbid a label.
-LEAST_PROBABILITY = 1e-6
+#: What a member gives each label at least, so that none can forbid one.
+LEAST_MEMBER_PROBABILITY = 1e-6
 
 
 class EnsembleBackend(Backend):
@@ -95,7 +95,7 @@ def log_probabilities(prediction: Prediction) -> np.ndarray:
             "and Whisper's decode=free."
         )
     none = np.nan if prediction.none_probability is None else prediction.none_probability
-    return np.log(np.maximum((*prediction.probabilities, none), LEAST_PROBABILITY))
+    return np.log(np.maximum((*prediction.probabilities, none), LEAST_MEMBER_PROBABILITY))
 
 
 def joint(rows: Sequence[np.ndarray]) -> np.ndarray:

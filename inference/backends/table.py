@@ -190,7 +190,7 @@ def read_members(checkpoint: str) -> list[tuple[str, str]]:
         members.append((name, folder or BACKENDS[name].default_checkpoint))
     if len(members) < 2:
         raise CheckpointError(
-            f"an ensemble of {checkpoint!r}: expected two or more, such as mfcc+speech-embedding "
+            f"{checkpoint!r} names too few backends: expected two or more, such as mfcc+speech-embedding "
             "or mfcc=FOLDER+speech-embedding=FOLDER."
         )
     return members

@@ -82,7 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--string",
         action="store_true",
-        help="collect digits into strings, which end with 1.5 s of silence; take apart what runs together",
+        help="collect digits into strings, which end with 1.5 s of silence; take apart what runs "
+        "together; a word ends after 96 ms of silence",
     )
     words.add_argument("--length", type=positive_int, metavar="N", help="digits of a string; ends it at once")
     words.add_argument(
@@ -141,7 +142,7 @@ def add_endpoint_arguments(group: argparse._ActionsContainer) -> None:
         "--hangover-ms",
         type=_milliseconds,
         metavar="MS",
-        help="silence that ends a word (default: 128, with --string 96)",
+        help="silence that ends a word (default: 128)",
     )
     group.add_argument(
         "--min-speech-ms",

@@ -11,6 +11,8 @@ from inference.errors import UserError
 from inference.live.source.recording import check_folder
 from inference.vocabulary import REJECT_LABEL, vocabulary
 
+#: Of each word, by one speaker, on the page: what a visitor asks for must not fill memory.
+MAX_TAKES = 100
 #: File systems take names of 255 bytes, and a label stands before the speaker.
 MAX_SPEAKER_LENGTH = 64
 

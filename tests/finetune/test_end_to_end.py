@@ -14,10 +14,9 @@ from finetune.export import main
 from inference.backends.base import Backend
 from inference.backends.cnn import CnnBackend
 from inference.backends.mfcc import LinearClassifier, MfccBackend
-from inference.checkpoint import read_json
 from inference.crop import CropContract
 from inference.features import FeatureSettings, WindowSettings
-from inference.files import write_json
+from inference.files import read_json, write_json
 from inference.vocabulary import vocabulary
 from tests.inference.backends.encoder.test_backend import make_checkpoint
 
@@ -102,9 +101,8 @@ def test_the_file_alone_answers_as_the_backend_does(
     assert set(record["metadata"]) >= {"labels", "sampling_rate", "temperature", "threshold", "licence"}
 
 
-@pytest.mark.parametrize("normalise", ["none", "rms"])
 def test_a_network_without_reject_class_at_its_temperature(
-    normalise: str, waveforms: list[np.ndarray], tmp_path: Path
+    waveforms: list[np.ndarray], tmp_path: Path
 ) -> None:
     """The settings that no shipped checkpoint has, on one of its networks."""
     import onnx
@@ -113,9 +111,7 @@ def test_a_network_without_reject_class_at_its_temperature(
     backend, folder = end_to_end.load_exportable("logmel-dscnn")
     for name in ("features.json", "crop.json", "calibration.json"):
         write_json(tmp_path / name, read_json(folder / name))
-    write_json(
-        tmp_path / "crop.json", read_json(folder / "crop.json") | {"normalise": normalise, "min_ms": 300}
-    )
+    write_json(tmp_path / "crop.json", read_json(folder / "crop.json") | {"min_ms": 300})
     write_json(tmp_path / "features.json", read_json(folder / "features.json") | {"trim": False})
     write_json(tmp_path / "labels.json", read_json(folder / "labels.json")[:-1])
     write_json(tmp_path / "calibration.json", read_json(folder / "calibration.json") | {"temperature": 2.5})
@@ -162,7 +158,7 @@ def test_a_regression_on_mfcc_statistics(waveforms: list[np.ndarray], tmp_path: 
     weights, bias = rng.standard_normal((old.projection.shape[1], 10)), rng.standard_normal(10)
     regression = LinearClassifier(old.mean, old.projection, *(a.astype(np.float32) for a in (weights, bias)))
     settings = FeatureSettings(**read_json(folder / "features.json"))
-    backend = MfccBackend(regression, settings, CropContract(normalise="rms"))
+    backend = MfccBackend(regression, settings, CropContract())
     end_to_end.write_recogniser(backend, folder, tmp_path / "one.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "one.onnx")
     for waveform in waveforms:

@@ -4,28 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
-from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from scipy.special import softmax
-from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from finetune import evaluation, export, fit_baseline
-from finetune.baselines.forest import as_arrays, new_forest
-from finetune.baselines.svm import MAX_ROWS, _learned_rows, best_steepness, choose_point, collapse
 from finetune.checkpoint.split_card import read_split_card
 from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import make_split
 from finetune.training import data
 from inference.backends.table import BACKENDS, load_backend
 from inference.errors import CheckpointError
-from inference.vocabulary import DIGITS
 from tests.conftest import PROJECT
 from tests.finetune.training.test_resumption import largest_file
 
@@ -39,48 +30,6 @@ def forest(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.setattr(data, "MIN_NON_WORDS", 40)
         assert fit_baseline.main(words) == 0
     return folder
-
-
-@pytest.mark.parametrize("num_labels", [2, 3, 10])
-def test_collapsed_arrays_equal_the_library(num_labels: int) -> None:
-    """Multiplying components and margins out must not change a margin's sign or size."""
-    generator = np.random.default_rng(0)
-    label_ids = np.repeat(np.arange(num_labels), 12)
-    centres = generator.standard_normal((num_labels, 20))
-    statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
-    front = make_pipeline(StandardScaler(), PCA(0.9, svd_solver="full")).fit(statistics)
-    machine = SVC(gamma=0.05, decision_function_shape="ovo").fit(front.transform(statistics), label_ids)
-    fresh = generator.standard_normal((50, 20)).astype(np.float32) * 2
-    margins = machine.decision_function(front.transform(fresh)).reshape(50, -1)
-    if num_labels == 2:
-        margins = -margins
-    lost = np.zeros((50, num_labels))
-    for column, (first, second) in enumerate(combinations(range(num_labels), 2)):
-        lost[:, first] += np.minimum(margins[:, column], 0.0)
-        lost[:, second] += np.minimum(-margins[:, column], 0.0)
-    classifier = collapse(front, machine, 3.0)
-    np.testing.assert_allclose(classifier.probabilities(fresh), softmax(3.0 * lost, axis=1), atol=1e-4)
-    # A label that beats all others is the machine's own answer.
-    unbeaten = lost.max(axis=1) == 0.0
-    assert unbeaten.sum() > 20
-    answers = classifier.probabilities(fresh).argmax(axis=1)
-    np.testing.assert_array_equal(answers[unbeaten], machine.predict(front.transform(fresh))[unbeaten])
-
-
-@pytest.mark.parametrize("num_labels", [2, 10])
-def test_the_arrays_of_a_forest_equal_the_library(num_labels: int) -> None:
-    """To the last bit of a threshold: half of the clips lie on values that the forest has learned from."""
-    generator = np.random.default_rng(0)
-    label_ids = np.repeat(np.arange(num_labels), 30)
-    centres = generator.standard_normal((num_labels, 20))
-    statistics = (centres[label_ids] + generator.standard_normal((label_ids.size, 20))).astype(np.float32)
-    forest = new_forest().fit(statistics, label_ids)
-    fresh = np.vstack([statistics, generator.choice(statistics, 100) + np.float32(0.3)])
-    expected = forest.predict_proba(fresh)
-    classifier = as_arrays(forest)
-    np.testing.assert_allclose(classifier.probabilities(fresh), expected, atol=1e-6)
-    sharper = classifier.probabilities(fresh, temperature=0.5)
-    np.testing.assert_allclose(sharper, expected**2 / (expected**2).sum(axis=1, keepdims=True), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,40 +68,6 @@ def test_a_forest_refuses_what_is_no_word_and_stays_out_of_one_file(
     assert "chosen_C" not in (forest / "README.md").read_text()
     assert export.main([str(forest), "--format", "onnx", "--end-to-end", "--out", "one"]) == 2
     assert "is a random forest, which no export writes" in capsys.readouterr().err
-
-
-def test_steepness_is_that_of_the_greatest_likelihood() -> None:
-    generator = np.random.default_rng(0)
-    logits = generator.normal(0.0, 1.0, (20_000, 4))
-    noise = generator.gumbel(
-        size=logits.shape
-    )  # the largest of logits + Gumbel noise has softmax probabilities
-    assert best_steepness(logits, (2.5 * logits + noise).argmax(axis=1)) == pytest.approx(2.5, rel=0.05)
-
-
-def test_the_grid_is_chosen_over_held_out_speakers() -> None:
-    """Two voices of swapped labels: by clips every point would be perfect, by speakers none is."""
-    generator = np.random.default_rng(0)
-    label_ids = np.tile(np.arange(len(DIGITS.labels)), 8)
-    speakers = np.repeat(["a", "b"], 40)
-    shifted = np.where(speakers == "a", label_ids, (label_ids + 1) % len(DIGITS.labels))
-    bands = [np.full((20, 40), -20.0, np.float32) for _ in label_ids]
-    for matrix, label_id in zip(bands, shifted, strict=True):
-        matrix[:, 4 * label_id : 4 * label_id + 4] = generator.normal(0.0, 0.1, (20, 4))
-    _, by_speakers = choose_point("mfcc-svm", bands, label_ids, speakers)
-    _, by_clips = choose_point("mfcc-svm", bands, shifted, np.array(["a"] * len(speakers)))
-    assert by_speakers < 0.2
-    assert by_clips > 0.9
-
-
-def test_a_large_corpus_is_learned_from_once_and_its_rare_labels_whole() -> None:
-    label_ids = np.repeat([0, 1, 2], [12_000, 3_000, 40])
-    rows, copies = _learned_rows(label_ids, seed=0)
-    assert len(rows) == len(set(rows.tolist())) == len(copies) == MAX_ROWS
-    assert np.bincount(label_ids[rows]).tolist() == [MAX_ROWS - 3_040, 3_000, 40]
-    assert np.mean(copies == 0) == pytest.approx(0.5, abs=0.05)
-    rows, copies = _learned_rows(label_ids[-900:], seed=0)
-    assert {*zip(rows.tolist(), copies.tolist(), strict=True)} == {*product(range(900), range(3))}
 
 
 def test_learns_synthetic_voices(fitted_mfcc: Path, spoken_corpus: Path) -> None:

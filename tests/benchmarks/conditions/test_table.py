@@ -7,10 +7,12 @@ import pytest
 
 from benchmarks.conditions import distortions as channels
 from benchmarks.conditions import table as robustness
-from benchmarks.conditions.non_words import non_words
-from benchmarks.conditions.table import CLEAN, CONDITIONS, SNR_UNIT, conditions_of, corrupt
+from benchmarks.conditions.rejection_sounds import rejection_sounds
+from benchmarks.conditions.table import CONDITIONS, SNR_UNIT, conditions_of, corrupt
 from benchmarks.records.measurements import Corruption
-from finetune.corpus.loading import Clip, load_corpus
+from benchmarks.records.run_record import CLEAN
+from finetune.corpus.clip import Clip
+from finetune.corpus.loading import load_corpus
 from inference.audio import SAMPLING_RATE, check_waveform, rms_dbfs
 
 
@@ -97,7 +99,7 @@ def test_durations(name: str, factor: float, added_s: float, talkers: tuple[Clip
 
 
 def test_clipping_reaches_the_share(talkers: tuple[Clip, ...]) -> None:
-    draw = robustness.Draw(robustness.clip_generator("c", "x"), "dan", talkers)
+    draw = robustness.Draw(robustness.condition_generator("c", "x"), "dan", talkers)
     speech = channels.clipped(word(0.3), 25.0, draw).waveform
     assert np.mean(np.abs(speech) == np.abs(speech).max()) == pytest.approx(0.25, abs=0.01)
     assert heard("gain@10", talkers, level=0.6)[1].clipped_share > 0.02
@@ -117,7 +119,7 @@ def test_suites_grow_and_begin_with_clean() -> None:
 
 
 def test_babble_is_made_of_others(talkers: tuple[Clip, ...]) -> None:
-    draw = robustness.Draw(robustness.clip_generator("c", "x"), "ann", talkers)
+    draw = robustness.Draw(robustness.condition_generator("c", "x"), "ann", talkers)
     own = {clip.waveform().size // 2 for clip in talkers if clip.speaker == "ann"}
     others = {clip.waveform().size // 2 for clip in talkers if clip.speaker != "ann"}
     sizes = {word.size for word in draw.words(20)}
@@ -132,7 +134,7 @@ def test_a_short_clip_stays_long_enough(talkers: tuple[Clip, ...]) -> None:
 
 def test_non_words_are_valid_and_the_same_again(corpus_folder: Path) -> None:
     clips = load_corpus(str(corpus_folder)).clips
-    first, second = (list(non_words(order, per_kind=3)) for order in (clips, clips[::-1]))
+    first, second = (list(rejection_sounds(order, per_kind=3)) for order in (clips, clips[::-1]))
     assert len({sound.clip_id for sound in first}) == len(first) == 1 + 5 * 3
     for sound, again in zip(first, second, strict=True):
         check_waveform(sound.waveform)

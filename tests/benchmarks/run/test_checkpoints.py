@@ -12,8 +12,8 @@ from benchmarks.run.inputs import Fold
 from benchmarks.run.inputs import TestSet as MeasuredTestSet
 from benchmarks.run.protocol import make_test_set
 from finetune.checkpoint.split_card import SplitCard
-from finetune.corpus.clip import CorpusSource
-from finetune.corpus.loading import Corpus, load_corpus
+from finetune.corpus.clip import Corpus, CorpusSource
+from finetune.corpus.loading import load_corpus
 from finetune.corpus.splits import Split, make_split
 from inference.audio import waveform_hash
 from inference.backends.table import BACKENDS, MEMBERS_FILE, SHIPPED_CHECKPOINTS, load_backend

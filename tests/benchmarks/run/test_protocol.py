@@ -14,7 +14,7 @@ from benchmarks.run.inputs import Fold
 from benchmarks.run.inputs import TestSet as MeasuredTestSet
 from benchmarks.run.protocol import make_test_set, refuse_overlap
 from benchmarks.run.subset import stratified_subset
-from finetune.corpus.loading import Clip, Corpus
+from finetune.corpus.clip import Clip, Corpus
 from inference.audio import waveform_hash
 from inference.backends.table import BACKENDS
 from inference.errors import UserError

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,17 @@ def test_fetching_can_be_forbidden(index, monkeypatch) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(UserError, match=r"choose from: tiny.en, base"):
         fetch_weights("huge")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_the_hub_holds_what_the_table_says(name: str, tmp_path: Path, monkeypatch) -> None:
+    """Of each model the smallest file, which is accepted by its hash alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SPOKEN_DIGITS_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    if not fetching.hub_is_reachable():
+        pytest.skip("needs the Hugging Face Hub")
+    file = min(WEIGHTS[name].files, key=lambda file: file.num_bytes)
+    monkeypatch.setitem(WEIGHTS, name, replace(WEIGHTS[name], files=(file,), wheels=()))
+    assert [path.name for path in fetch_weights(name).iterdir()] == [file.name]

@@ -92,7 +92,7 @@ def test_words_arrive_once_each_with_a_latency_that_adds_up(server, live):
 
 def test_an_unplugged_microphone_is_reported_and_comes_back(server, live):
     live.wait_for("ready")
-    server.unload_sink()
+    server.pactl("unload-module", "module-null-sink")
     live.wait_for("lost")
     server.load_sink()
     live.wait_for("recovered")

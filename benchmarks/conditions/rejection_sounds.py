@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.conditions import noises
 from benchmarks.conditions.noises import NARROWBAND_HZ, Draw
-from benchmarks.conditions.table import clip_generator
+from benchmarks.conditions.table import condition_generator
 from finetune.corpus.clip import Clip
 from inference.audio import SAMPLING_RATE, resample
 
@@ -16,7 +16,7 @@ NOISE_DBFS = -30.0
 
 
 @dataclass(frozen=True)
-class NonWord:
+class RejectionSound:
     """One sound: its name, its kind for the tables, its float32 samples at 16 kHz."""
 
     clip_id: str
@@ -24,7 +24,7 @@ class NonWord:
     waveform: np.ndarray
 
 
-def non_words(clips: Sequence[Clip], per_kind: int) -> Iterator[NonWord]:
+def rejection_sounds(clips: Sequence[Clip], per_kind: int) -> Iterator[RejectionSound]:
     """Makes the same sounds from the same clips.
 
     Silence, white and speech-shaped noise, words played backwards, halves of two words and two words
@@ -36,13 +36,13 @@ def non_words(clips: Sequence[Clip], per_kind: int) -> Iterator[NonWord]:
     """
     length = round(NOISE_SECONDS * NARROWBAND_HZ)
     level = 10 ** (NOISE_DBFS / 20)
-    yield NonWord("silence_0", "silence", np.zeros(round(NOISE_SECONDS * SAMPLING_RATE), np.float32))
+    yield RejectionSound("silence_0", "silence", np.zeros(round(NOISE_SECONDS * SAMPLING_RATE), np.float32))
     for kind, noise in (("white noise", noises.white), ("speech-shaped noise", noises.speech_shaped)):
         for number in range(per_kind):
-            draw = Draw(clip_generator(str(number), kind), "", ())
+            draw = Draw(condition_generator(str(number), kind), "", ())
             yield _named(kind, number, _wide(level * noise(length, draw)))
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
-    generator = clip_generator("non-words", "choice")
+    generator = condition_generator("non-words", "choice")
     chosen = [ordered[place] for place in generator.permutation(len(ordered))[:per_kind]]
     for number, clip in enumerate(chosen):
         yield _named("reversed", number, np.ascontiguousarray(clip.waveform()[::-1]))
@@ -55,8 +55,8 @@ def non_words(clips: Sequence[Clip], per_kind: int) -> Iterator[NonWord]:
             yield _named("two words", number, np.concatenate([first, second]))
 
 
-def _named(kind: str, number: int, waveform: np.ndarray) -> NonWord:
-    return NonWord(f"{kind.replace(' ', '-')}_{number}", kind, waveform)
+def _named(kind: str, number: int, waveform: np.ndarray) -> RejectionSound:
+    return RejectionSound(f"{kind.replace(' ', '-')}_{number}", kind, waveform)
 
 
 def _wide(sound: np.ndarray) -> np.ndarray:
