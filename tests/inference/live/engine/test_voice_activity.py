@@ -50,7 +50,7 @@ def test_silero_agrees_with_the_package_that_ships_it(tmp_path):
     assert np.allclose(scores(SileroDetector(), waveform), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("level_dbfs", [-100, -80, -60, -40])
+@pytest.mark.parametrize("level_dbfs", [-100, -80, -60])
 def test_a_word_after_long_silence_scores_as_one_after_a_moment(level_dbfs, recordings):
     """As the network is given, one minute of quiet halves its scores, and the word is missed."""
     word = decode_audio(recordings / "3_jackson_0.wav")
