@@ -63,8 +63,8 @@ class SileroDetector:
     # 240 training clips of FSDD, alone or strung together with 0.3 or 0.6 s of digital silence, 205 to 232
     # were answered right without it or with the words before in mind, 237 and 238 in this way.
     _silent_frames = 5
-    # Quiet is what scores less than this; after 5 s of it the last quarter of a second is heard afresh. With 0.1
-    # and 2 s 66 notes of 36 minutes of noise and music passed for speech, with these 15, and 9 without.
+    # Quiet is what scores less than this; after 5 s of it the last quarter of a second is heard afresh. With
+    # 0.1 and 2 s 66 notes in 36 minutes of noise and music passed for speech, with these 15, and 9 without.
     _least_score, _worn_frames, _recent_frames = 0.02, 155, 8
 
     def __init__(self, path: Path | None = None):
