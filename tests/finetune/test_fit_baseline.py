@@ -139,7 +139,8 @@ def test_network_learns_and_runs_without_torch(fitted_network: Path, spoken_corp
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["mfcc-logreg", "mfcc-cnn", "logmel-dscnn"])
 def test_the_other_models_learn_too(model: str, spoken_corpus: Path, tmp_path: Path) -> None:
-    arguments = ["--model", model, "--steps", "60", "--synthetic_share", "0", "--skip_validation"]
+    steps = [] if model == "mfcc-logreg" else ["--steps", "60"]
+    arguments = ["--model", model, *steps, "--synthetic-share", "0", "--skip-validation"]
     dataset = ["--dataset", str(spoken_corpus), "--out", str(tmp_path / model)]
     assert fit_baseline.main([*arguments, *dataset]) == 0
     backend = load_backend("mfcc" if model == "mfcc-logreg" else model, str(tmp_path / model))
