@@ -81,8 +81,8 @@ class EntryProtocol:
         int | None,
         "Test clips that a checkpoint was trained on; null without a split card.",
     ]
-    trained_on: Annotated[str | None, "The corpora that the split cards name; null without one."]
-    train_clips: Annotated[int | None, "Clips learned from, the most of any fold."]
+    trained_on: Annotated[str | None, "What the split cards say was learned from; null without one."]
+    train_clips: Annotated[int | None, "Recorded clips learned from or chosen by, the most of any fold."]
     fold_checkpoints: Annotated[bool, "Whether each fold had a checkpoint that never heard its speaker."]
 
 

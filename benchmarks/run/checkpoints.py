@@ -25,6 +25,8 @@ from inference.files import cache_folder
 
 #: Backend -> the baseline that is fitted for each fold in seconds.
 FITTED = {"mfcc": "mfcc-svm"}
+#: Uses of a source of words that a model learned from, see ``CorpusSource``.
+LEARNED_FROM = ("split", "learned from")
 #: Name and checkpoint of a part of a composite, see ``read_members``.
 Member = tuple[str, str]
 
@@ -179,9 +181,14 @@ def _checked(
 
 
 def _material(cards: Sequence[SplitCard]) -> str:
-    """What was learned from: synthetic voices besides recordings are told, too."""
-    corpora = ", ".join(dict.fromkeys(card.corpus for card in cards))
-    return f"{corpora} and synthetic voices" if any(card.num_synthetic_clips for card in cards) else corpora
+    """What was learned from, without the comma that parts remarks in tables."""
+    names = list(dict.fromkeys(card.corpus for card in cards))
+    sources = {source for card in cards for source in card.sources}
+    num_more = len({source.description for source in sources if source.use in LEARNED_FROM}) - len(names)
+    more = [f"{num_more} more corp{'us' if num_more == 1 else 'ora'}"] if num_more > 0 else []
+    others = ["other words"] if any(source.use == "non-words" for source in sources) else []
+    made = ["synthetic voices"] if any(card.num_synthetic_clips for card in cards) else []
+    return " + ".join([*names, *more, *others, *made])
 
 
 def _leak_message(entry: Entry, test_set: TestSet, leaks: Mapping[str, int]) -> str:

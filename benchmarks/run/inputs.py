@@ -59,8 +59,8 @@ class FoldCheckpoints:
             the entry cannot be measured under this protocol.
         leaked_clips: Test clips that a checkpoint was trained on, under a protocol of new speakers also
             those whose speaker it was trained on; None without split cards.
-        trained_on: The corpora that the cards name; None unless all that is loaded has a card.
-        train_clips: Clips learned from, the most of any fold.
+        trained_on: What the cards say was learned from; None unless all that is loaded has a card.
+        train_clips: Recorded clips learned from or chosen by, the most of any fold.
         fold_checkpoints: Whether every fold has a checkpoint that never heard its speaker.
         unfitted: Whether baselines are to be fitted before: a plan only says so.
     """

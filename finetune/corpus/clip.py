@@ -105,7 +105,7 @@ class CorpusSource:
 
     Attributes:
         use: What they served for: "split", "learned from", "validation", "non-words", "validation non-words",
-            "weights".
+            "synthetic", "soft labels", "weights".
         description: One sentence.
         notice: Licence and attribution, the text of ``NOTICE``; empty where the folder has none.
     """

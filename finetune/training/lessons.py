@@ -53,7 +53,7 @@ def gather_lessons(data: DataArguments | None, non_words: Sequence[str], num_wor
     """
     voices = training_voices(TAKES_PER_LABEL)
     spoken = (*voices, *spoken_words("train", num_words))
-    made = CorpusSource("learned from", f"{len(spoken)} words of synthetic voices (espeak-ng)")
+    made = CorpusSource("synthetic", f"{len(spoken)} words of synthetic voices (espeak-ng)")
     others, sources = recorded_non_words(non_words), non_word_sources("non-words", non_words)
     if data is None:
         corpus, split = Corpus("synthetic", made.description, voices), Split("official", 0, None, (), (), ())

@@ -12,6 +12,7 @@ from benchmarks.run.inputs import Fold
 from benchmarks.run.inputs import TestSet as MeasuredTestSet
 from benchmarks.run.protocol import make_test_set
 from finetune.checkpoint.split_card import SplitCard
+from finetune.corpus.clip import CorpusSource
 from finetune.corpus.loading import Corpus, load_corpus
 from finetune.corpus.splits import make_split
 from inference.audio import waveform_hash
@@ -61,6 +62,20 @@ def test_every_fold_has_its_checkpoint(
     (tmp_path / "bob" / "split_card.json").unlink()
     with pytest.raises(UserError, match="no checkpoint for the held-out speaker bob"):
         find_checkpoints(entry, [entry], loso, hashes, no_fit)
+
+
+def test_a_table_tells_all_that_was_learned_from(
+    corpus: Corpus, hashes: dict[str, str], tmp_path: Path
+) -> None:
+    uses = ("split", "learned from", "validation", "non-words", "validation non-words", "weights")
+    split = make_split(corpus.clips, "official")
+    card = SplitCard.from_split(corpus, split, [CorpusSource(use, use) for use in uses])
+    dataclasses.replace(card, num_synthetic_clips=1).write(tmp_path)
+    official = make_test_set("official", corpus, 0, None, None)
+    entry = dataclasses.replace(entry_of("Perfect"), checkpoint=str(tmp_path))
+    found = find_checkpoints(entry, [entry], official, hashes, no_fit)
+    assert found.trained_on == "folder + 1 more corpus + other words + synthetic voices"
+    assert found.train_clips == len(split.train) + len(split.validation)
 
 
 def test_a_fold_that_heard_its_speaker_is_refused(
