@@ -105,7 +105,9 @@ def prepared_folder(
         _prepare_apart(checkpoint, candidates, unfinished)
     chosen, results = read_selection(place)
     tried = ", ".join(f"{one.runtime}-{one.precision} {one.one_clip_ms:.3g} ms" for one in results)
-    _logger.warning("%s answers: tried were %s", chosen, tried)
+    _logger.warning("%s answers: tried were %s", chosen, tried or "none")
+    for name, reason in read_json(place / SELECTION_FILE)["refusals"].items():
+        _logger.warning("%s does not run on this machine: %s", name, reason)
     return chosen, place
 
 
@@ -136,11 +138,16 @@ def prepare(checkpoint: EncoderCheckpoint, candidates: Sequence[RuntimeChoice], 
     clips = [checkpoint.inputs(waveform) for waveform in check_clips()]
     expected = _probabilities(TorchRuntime(load_classifier(checkpoint)), clips)
     folders = {choice: folder / str(choice) for choice in candidates}
-    runtimes = {}
+    runtimes, refusals = {}, {}
     for choice, place in folders.items():
         place.mkdir()
         convert_checkpoint(checkpoint, choice, place)
-        runtimes[choice] = load_converted(place, choice, 1, checkpoint.hidden_size)
+        try:
+            runtimes[choice] = load_converted(place, choice, 1, checkpoint.hidden_size)
+        except CheckpointError as error:  # a library whose kernels do not suit this processor
+            if len(candidates) == 1:
+                raise
+            refusals[str(choice)] = str(error)
     times = _time_in_turns(runtimes, clips[0])
     results = []
     for choice, runtime in runtimes.items():
@@ -148,7 +155,7 @@ def prepare(checkpoint: EncoderCheckpoint, candidates: Sequence[RuntimeChoice], 
         difference = float(np.abs(found - expected).max())
         agreement = float(np.mean(found.argmax(axis=1) == expected.argmax(axis=1)))
         results.append(TrialResult(choice.runtime, choice.precision, difference, agreement, times[choice]))
-    chosen = choose_fastest(results)
+    chosen = choose_fastest(results, len(candidates))
     if chosen in folders:
         for path in folders[chosen].iterdir():
             path.rename(folder / path.name)
@@ -157,13 +164,14 @@ def prepare(checkpoint: EncoderCheckpoint, candidates: Sequence[RuntimeChoice], 
     selection = {
         "chosen": asdict(chosen),
         "candidates": [asdict(result) for result in results],
+        "refusals": refusals,
         "check_clips": len(clips),
         "instruction_sets": instruction_sets(),
     }
     write_json(folder / SELECTION_FILE, selection)
 
 
-def choose_fastest(results: Sequence[TrialResult]) -> RuntimeChoice:
+def choose_fastest(results: Sequence[TrialResult], num_candidates: int) -> RuntimeChoice:
     """The fastest candidate that agrees with torch; ``REFERENCE`` if none of several does.
 
     Raises:
@@ -173,7 +181,7 @@ def choose_fastest(results: Sequence[TrialResult]) -> RuntimeChoice:
     if agreeing:
         fastest = min(agreeing, key=lambda result: result.one_clip_ms)
         return RuntimeChoice(fastest.runtime, fastest.precision)
-    if len(results) > 1:
+    if num_candidates > 1:
         return REFERENCE
     (only,) = results
     raise CheckpointError(
@@ -222,7 +230,7 @@ def _time_in_turns(
     """Median milliseconds of one call, the candidates in turns so that all meet the same machine."""
     lengths = np.array([clip.shape[-1]])
     taken: dict[RuntimeChoice, list[float]] = {choice: [] for choice in runtimes}
-    for _ in range(MAX_CALLS + 1):
+    for _ in range(MAX_CALLS + 1 if runtimes else 0):
         for choice, runtime in runtimes.items():
             start = time.perf_counter()
             runtime.logits(clip[None], lengths)

@@ -228,10 +228,38 @@ def test_the_fastest_that_agrees_is_chosen() -> None:
         result("onnxruntime", "int8", 0.68, 10.0),
         result("onnxruntime", "fp32", 0.0, 50.0),
     ]
-    assert trial.choose_fastest(results) == RuntimeChoice("openvino", "int8")
-    assert trial.choose_fastest([results[1], results[1]]) == trial.REFERENCE
+    assert trial.choose_fastest(results, 3) == RuntimeChoice("openvino", "int8")
+    assert trial.choose_fastest([results[1], results[1]], 2) == trial.REFERENCE
     with pytest.raises(CheckpointError, match=r"onnxruntime in int8 .* by 0\.68.*--precision fp32"):
-        trial.choose_fastest([results[1]])
+        trial.choose_fastest([results[1]], 1)
+
+
+def test_what_does_not_run_here_is_passed_over(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a library's kernels do not suit the processor."""
+    checkpoint = read_encoder_checkpoint(checkpoints["wav2vec2-layer"])
+    good, bad = RuntimeChoice("onnxruntime", "fp32"), RuntimeChoice("onnxruntime", "int8")
+    load, refused = trial.load_converted, {bad}
+
+    def load_some(folder: Path, choice: RuntimeChoice, *rest):
+        if choice in refused:
+            raise CheckpointError("no such kernel")
+        return load(folder, choice, *rest)
+
+    monkeypatch.setattr(trial, "load_converted", load_some)
+    for chosen in (good, trial.REFERENCE):
+        folder = tmp_path / str(chosen)
+        folder.mkdir()
+        trial.prepare(checkpoint, (bad, good), folder)
+        selection = json.loads((folder / trial.SELECTION_FILE).read_text())
+        assert RuntimeChoice(**selection["chosen"]) == chosen
+        assert selection["refusals"] == {str(choice): "no such kernel" for choice in refused}
+        refused.add(good)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    with pytest.raises(CheckpointError, match="no such kernel"):
+        trial.prepare(checkpoint, (bad,), alone)
 
 
 def test_what_was_tried_is_kept_beside_the_model(checkpoints: dict[str, Path]) -> None:
