@@ -9,7 +9,7 @@ from finetune.checkpoint.split_card import SplitCard, read_split_card
 from finetune.corpus.clip import Clip, Corpus
 from inference.audio import waveform_hash
 from inference.backends.base import Backend
-from inference.backends.table import BACKENDS, checkpoint_parts, load_backend
+from inference.backends.table import BACKENDS, calibration_folder, checkpoint_parts, load_backend
 from inference.errors import UserError
 from inference.prediction import Prediction
 from inference.vocabulary import REJECT_LABEL
@@ -54,7 +54,8 @@ class SoftLabeller:
         if has_none and answer.none_probability is None and said[-1]:
             return said  # its probabilities are those of words, and this is none
         values = np.array([*answer.probabilities, *([answer.none_probability or 0.0] * has_none)], np.float32)
-        return values / values.sum()
+        total = values.sum()
+        return values / total if total else said  # it is so sure of "none" that no word is left
 
 
 def load_soft_labeller(
@@ -72,10 +73,12 @@ def load_soft_labeller(
     Raises:
         UserError: If it has learned from the test; subclasses if it cannot be loaded.
     """
-    name, _, folder = teacher.partition("=")
-    checkpoint = folder or BACKENDS[name].default_checkpoint
-    parts = checkpoint_parts(BACKENDS[name], checkpoint)
-    cards = [card for part in parts if (card := read_split_card(Path(part)))]
+    name, _, given = teacher.partition("=")
+    checkpoint = given or BACKENDS[name].default_checkpoint
+    folders = [Path(part) for part in checkpoint_parts(BACKENDS[name], checkpoint)]
+    if BACKENDS[name].composite and (calibrated := calibration_folder(name, checkpoint)):
+        folders.append(calibrated)  # whom it was calibrated on
+    cards = [card for folder in folders if (card := read_split_card(folder))]
     hashes = {clip.clip_id: waveform_hash(clip.waveform()) for clip in test} if cards else {}
     for card in cards:
         if leaked := card.leaked(corpus, test, hashes, held_out_speakers):

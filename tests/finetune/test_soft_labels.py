@@ -55,6 +55,7 @@ def soften(teacher: Teacher, classes: tuple[str, ...], label: str) -> list[float
         (Teacher(tuple(p / 2 for p in WORDS), 0.5), WITH_NONE, REJECT_LABEL, [0.205, *[0.005] * 9, 0.75]),
         # A student without the class is taught the words' shares.
         (Teacher(tuple(p / 2 for p in WORDS), 0.5), DIGITS.labels, "1", [0.41, 0.51, *[0.01] * 8]),
+        (Teacher((0.0,) * 10, 1.0), DIGITS.labels, "1", [0.0, 1.0, *[0.0] * 8]),
         (Teacher(None), DIGITS.labels, "1", [0.0, 1.0, *[0.0] * 8]),
     ],
 )
